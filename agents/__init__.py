@@ -1,0 +1,1 @@
+"""The judgements: everything that consults a language model or decides."""

@@ -1,0 +1,1 @@
+"""The annotator labels examples with language models."""

@@ -1,0 +1,66 @@
+"""The annotator's rules: how the language model is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from querist.agents.mind import Ruling
+
+SHARED = 8
+NEAREST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatorEvidence:
+    """What the annotator knows before a round."""
+
+    round: int
+    model: str
+    batch: int
+    classes: int
+    bank: int
+    """Examples labelled by people (or accepted with certainty) that can serve as demonstrations."""
+    votes: int
+    """Samples per example that the task file asks for."""
+    shared: int
+    nearest: int
+    """Demonstrations that the task file asks for."""
+    calibrate: bool
+    has_logprobs: bool
+    skill: float | None
+    """The model's measured accuracy on examples that people labelled, if any."""
+
+
+class Annotating(Ruling):
+    """How each example of the round is put to the model."""
+
+    votes: int = Field(ge=1, le=15)
+    shared: int = Field(ge=0, le=64)
+    nearest: int = Field(ge=0, le=16)
+    calibrate: bool
+
+
+def plan(evidence: AnnotatorEvidence) -> Annotating:
+    """Show as many demonstrations as there are, and sample where there are no probabilities."""
+    shared = min(evidence.shared, evidence.bank)
+    nearest = min(evidence.nearest, max(0, evidence.bank - shared))
+    votes = evidence.votes
+    reasons = [f"{shared} shared and {nearest} nearest demonstrations out of {evidence.bank}"]
+    if evidence.bank == 0:
+        reasons = ["No demonstrations yet: the model sees the label descriptions only"]
+    if not evidence.has_logprobs and votes == 1:
+        votes = 3
+        reasons.append("the model gives no log-probabilities, so 3 samples show how sure it is")
+    if evidence.calibrate and evidence.has_logprobs:
+        reasons.append("its bias towards some labels is divided out")
+    if evidence.skill is not None:
+        reasons.append(f"it was right on {evidence.skill:.0%} of what people labelled")
+    return Annotating(
+        votes=votes,
+        shared=shared,
+        nearest=nearest,
+        calibrate=evidence.calibrate and evidence.has_logprobs,
+        reason="; ".join(reasons) + ".",
+    )

@@ -1,0 +1,1 @@
+"""The budget controller splits the money, sees the plateau coming, and stops the loop."""

@@ -1,0 +1,189 @@
+"""The budget controller's rules: what the next round may cost, and whether there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
+from querist.agents.mind import Ruling
+
+SEED_SHARE = 0.35
+"""How much of the human budget goes into the random seed that everything is measured on."""
+SEEDS_PER_CLASS = 5
+MOST_SEEDS = 60
+THIN = 0.4
+"""A class with less than this share of an equal share is thin."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetEvidence:
+    """Where money, labels and the learning curve stand."""
+
+    round: int
+    """The round that would come next; 0 is the seed."""
+    most_rounds: int
+    batch: int
+    pool_left: int
+    remaining: Decimal
+    human_label_usd: Decimal
+    llm_example_usd: Decimal
+    """The ceiling of labelling one example with the language model."""
+    classes: int
+    asks_people: bool
+    open_questions: int
+    waits_for_people: bool
+    plateau: bool
+    plateau_reason: str
+    stop_command: str
+    may_generate: bool
+    labels: Mapping[str, int]
+    last_phase: str
+    uses_llm: bool = True
+
+
+class Plan(Ruling):
+    """What the next round may do."""
+
+    action: Literal["select", "generate", "wait", "finish"]
+    batch: int = Field(ge=0, le=100_000)
+    questions: int = Field(ge=0, le=100_000)
+    """How many questions to people the round may ask."""
+    stop: str = ""
+    """Which stopping rule fired: budget, plateau, pool, rounds or command."""
+
+
+def plan(evidence: BudgetEvidence) -> Plan:
+    """Stop, wait, or split the money for another round."""
+    if evidence.stop_command:
+        return _end(evidence, "command", f"{evidence.stop_command} said stop.", wait=False)
+    questions = _questions(evidence)
+    batch = _batch(evidence)
+    if evidence.round == 0:
+        return _seed(evidence, questions, batch)
+    if evidence.plateau:
+        return _end(evidence, "plateau", evidence.plateau_reason)
+    if evidence.round > evidence.most_rounds:
+        return _end(evidence, "rounds", f"All {evidence.most_rounds} rounds are done.")
+    if evidence.pool_left == 0:
+        return _end(evidence, "pool", "Every example of the pool was looked at.")
+    if batch == 0:
+        return _end(
+            evidence, "budget", f"The {evidence.remaining:.4f} USD left do not pay for a label."
+        )
+    if _should_generate(evidence):
+        return Plan(
+            action="generate",
+            batch=min(batch, evidence.batch // 2 or 1),
+            questions=0,
+            reason=f"Some classes are thin ({_thin(evidence)}), so new examples of them are "
+            "written before more are selected.",
+        )
+    return Plan(
+        action="select",
+        batch=batch,
+        questions=min(questions, batch),
+        reason=f"{evidence.remaining:.4f} USD are left for at most "
+        f"{evidence.most_rounds - evidence.round + 1} rounds: {batch} examples now, up to "
+        f"{min(questions, batch)} of them for people.",
+    )
+
+
+def _seed(evidence: BudgetEvidence, affordable: int, batch: int) -> Plan:
+    if not evidence.asks_people or affordable == 0:
+        if batch == 0:
+            return _end(
+                evidence,
+                "budget",
+                f"{evidence.remaining:.4f} USD do not pay for a single label.",
+                wait=False,
+            )
+        return Plan(
+            action="select",
+            batch=batch,
+            questions=0,
+            reason="Nobody can be asked, so the language model labels the first sample, and "
+            "quality is measured against its labels only.",
+        )
+    total = _affordable(evidence)
+    wanted = min(MOST_SEEDS, max(SEEDS_PER_CLASS * evidence.classes, int(SEED_SHARE * total)))
+    seeds = min(wanted, max(1, int(SEED_SHARE * total)), evidence.pool_left)
+    return Plan(
+        action="select",
+        batch=seeds,
+        questions=seeds,
+        reason=f"The first {seeds} examples are a random sample that people label: they show "
+        "how far each annotator can be trusted, and how good the model is.",
+    )
+
+
+def _affordable(evidence: BudgetEvidence) -> int:
+    if not evidence.asks_people:
+        return 0
+    if evidence.human_label_usd <= 0:
+        return evidence.batch * (evidence.most_rounds + 1)
+    # What the language model will need for the rounds to come is kept for it.
+    rounds = max(1, evidence.most_rounds - evidence.round + 1)
+    llm = evidence.llm_example_usd * evidence.batch * rounds
+    free = max(evidence.remaining - llm, evidence.remaining / 2)
+    return int(free / evidence.human_label_usd)
+
+
+def _questions(evidence: BudgetEvidence) -> int:
+    rounds = max(1, evidence.most_rounds - evidence.round + 1)
+    affordable = _affordable(evidence)
+    return min(affordable, -(-affordable // rounds))
+
+
+def _batch(evidence: BudgetEvidence) -> int:
+    batch = min(evidence.batch, evidence.pool_left)
+    if not evidence.uses_llm:
+        return min(batch, _questions(evidence))
+    if evidence.llm_example_usd <= 0:
+        return batch
+    return min(batch, int(evidence.remaining / evidence.llm_example_usd))
+
+
+def _should_generate(evidence: BudgetEvidence) -> bool:
+    return evidence.may_generate and evidence.last_phase == "select" and bool(_thin(evidence))
+
+
+def _thin(evidence: BudgetEvidence) -> str:
+    names = thin_classes(evidence.labels)
+    return ", ".join(names[:5])
+
+
+def thin_classes(labels: Mapping[str, int]) -> list[str]:
+    """Name the classes that have far fewer labels than an equal share, the thinnest first."""
+    total = sum(labels.values())
+    if total < 4 * len(labels):
+        return []
+    fair = total / len(labels)
+    thin = [name for name, count in labels.items() if count < THIN * fair]
+    return sorted(thin, key=lambda name: (labels[name], name))
+
+
+def _end(evidence: BudgetEvidence, stop: str, reason: str, *, wait: bool = True) -> Plan:
+    if wait and evidence.waits_for_people and evidence.open_questions:
+        return Plan(
+            action="wait",
+            batch=0,
+            questions=0,
+            stop=stop,
+            reason=f"{reason} {evidence.open_questions} questions to people are still open.",
+        )
+    return Plan(action="finish", batch=0, questions=0, stop=stop, reason=reason)
+
+
+def check(evidence: BudgetEvidence, ruling: Plan) -> None:
+    """Refuse a plan that the money or the pool does not allow."""
+    cost = ruling.questions * evidence.human_label_usd
+    if cost > evidence.remaining:
+        raise ValueError(f"{ruling.questions} questions cost {cost}, more than is left")
+    if ruling.batch > min(evidence.pool_left, evidence.batch):
+        raise ValueError(f"a batch of {ruling.batch} is more than the pool or the batch size")
+    if ruling.action in ("select", "generate") and evidence.stop_command:
+        raise ValueError("a person said stop")

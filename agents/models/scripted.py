@@ -1,0 +1,57 @@
+"""A model that answers from a function: for unit tests and for trying things out without one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from querist.agents.models.port import ChatReply, ChatRequest, Usage
+from querist.memory.records import Confidence
+
+
+class ScriptedModel:
+    """Answers by what is asked, never by order, so concurrency cannot change what it says.
+
+    The function returns a reply's text, a ready reply, probabilities over the request's choices,
+    or raises.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[ChatRequest], str | ChatReply | dict[str, float]],
+        *,
+        name: str = "scripted",
+        in_flight: int = 8,
+        delay: float = 0.0,
+    ) -> None:
+        """`delay` in seconds is what every answer takes."""
+        self.name = name
+        self.in_flight = in_flight
+        self.calls: list[ChatRequest] = []
+        self._answer = answer
+        self._delay = delay
+
+    @property
+    def identity(self) -> str:
+        """Scripts of one name are taken to be one model."""
+        return "scripted"
+
+    def count_tokens(self, request: ChatRequest) -> int:
+        """Count words; enough for a synthetic price."""
+        return sum(len(message.content.split()) + 4 for message in request.messages)
+
+    async def complete(self, request: ChatRequest) -> ChatReply:
+        """Answer one request."""
+        self.calls.append(request)
+        await asyncio.sleep(self._delay)
+        answer = self._answer(request)
+        if isinstance(answer, ChatReply):
+            return answer
+        usage = Usage(self.count_tokens(request), 1)
+        if isinstance(answer, str):
+            return ChatReply(answer, usage)
+        best = max(answer, key=lambda choice: answer[choice])
+        return ChatReply(best, usage, answer, Confidence.LOGPROBS)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,1 @@
+"""Prompt texts, versioned by their content."""

@@ -1,0 +1,1 @@
+"""The selector decides how to choose the next examples to label, and how many."""

@@ -1,0 +1,87 @@
+"""The selector's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from querist.agents.mind import Ruling
+
+COLD_START = "k_means_pp"
+WARM = "0.5*margin + 0.5*k_means_pp"
+HOT = "0.8*margin + 0.2*random"
+LABELS_PER_CLASS_WHEN_HOT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorEvidence:
+    """What the selector knows."""
+
+    round: int
+    pool_left: int
+    batch: int
+    """How many examples the budget controller allows."""
+    configured: str
+    """The strategy that the task file names, or `auto`."""
+    labels: Mapping[str, int]
+    """Labels so far by class."""
+    has_model: bool
+    random_only: bool = False
+    """True while the sample must be representative, because everything is measured on it."""
+
+
+class Selection(Ruling):
+    """Which strategy chooses how many examples."""
+
+    strategy: str = Field(min_length=1, max_length=200)
+    count: int = Field(ge=0, le=100_000)
+
+
+def select(evidence: SelectorEvidence) -> Selection:
+    """Explore while little is known, then ask where the model is unsure."""
+    count = min(evidence.batch, evidence.pool_left)
+    if evidence.random_only:
+        return Selection(
+            strategy="random",
+            count=count,
+            reason="The first examples are drawn at random: they measure everything that "
+            "comes after, so they must be like the pool.",
+        )
+    if evidence.configured != "auto":
+        return Selection(
+            strategy=evidence.configured, count=count, reason="The task file names this strategy."
+        )
+    seen = sum(count > 0 for count in evidence.labels.values())
+    total = sum(evidence.labels.values())
+    if not evidence.has_model or seen < 2:
+        return Selection(
+            strategy=COLD_START,
+            count=count,
+            reason="There is no model to ask yet, so the batch covers the pool's variety.",
+        )
+    per_class = total / max(1, len(evidence.labels))
+    if seen < len(evidence.labels) or per_class < LABELS_PER_CLASS_WHEN_HOT:
+        return Selection(
+            strategy=WARM,
+            count=count,
+            reason=f"With {per_class:.0f} labels a class the model's doubts are only half "
+            "trusted; the other half of the batch covers new ground.",
+        )
+    return Selection(
+        strategy=HOT,
+        count=count,
+        reason=f"With {per_class:.0f} labels a class the model's doubts point to what it would "
+        "learn most from; a random fifth keeps the labels representative.",
+    )
+
+
+def check(evidence: SelectorEvidence, ruling: Selection) -> None:
+    """Refuse a batch larger than the allowance or the pool."""
+    most = min(evidence.batch, evidence.pool_left)
+    if ruling.count > most:
+        raise ValueError(f"count {ruling.count} is more than the {most} allowed")
+    from querist.tools.strategies import get
+
+    get(ruling.strategy)

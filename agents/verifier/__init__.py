@@ -1,0 +1,1 @@
+"""The verifier decides what to believe: accept, send back, escalate or drop."""

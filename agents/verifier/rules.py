@@ -1,0 +1,169 @@
+"""The verifier's rules: thresholds for a batch, and what they mean for each example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from querist.agents.mind import Ruling
+from querist.memory.records import Action, Choice, Example, Origin, Task, Verdict
+
+FloatArray = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierEvidence:
+    """What the verifier knows about a batch."""
+
+    round: int
+    batch: int
+    classes: int
+    questions: int
+    """How many questions to people the round may ask."""
+    is_seed: bool
+    may_reannotate: bool
+    measured: int
+    """Examples that people labelled, on which the sources' weights were learnt."""
+    weights: tuple[float, ...]
+    """What the annotator, the neighbours and the current model count for."""
+
+
+class Verification(Ruling):
+    """Thresholds on the pooled probability of the best label."""
+
+    accept_at: float = Field(ge=0.0, le=1.0)
+    reannotate_below: float = Field(ge=0.0, le=1.0)
+    drop_below: float = Field(ge=0.0, le=1.0)
+    questions: int = Field(ge=0)
+    escalate_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """What the sources say about one example: probabilities (C,), None where there is none."""
+
+    example: Example
+    attempt: int
+    annotator: FloatArray | None
+    neighbours: FloatArray | None
+    model: FloatArray | None
+    pooled: FloatArray | None
+
+    def best(self, task: Task) -> str | None:
+        """The label that the pooled opinion favours."""
+        return None if self.pooled is None else task.names[int(self.pooled.argmax())]
+
+
+def verify(evidence: VerifierEvidence) -> Verification:
+    """Escalate what people can be paid for, look twice at what is doubtful, drop noise."""
+    chance = 1.0 / evidence.classes
+    accept = chance + 0.6 * (1 - chance)
+    again = chance + 0.15 * (1 - chance) if evidence.may_reannotate else 0.0
+    if evidence.is_seed:
+        reason = "The seed goes to people as a whole: it is what everything is measured on."
+    else:
+        weights = "/".join(f"{weight:.2f}" for weight in evidence.weights)
+        reason = (
+            f"Annotator, neighbours and model count {weights} (learnt from {evidence.measured} "
+            f"labels by people). The up to {evidence.questions} most doubtful below "
+            f"{accept:.2f} go to people; the rest is kept with the weight it deserves."
+        )
+    return Verification(
+        accept_at=accept,
+        reannotate_below=again,
+        drop_below=chance * 1.05,
+        questions=evidence.questions,
+        escalate_all=evidence.is_seed,
+        reason=reason,
+    )
+
+
+def judge(batch: list[Opinions], ruling: Verification, *, task: Task, number: int) -> list[Verdict]:
+    """Apply the thresholds: one verdict for each example, in the order given."""
+    ranked = sorted(range(len(batch)), key=lambda i: (-_value(batch[i]), batch[i].example.id))
+    doubtful = [i for i in ranked if ruling.escalate_all or _p_correct(batch[i]) < ruling.accept_at]
+    asked = set(doubtful[: ruling.questions])
+    return [
+        _verdict(one, ruling, escalate=i in asked, task=task, number=number)
+        for i, one in enumerate(batch)
+    ]
+
+
+def _verdict(
+    one: Opinions, ruling: Verification, *, escalate: bool, task: Task, number: int
+) -> Verdict:
+    p_correct = _p_correct(one)
+    action, reason = Action.ACCEPT, f"{p_correct:.0%} sure after pooling all opinions"
+    wanted = one.example.gold if one.example.origin is Origin.GENERATED else None
+    if wanted is not None and one.best(task) != wanted:
+        action, reason = Action.DROP, f"written as {wanted}, but it reads like {one.best(task)}"
+    elif escalate:
+        action, reason = Action.ESCALATE, _why_ask(one, ruling, task)
+    elif one.pooled is None and one.attempt == 0:
+        action, reason = Action.REANNOTATE, "the annotator's reply could not be used"
+    elif p_correct < ruling.drop_below:
+        action, reason = Action.DROP, f"{p_correct:.0%} sure: no better than guessing"
+    elif p_correct < ruling.reannotate_below and one.attempt == 0:
+        action, reason = Action.REANNOTATE, f"only {p_correct:.0%} sure: ask once more"
+    best = one.best(task)
+    return Verdict(
+        example=one.example.id,
+        round=number,
+        attempt=one.attempt,
+        answer=None if best is None else Choice(best),
+        p_correct=p_correct,
+        action=action,
+        reason=reason,
+        signals=_signals(one),
+    )
+
+
+def _why_ask(one: Opinions, ruling: Verification, task: Task) -> str:
+    if ruling.escalate_all:
+        return "part of the random sample that everything is measured on"
+    sides = [
+        f"{name} says {task.names[int(source.argmax())]} ({source.max():.0%})"
+        for name, source in (
+            ("the annotator", one.annotator),
+            ("the neighbours", one.neighbours),
+            ("the model", one.model),
+        )
+        if source is not None
+    ]
+    return "doubtful: " + ", ".join(sides) if sides else "nobody could label it"
+
+
+def _value(one: Opinions) -> float:
+    """Value of asking: the doubt, and more where the sources contradict each other."""
+    return 1.0 - _p_correct(one) + 0.25 * (1.0 - _agreement(one))
+
+
+def _p_correct(one: Opinions) -> float:
+    return 0.0 if one.pooled is None else float(one.pooled.max())
+
+
+def _agreement(one: Opinions) -> float:
+    votes = [
+        int(source.argmax())
+        for source in (one.annotator, one.neighbours, one.model)
+        if source is not None
+    ]
+    return max(votes.count(vote) for vote in votes) / len(votes) if votes else 0.0
+
+
+def _signals(one: Opinions) -> dict[str, float]:
+    found = {"agreement": _agreement(one), "value_of_asking": _value(one)}
+    for name in ("annotator", "neighbours", "model"):
+        source = getattr(one, name)
+        if source is not None:
+            found[f"{name}_confidence"] = float(source.max())
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def check(evidence: VerifierEvidence, ruling: Verification) -> None:
+    """Refuse to ask people more than the round may."""
+    if ruling.questions > evidence.questions:
+        raise ValueError(f"{ruling.questions} questions are more than {evidence.questions}")

@@ -1,0 +1,1 @@
+"""The evidence: experiments, baselines and benchmarks."""

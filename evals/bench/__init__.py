@@ -1,0 +1,1 @@
+"""Benchmarks against other libraries, each a module to run: `python -m querist.evals.bench.X`."""

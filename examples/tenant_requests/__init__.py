@@ -1,0 +1,1 @@
+"""Messages of tenants in six classes."""

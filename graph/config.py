@@ -1,0 +1,244 @@
+"""A run's configuration: TOML in, every error with file, key, value and remedy out.
+
+This is the only place below `app/` that reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from querist.memory.errors import InvalidInput
+from querist.memory.records import LabelClass, Task, TaskKind
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskSection(_Section):
+    """What is to be learnt."""
+
+    name: str = Field("task", min_length=1, max_length=80)
+    kind: TaskKind = TaskKind.CLASSIFICATION
+    instructions: str = Field("", max_length=20_000)
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Class names with their descriptions."""
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _names_only(cls, value: object) -> object:
+        return dict.fromkeys(value, "") if isinstance(value, list) else value
+
+    @field_validator("labels")
+    @classmethod
+    def _at_least_two(cls, value: dict[str, str]) -> dict[str, str]:
+        if len(value) < 2:
+            raise ValueError(
+                "a classification needs at least two labels; name them under [task.labels] "
+                'as name = "what belongs to it"'
+            )
+        if any(not name.strip() for name in value):
+            raise ValueError("a label's name may not be empty")
+        return value
+
+
+class DataSection(_Section):
+    """Where the examples are."""
+
+    pool: str
+    test: str | None = None
+    """Gold-labelled examples for the report; no agent ever sees them."""
+    validation: str | None = None
+    """Gold-labelled examples to steer by; without them people's first labels are used."""
+    text: str | list[str] | None = None
+    id: str | None = ""
+    gold: str | None = None
+    encoding: str = "utf-8"
+    embedder: Literal["minilm", "hashing"] = "minilm"
+
+
+class BudgetSection(_Section):
+    """Money, in US dollars."""
+
+    usd: Decimal = Field(Decimal(1), gt=0)
+    human_label_usd: Decimal = Field(Decimal("0.05"), ge=0)
+
+    @field_validator("usd", "human_label_usd", mode="before")
+    @classmethod
+    def _exact(cls, value: object) -> object:
+        try:
+            amount = Decimal(str(value))
+        except InvalidOperation as error:
+            raise ValueError("not an amount of money") from error
+        if not amount.is_finite():
+            raise ValueError("not a finite amount of money")
+        return amount
+
+
+class ModelsSection(_Section):
+    """Which language models, and how to reach them."""
+
+    annotator: str = "local"
+    generator: str | None = None
+    """The annotator's model, if not named."""
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    in_flight: int = Field(32, ge=1, le=1024)
+    timeout: float = Field(60.0, gt=0)
+    patience: float = Field(120.0, ge=0)
+    """Seconds to put up with an overloaded provider."""
+    threads: int | None = Field(None, ge=1)
+
+
+class LoopSection(_Section):
+    """How the loop turns."""
+
+    batch: int = Field(40, ge=1, le=100_000)
+    rounds: int = Field(10, ge=1, le=10_000)
+    chunk: int = Field(200, ge=1, le=10_000)
+    """Calls between two looks at the mailbox; a local model uses at most 20."""
+    seed: int = 0
+    strategy: str = "auto"
+    plateau_window: int = Field(4, ge=2)
+    plateau_delta: float = Field(0.002, ge=0, le=1)
+
+
+class AnnotatorSection(_Section):
+    """How the language model labels."""
+
+    enabled: bool = True
+    votes: int = Field(1, ge=1, le=15)
+    shared: int = Field(8, ge=0, le=64)
+    nearest: int = Field(2, ge=0, le=16)
+    calibrate: bool = True
+
+
+class GeneratorSection(_Section):
+    """Whether new examples may be written."""
+
+    enabled: bool = True
+
+
+class PeopleSection(_Section):
+    """Who answers the questions."""
+
+    kind: Literal["inbox", "simulated", "none"] = "inbox"
+    error_rate: float = Field(0.0, ge=0, le=1)
+    """How often a simulated person gives a wrong label."""
+    gold: str | None = None
+    """Another column that a simulated person answers from (for recorded human labels)."""
+    wait: bool = True
+    """Wait for open questions at the end."""
+
+
+class RunConfig(_Section):
+    """Everything about a run."""
+
+    task: TaskSection
+    data: DataSection
+    budget: BudgetSection = BudgetSection()
+    models: ModelsSection = ModelsSection()
+    loop: LoopSection = LoopSection()
+    annotator: AnnotatorSection = AnnotatorSection()
+    generator: GeneratorSection = GeneratorSection()
+    people: PeopleSection = PeopleSection()
+    prices: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    def as_task(self) -> Task:
+        """Make the record that agents see."""
+        section = self.task
+        text = self.data.text
+        fields = (text,) if isinstance(text, str) else tuple(text or ("text",))
+        return Task(
+            name=section.name,
+            kind=section.kind,
+            labels=tuple(LabelClass(name, words) for name, words in section.labels.items()),
+            instructions=section.instructions,
+            fields=fields,
+        )
+
+    @property
+    def generator_model(self) -> str:
+        """The generator's model."""
+        return self.models.generator or self.models.annotator
+
+
+def load_config(path: Path | str, *, changes: Mapping[str, Any] | None = None) -> RunConfig:
+    """Read a task file and lay changes (`{"loop.batch": 20}`) over it; data paths become absolute.
+
+    Raises `InvalidInput` naming file, key, value and remedy.
+    """
+    path = Path(path)
+    try:
+        body = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InvalidInput(f"There is no task file {path}. See examples/ for one.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path} is not valid TOML: {error}") from error
+    for key, value in (changes or {}).items():
+        put(body, key, value)
+    config = make_config(body, source=str(path))
+    return config.model_copy(update={"data": _absolute(config.data, path.parent)})
+
+
+def make_config(body: Mapping[str, Any], *, source: str) -> RunConfig:
+    """Validate a configuration; errors name `source`."""
+    try:
+        config = RunConfig.model_validate(body)
+    except ValidationError as error:
+        raise InvalidInput(_explain(error, source)) from error
+    if config.task.kind is not TaskKind.CLASSIFICATION:
+        raise InvalidInput(
+            f"{source}: task.kind = {config.task.kind.value!r} cannot run yet; only "
+            "classification runs end to end in this release."
+        )
+    return config
+
+
+def put(body: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested tables."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        body = body.setdefault(parent, {})
+        if not isinstance(body, dict):
+            raise InvalidInput(f"--set {key}: {parent!r} is not a table of the task file.")
+    body[last] = value
+
+
+def api_key(config: RunConfig) -> str:
+    """Read the API key from the environment variable that the configuration names."""
+    return os.environ.get(config.models.api_key_env, "")
+
+
+def _absolute(data: DataSection, folder: Path) -> DataSection:
+    def fix(value: str | None) -> str | None:
+        if value is None or value.startswith("hf://") or Path(value).is_absolute():
+            return value
+        return str((folder / value).resolve())
+
+    paths = {name: fix(getattr(data, name)) for name in ("pool", "test", "validation")}
+    return data.model_copy(update=paths)
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines = []
+    for one in error.errors()[:5]:
+        key = ".".join(str(part) for part in one["loc"]) or "the file"
+        given = one.get("input")
+        shown = "" if isinstance(given, dict | list) else f" = {given!r}"
+        remedy = (
+            "remove it, or see the README for the keys"
+            if (one["type"] == "extra_forbidden")
+            else one["msg"].removeprefix("Value error, ")
+        )
+        lines.append(f"{source}: {key}{shown[:80]}: {remedy}")
+    return "\n".join(lines)

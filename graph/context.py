@@ -1,0 +1,194 @@
+"""Everything the nodes work with: the run's part of the store, its models, its pool in memory.
+
+Made once per process and run; it holds no state that the store does not hold, so a crash loses
+nothing with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.metered import MeteredModel
+from querist.agents.models.pacing import Patience
+from querist.agents.models.port import ChatModel
+from querist.graph.config import RunConfig, api_key, make_config
+from querist.memory.embeddings import EmbeddingCache
+from querist.memory.inbox import Inbox
+from querist.memory.journal import Journal
+from querist.memory.labelling import Labelling
+from querist.memory.ledger import Ledger
+from querist.memory.mailbox import Mailbox
+from querist.memory.pool import Pool
+from querist.memory.records import Event, Example, ExampleId, Split, Task
+from querist.memory.runs import RunRow, Runs
+from querist.memory.store import Lease, Store
+from querist.memory.vectors import VectorIndex
+from querist.tools.embedding import Embedder, HashingEmbedder, MiniLM, embed_all
+from querist.tools.prices import Price, PriceList
+
+if TYPE_CHECKING:
+    from langgraph.runtime import RunControl
+
+FloatArray = NDArray[np.floating]
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolView:
+    """The pool in memory: ids in their order and their vectors (N, d)."""
+
+    ids: tuple[ExampleId, ...]
+    vectors: FloatArray
+    rows: dict[ExampleId, int]
+
+    def of(self, examples: list[ExampleId]) -> FloatArray:
+        """Look up vectors (len, d)."""
+        return np.asarray(self.vectors[[self.rows[one] for one in examples]])
+
+
+@dataclass(slots=True)
+class Deliberations:
+    """Language-model minds by agent; an agent without one decides by its rules."""
+
+    by_agent: dict[str, Any] = field(default_factory=dict)
+
+
+class Context:
+    """One run in one process."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: RunRow,
+        lease: Lease,
+        *,
+        listener: Listener | None = None,
+        models: dict[str, ChatModel] | None = None,
+        deliberations: Deliberations | None = None,
+    ) -> None:
+        """`models` replaces named models (tests, embedding in other programs)."""
+        self.store = store
+        self.run = run
+        self.lease = lease
+        self.config: RunConfig = make_config(run.config, source=f"run {run.id}")
+        self.task: Task = self.config.as_task()
+        self.runs = Runs(store)
+        self.pool = Pool(store, dataset=run.dataset, run=run.id)
+        self.ledger = Ledger(store, run.id, lease=lease)
+        self.labelling = Labelling(store, run.id, lease=lease)
+        self.journal = Journal(store, run.id, lease=lease)
+        self.inbox = Inbox(store, run.id)
+        self.mailbox = Mailbox(store, run.id)
+        self.deliberations = deliberations or Deliberations()
+        self.control: RunControl | None = None
+        self._listener = listener
+        self._models = dict(models or {})
+        self._metered: dict[str, MeteredModel] = {}
+        self._view: PoolView | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the run keeps files: models, checkpoints, the report."""
+        folder = self.store.folder / "runs" / self.run.id
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @cached_property
+    def prices(self) -> PriceList:
+        """Prices, with those of the task file on top."""
+        return PriceList.load(self.config.prices)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """What turns texts into vectors."""
+        return MiniLM() if self.config.data.embedder == "minilm" else HashingEmbedder()
+
+    @cached_property
+    def bank(self) -> VectorIndex:
+        """The index over labelled examples that demonstrations are retrieved from."""
+        return VectorIndex(self.store.folder / "chroma", name=f"bank {self.run.id}")
+
+    @cached_property
+    def _embeddings(self) -> EmbeddingCache:
+        return EmbeddingCache(self.store.folder / "embeddings")
+
+    def emit(self, kind: str, **data: object) -> None:
+        """Note an event and tell whoever listens."""
+        event = self.journal.event(kind, data)
+        if self._listener is not None:
+            self._listener(event)
+
+    def model(self, agent: str) -> MeteredModel:
+        """Open an agent's model, metered under the agent's name."""
+        if agent not in self._metered:
+            name = (
+                self.config.generator_model
+                if agent == "generator"
+                else self.config.models.annotator
+            )
+            self._metered[agent] = MeteredModel(
+                self._open(name),
+                price=self.price(name),
+                ledger=self.ledger,
+                agent=agent,
+                patience=Patience(total=self.config.models.patience),
+            )
+        return self._metered[agent]
+
+    def price(self, name: str) -> Price:
+        """Find a model's price; raises `ModelRefused` when nobody set one."""
+        return self.prices.price_of(name)
+
+    def view(self) -> PoolView:
+        """The pool in memory; grows when examples were generated."""
+        ids = tuple(self.pool.ids(Split.POOL)) if self._view is None else self._view.ids
+        if self._view is None or len(self._view.ids) != self.pool.count(Split.POOL):
+            ids = tuple(self.pool.ids(Split.POOL))
+            vectors = self.embed(self.pool.texts(Split.POOL))
+            self._view = PoolView(ids, vectors, {one: row for row, one in enumerate(ids)})
+        return self._view
+
+    def embed(self, texts: list[str]) -> FloatArray:
+        """Embed texts through the workspace's cache, telling the listener how far it is."""
+        told = 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal told
+            if done == total or done - told >= 512:
+                told = done
+                self.emit("embedding", done=done, total=total)
+
+        return embed_all(texts, embedder=self.embedder, cache=self._embeddings, progress=progress)
+
+    def examples(self, ids: list[ExampleId]) -> list[Example]:
+        """Fetch examples by id."""
+        return self.pool.get(ids)
+
+    async def aclose(self) -> None:
+        """Close the models."""
+        await asyncio.gather(*(model.model.aclose() for model in self._metered.values()))
+
+    def _open(self, name: str) -> ChatModel:
+        if name not in self._models:
+            section = self.config.models
+            self._models[name] = open_model(
+                name,
+                ModelSettings(
+                    cache=self.store.folder / "models",
+                    base_url=section.base_url,
+                    api_key=api_key(self.config),
+                    in_flight=section.in_flight,
+                    timeout=section.timeout,
+                    threads=section.threads,
+                ),
+            )
+        return self._models[name]

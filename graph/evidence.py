@@ -1,0 +1,188 @@
+"""What each agent is shown before it decides, gathered from the store."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from querist.agents.annotator.rules import AnnotatorEvidence
+from querist.agents.budget_controller.rules import BudgetEvidence
+from querist.agents.generator.rules import GeneratorEvidence
+from querist.agents.mind import Agent
+from querist.agents.prompts.classification import ClassificationPrompt
+from querist.agents.selector.rules import SelectorEvidence
+from querist.agents.verifier.rules import VerifierEvidence
+from querist.graph.commands import stop_command
+from querist.graph.context import Context
+from querist.graph.knowledge import START_WEIGHTS, Knowledge, class_counts
+from querist.graph.model_files import current_model
+from querist.memory.records import Action, Example, ExampleId
+from querist.tools.plateau import plateau
+
+TYPICAL_CHARACTERS = 600
+
+
+def plan_of(context: Context, number: int) -> dict[str, int]:
+    """Read what the budget controller allowed a round."""
+    for one in context.journal.decisions(number=number, agent=Agent.BUDGET_CONTROLLER):
+        if one.action.get("action") in ("select", "generate"):
+            return {key: int(one.action[key]) for key in ("batch", "questions")}  # type: ignore[call-overload]
+    return {"batch": 0, "questions": 0}
+
+
+def is_unfinished(context: Context, number: int) -> bool:
+    """Tell whether a round has a batch and no result yet."""
+    if number < 0 or any(one.number == number for one in context.journal.rounds()):
+        return False
+    return bool(context.labelling.batch(number))
+
+
+def for_budget(context: Context, *, number: int, last_phase: str) -> BudgetEvidence:
+    """Where money, labels and the learning curve stand."""
+    config = context.config
+    stop = stop_command(context)
+    labels = {one.example: one for one in context.labelling.labels()}
+    shape = _plateau(context)
+    return BudgetEvidence(
+        round=number,
+        most_rounds=config.loop.rounds,
+        batch=config.loop.batch,
+        pool_left=len(context.view().ids) - _touched_pool(context),
+        remaining=max(context.ledger.balance().remaining, Decimal(0)),
+        human_label_usd=config.budget.human_label_usd,
+        llm_example_usd=example_ceiling(context),
+        classes=len(context.task.labels),
+        asks_people=config.people.kind != "none",
+        open_questions=context.inbox.counts().get("open", 0),
+        waits_for_people=config.people.kind == "inbox" and config.people.wait,
+        plateau=shape[0],
+        plateau_reason=shape[1],
+        stop_command="" if stop is None else stop.who,
+        may_generate=config.generator.enabled and config.annotator.enabled,
+        labels=class_counts(labels, context.task.names),
+        last_phase=last_phase,
+        uses_llm=config.annotator.enabled,
+    )
+
+
+def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEvidence:
+    """What there is to choose from."""
+    labels = {one.example: one for one in context.labelling.labels()}
+    asks = context.config.people.kind != "none"
+    return SelectorEvidence(
+        round=number,
+        pool_left=pool_left,
+        batch=plan_of(context, number)["batch"],
+        configured=context.config.loop.strategy,
+        labels=class_counts(labels, context.task.names),
+        has_model=current_model(context) is not None,
+        random_only=number == 0 and asks,
+    )
+
+
+def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> GeneratorEvidence:
+    """Which classes are thin, and how well earlier texts did."""
+    written = context.examples([one for one in knowledge.labels if one.startswith("gen-")])
+    judged = [v for v in context.labelling.verdicts() if v.example.startswith("gen-")]
+    kept = len(written) / len(judged) if judged else None
+    return GeneratorEvidence(
+        round=number,
+        batch=plan_of(context, number)["batch"],
+        labels=class_counts(knowledge.labels, context.task.names),
+        kept=kept,
+    )
+
+
+def for_annotator(
+    context: Context, *, number: int, batch: int, bank: int, skill: float | None
+) -> AnnotatorEvidence:
+    """What the language model can be shown."""
+    section = context.config.annotator
+    return AnnotatorEvidence(
+        round=number,
+        model=context.config.models.annotator,
+        batch=batch,
+        classes=len(context.task.labels),
+        bank=bank,
+        votes=section.votes,
+        shared=section.shared,
+        nearest=section.nearest,
+        calibrate=section.calibrate,
+        has_logprobs=_has_logprobs(context),
+        skill=None if skill is None else round(skill, 4),
+    )
+
+
+def for_verifier(
+    context: Context, knowledge: Knowledge, *, number: int, batch: int
+) -> VerifierEvidence:
+    """How many questions may be asked, and what was measured."""
+    config = context.config
+    allowed = plan_of(context, number)["questions"]
+    asked = sum(v.action is Action.ESCALATE for v in context.labelling.verdicts(number))
+    weights = knowledge.pool_weights.weights if knowledge.truth else START_WEIGHTS
+    return VerifierEvidence(
+        round=number,
+        batch=batch,
+        classes=len(context.task.labels),
+        questions=max(0, allowed - asked),
+        is_seed=number == 0 and config.people.kind != "none" and allowed > 0,
+        may_reannotate=config.annotator.enabled and config.annotator.votes > 1,
+        measured=len(knowledge.truth),
+        weights=tuple(round(float(one), 3) for one in weights),
+    )
+
+
+def example_ceiling(context: Context) -> Decimal:
+    """The most that labelling one example of usual length can cost, with all demonstrations."""
+    if not context.config.annotator.enabled:
+        return Decimal(0)
+    model = context.model(Agent.ANNOTATOR)
+    if model.is_free:
+        return Decimal(0)
+    section = context.config.annotator
+    text = _typical_text(context)
+    example = Example(ExampleId("typical"), dict.fromkeys(context.task.fields, text))
+    prompt = ClassificationPrompt(context.task)
+    one = model.ceiling(prompt.request(example))
+    bare = model.ceiling(prompt.request(Example(ExampleId("bare"), {"text": ""})))
+    demonstrations = section.shared + section.nearest
+    return (one + demonstrations * (one - bare)) * section.votes
+
+
+def _typical_text(context: Context) -> str:
+    ids = list(context.view().ids[:200])
+    texts = sorted((one.text for one in context.examples(ids)), key=len)
+    return texts[len(texts) * 3 // 4][:TYPICAL_CHARACTERS] if texts else ""
+
+
+def _touched_pool(context: Context) -> int:
+    rows = context.view().rows
+    return sum(one in rows for one in context.labelling.touched())
+
+
+def _plateau(context: Context) -> tuple[bool, str]:
+    """Ask the plateau detector about the rounds that selected, not those that generated."""
+    loop = context.config.loop
+    rounds = [one for one in context.journal.rounds() if one.metric is not None]
+    metric = [one.metric for one in rounds if one.metric is not None]
+    errors = [
+        None
+        if one.metric_low is None or one.metric_high is None
+        else (one.metric_high - one.metric_low) / (2 * 1.645)
+        for one in rounds
+    ]
+    known = [one for one in errors if one is not None]
+    found = plateau(
+        metric,
+        window=loop.plateau_window,
+        delta=loop.plateau_delta,
+        standard_errors=known if len(known) == len(metric) else None,
+    )
+    return found.reached, found.reason
+
+
+def _has_logprobs(context: Context) -> bool:
+    """Assume log-probabilities until an answer came without."""
+    said = [one for one in context.labelling.annotations() if one.who.startswith("llm:")]
+    usable = [one for one in said if one.answer is not None]
+    return not usable or any(one.probabilities for one in usable)

@@ -1,0 +1,173 @@
+"""Bringing a run's data into the store, and the money forecast before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from querist.graph.config import RunConfig
+from querist.memory.errors import InvalidInput
+from querist.memory.pool import keep_dataset
+from querist.memory.records import Example, ExampleId, Split, content_id
+from querist.memory.store import Store
+from querist.tools.load import ColumnMap, Imported, dataset_id, load_examples
+
+Tell = Callable[[str], None]
+
+
+def import_data(config: RunConfig, store: Store, *, tell: Tell) -> tuple[str, RunConfig]:
+    """Import pool, test and validation files once; return the data set's id and final columns.
+
+    `tell` gets a summary of each file in words. Nothing is written when any file is bad.
+    """
+    pool = _load(config, config.data.pool, Split.POOL, gold=_pool_gold(config))
+    tell(pool.summary())
+    fixed = config.model_copy(
+        update={"data": config.data.model_copy(update={"text": list(pool.columns.fields)})}
+    )
+    examples = list(pool.examples)
+    known = {one.id for one in examples}
+    texts = {_words(one) for one in examples}
+    for name, split in (("test", Split.TEST), ("validation", Split.VALIDATION)):
+        source = getattr(config.data, name)
+        if source is None:
+            continue
+        held_out = _load(fixed, source, split, gold=config.data.gold or "label")
+        tell(held_out.summary())
+        overlap = sum(_words(one) in texts for one in held_out.examples)
+        if overlap:
+            tell(f"Warning: {overlap} {name} texts are in the pool too; scores will flatter.")
+        examples += [_apart(one, split, known) for one in held_out.examples]
+    return _store(store, examples, config.data.pool), fixed
+
+
+def _load(config: RunConfig, source: str, split: Split, *, gold: str | None) -> Imported:
+    data = config.data
+    fields = (data.text,) if isinstance(data.text, str) else tuple(data.text or ())
+    identity = None if data.id in ("none", None) else data.id
+    return load_examples(
+        source,
+        columns=ColumnMap(fields=fields, id=identity, gold=gold),
+        split=split,
+        labels=tuple(config.task.labels),
+        encoding=data.encoding,
+    )
+
+
+def _pool_gold(config: RunConfig) -> str | None:
+    if config.people.kind == "simulated":
+        return config.people.gold or config.data.gold or "label"
+    return config.data.gold
+
+
+def _apart(example: Example, split: Split, known: set[ExampleId]) -> Example:
+    """Keep an id of a test example that a pool example has too."""
+    if example.id in known:
+        example = replace(example, id=ExampleId(f"{split.value}-{example.id}"))
+    known.add(example.id)
+    return example
+
+
+def _words(example: Example) -> str:
+    return " ".join(example.text.split()).casefold()
+
+
+def _store(store: Store, examples: list[Example], name: str) -> str:
+    # Splits and gold belong to the identity: the same texts split anew are other data.
+    parts = [dataset_id([one for one in examples if one.split is split]) for split in Split]
+    dataset = content_id(*parts)
+    keep_dataset(store, dataset, examples, name=name)
+    return dataset
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteLine:
+    """What one agent is expected to cost, and at most, in dollars."""
+
+    agent: str
+    what: str
+    forecast: Decimal
+    ceiling: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A forecast before anything is spent."""
+
+    budget: Decimal
+    lines: tuple[QuoteLine, ...]
+    affordable: bool
+    advice: str
+
+    @property
+    def forecast(self) -> Decimal:
+        """The expected sum, never above the budget."""
+        return min(self.budget, sum((line.forecast for line in self.lines), Decimal(0)))
+
+
+def make_quote(
+    config: RunConfig, *, example_ceiling: Decimal, pool: int, generates: Decimal
+) -> Quote:
+    """Forecast a whole run: `example_ceiling` is the dearest one LLM label of usual length can be.
+
+    Providers bill what was used: about 60 % of the ceiling, since output is capped generously.
+    """
+    loop, budget = config.loop, config.budget
+    examples = min(pool, loop.batch * (loop.rounds + 1)) if config.annotator.enabled else 0
+    llm_most = example_ceiling * examples
+    asks = config.people.kind != "none"
+    price = budget.human_label_usd
+    left = max(budget.usd - llm_most, budget.usd / 2) if asks else Decimal(0)
+    people = min(pool, int(left / price)) if price > 0 else min(pool, loop.batch * loop.rounds)
+    lines = [
+        QuoteLine(
+            "annotator",
+            f"{examples:,} examples by {config.models.annotator}",
+            llm_most * Decimal("0.6"),
+            llm_most,
+        ),
+    ]
+    if asks:
+        lines.append(
+            QuoteLine(
+                "people", f"up to {people:,} answers at {price} USD", people * price, people * price
+            )
+        )
+    if config.generator.enabled and generates > 0:
+        lines.append(
+            QuoteLine(
+                "generator", "new examples of thin classes", generates * Decimal("0.3"), generates
+            )
+        )
+    cheapest = min(
+        (
+            one
+            for one in (_llm(config, example_ceiling), price if asks else None)
+            if one is not None
+        ),
+        default=Decimal(0),
+    )
+    affordable = cheapest <= budget.usd
+    advice = (
+        ""
+        if affordable
+        else (
+            f"A budget of {budget.usd} USD does not pay for one label (the cheapest may cost up to "
+            f"{cheapest:.6f} USD). Raise --budget, or use the free local model (--model local)."
+        )
+    )
+    return Quote(budget.usd, tuple(lines), affordable, advice)
+
+
+def _llm(config: RunConfig, ceiling: Decimal) -> Decimal | None:
+    return ceiling if config.annotator.enabled else None
+
+
+def check_labels(config: RunConfig) -> None:
+    """Refuse a run that nobody could label."""
+    if not config.annotator.enabled and config.people.kind == "none":
+        raise InvalidInput(
+            "Nobody would label anything: annotator.enabled is false and people.kind is 'none'. "
+            "Switch one of them on."
+        )

@@ -1,0 +1,273 @@
+"""What the run knows about its examples: who says what, whom to believe, what to train on.
+
+Computed from the store whenever it is needed; nothing here is kept between nodes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.agents.annotator.classify import opinion
+from querist.agents.verifier.rules import Opinions
+from querist.graph.context import Context
+from querist.memory.records import Annotation, Choice, Example, ExampleId, Label
+from querist.tools.calibration import LabelModel
+from querist.tools.pooling import OpinionPool
+from querist.tools.retrieval import nearest
+from querist.tools.training import LinearModel, cross_fit
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.intp]
+
+TRUSTS = (0.0, 0.1, 0.3, 1.0)
+"""How much a language model's label may count in training, beside 1 for a person's."""
+START_WEIGHTS = (1.0, 0.3, 0.5)
+"""What annotator, neighbours and model count before anything was measured."""
+NEIGHBOURS = 10
+OWN_CALIBRATION = 12
+"""Labels by people that a prompt version needs for a label model of its own."""
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSet:
+    """Rows to train on: ids, inputs (N, d), soft targets (N, C), weights (N,)."""
+
+    ids: tuple[ExampleId, ...]
+    inputs: FloatArray
+    targets: FloatArray
+    weights: FloatArray
+    human: IntArray
+    """Positions of the rows that people labelled."""
+    trust: float
+
+    @property
+    def can_train(self) -> bool:
+        """Tell whether there is a row with weight."""
+        return bool((self.weights > 0).any())
+
+
+class Knowledge:
+    """A view of the store at one moment."""
+
+    def __init__(self, context: Context, *, model: LinearModel | None) -> None:
+        """`model` is the current target model, if there is one."""
+        self._context = context
+        self._task = context.task
+        self._view = context.view()
+        self._model = model
+        self.labels: dict[ExampleId, Label] = {
+            one.example: one for one in context.labelling.labels()
+        }
+
+    # ------------------------------------------------------------ who says what
+
+    @cached_property
+    def _latest(self) -> dict[ExampleId, list[Annotation]]:
+        """Each example's usable annotations by language models under its latest prompt."""
+        found: dict[ExampleId, list[Annotation]] = defaultdict(list)
+        for one in self._context.labelling.annotations():
+            if not one.who.startswith("llm:") or one.answer is None:
+                continue
+            kept = found[one.example]
+            if kept and kept[-1].prompt_version != one.prompt_version:
+                kept.clear()
+            kept.append(one)
+        return dict(found)
+
+    @cached_property
+    def truth(self) -> dict[ExampleId, int]:
+        """Class numbers of what people labelled."""
+        names = self._task.names
+        return {
+            one.example: names.index(one.answer.value)
+            for one in self.labels.values()
+            if one.source == "human" and isinstance(one.answer, Choice)
+        }
+
+    @cached_property
+    def _label_models(self) -> dict[str, LabelModel]:
+        """A map from the annotator's probabilities to honest ones, by prompt version."""
+        rows: dict[str, list[tuple[FloatArray, int]]] = defaultdict(list)
+        for example, label in self.truth.items():
+            raw = self._raw(example)
+            if raw is not None:
+                rows[self._latest[example][-1].prompt_version].append((np.log(raw), label))
+        pooled = [row for version in rows.values() for row in version]
+        models = {
+            version: _fit(own) for version, own in rows.items() if len(own) >= OWN_CALIBRATION
+        }
+        models[""] = _fit(pooled) if pooled else LabelModel.identity(len(self._task.names))
+        return models
+
+    def annotator(self, example: ExampleId) -> FloatArray | None:
+        """What the language model says, made honest by what people said: (C,)."""
+        raw = self._raw(example)
+        if raw is None:
+            return None
+        version = self._latest[example][-1].prompt_version
+        model = self._label_models.get(version, self._label_models[""])
+        return np.asarray(model.predict(np.log(raw)[None])[0])
+
+    def _raw(self, example: ExampleId) -> FloatArray | None:
+        raw = opinion(self._latest.get(example, ()), self._task)
+        return None if raw is None else np.maximum(raw, 1e-9)
+
+    def skill(self) -> float | None:
+        """The language model's accuracy on what people labelled."""
+        hits = [
+            int(raw.argmax()) == label
+            for example, label in self.truth.items()
+            if (raw := self._raw(example)) is not None
+        ]
+        return sum(hits) / len(hits) if hits else None
+
+    def neighbours(self, examples: Sequence[ExampleId]) -> FloatArray | None:
+        """What the closest labelled examples say, themselves left out: (N, C)."""
+        bank = [one for one in self.labels.values() if one.weight > 0]
+        if len(bank) <= NEIGHBOURS or not examples:
+            return None
+        ids = [one.example for one in bank]
+        says = np.stack([self._soft(one) * one.weight for one in bank])
+        close, similarity = nearest(
+            self._view.of(list(examples)), self._view.of(ids), NEIGHBOURS + 1
+        )
+        own = np.array(
+            [[ids[j] == example for j in row] for example, row in zip(examples, close, strict=True)]
+        )
+        strength = np.where(own, 0.0, np.maximum(similarity, 0.0) ** 2)
+        mass = np.einsum("nk,nkc->nc", strength, says[close]) + 1.0 / says.shape[1]
+        return np.asarray(mass / mass.sum(axis=1, keepdims=True))
+
+    def _soft(self, label: Label) -> FloatArray:
+        names = self._task.names
+        if label.source != "human" and label.probabilities:
+            return np.array([label.probabilities.get(name, 0.0) for name in names])
+        assert isinstance(label.answer, Choice)
+        return np.eye(len(names))[names.index(label.answer.value)]
+
+    # ------------------------------------------------------------ whom to believe
+
+    @cached_property
+    def pool_weights(self) -> OpinionPool:
+        """How much annotator, neighbours and model count, learnt from what people labelled."""
+        rows = [one for one in self.truth if self._raw(one) is not None]
+        sides = self._sides(rows, held_out=True)
+        if sides is None or len(rows) < OWN_CALIBRATION:
+            return OpinionPool(np.array(START_WEIGHTS))
+        labels = np.array([self.truth[one] for one in rows], dtype=np.intp)
+        return OpinionPool.fit(sides, labels, start=START_WEIGHTS)
+
+    def opinions(self, examples: Sequence[Example], attempts: Sequence[int]) -> list[Opinions]:
+        """Gather and pool the opinions about examples of a batch."""
+        ids = [one.id for one in examples]
+        around = self.neighbours(ids)
+        model = None if self._model is None else self._model.predict_proba(self._view.of(ids))
+        result = []
+        for i, (example, attempt) in enumerate(zip(examples, attempts, strict=True)):
+            parts = (
+                self.annotator(example.id),
+                None if around is None else around[i],
+                None if model is None else model[i],
+            )
+            result.append(Opinions(example, attempt, *parts, pooled=self._pool(parts)))
+        return result
+
+    def _pool(self, parts: Sequence[FloatArray | None]) -> FloatArray | None:
+        if all(part is None for part in parts):
+            return None
+        even = np.full(len(self._task.names), 1.0 / len(self._task.names))
+        rows = [(even if part is None else part)[None] for part in parts]
+        return np.asarray(self.pool_weights.pool(rows)[0])
+
+    def _sides(
+        self, examples: Sequence[ExampleId], *, held_out: bool
+    ) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+        around = self.neighbours(examples)
+        if around is None or self._model is None:
+            return None
+        says = [self.annotator(one) for one in examples]
+        even = np.full(len(self._task.names), 1.0 / len(self._task.names))
+        annotator = np.stack([even if one is None else one for one in says])
+        if held_out:
+            model = self._held_out(examples)
+        else:
+            model = self._model.predict_proba(self._view.of(list(examples)))
+        return annotator, around, model
+
+    def _held_out(self, examples: Sequence[ExampleId]) -> FloatArray:
+        """Predict labelled examples with models that did not see them: (N, C)."""
+        rows = self.training_set
+        place = {one: i for i, one in enumerate(rows.ids)}
+        score = np.array([place[one] for one in examples], dtype=np.intp)
+        return cross_fit(
+            rows.inputs, rows.targets, weights=rows.weights, folds=FOLDS, score_rows=score
+        )
+
+    # ------------------------------------------------------------ what to train on
+
+    @cached_property
+    def training_set(self) -> TrainingSet:
+        """Every label with the weight it deserves, trusting the language model as measured."""
+        ids = tuple(sorted(self.labels))
+        targets = np.stack([self._target(one) for one in ids]) if ids else np.empty((0, 0))
+        inputs = self._view.of(list(ids)) if ids else np.empty((0, 0), dtype=np.float32)
+        is_human = np.array([one in self.truth for one in ids], dtype=bool)
+        certainty = _certainty(targets) if ids else np.empty(0)
+        human = np.flatnonzero(is_human)
+        trust = self._trust(inputs, targets, certainty, is_human)
+        weights = np.where(is_human, 1.0, trust * certainty)
+        return TrainingSet(ids, inputs, targets, weights, human, trust)
+
+    def _target(self, example: ExampleId) -> FloatArray:
+        label = self.labels[example]
+        if label.source != "human":
+            said = self.annotator(example)
+            if said is not None:
+                return said
+        return self._soft(label)
+
+    def _trust(
+        self,
+        inputs: FloatArray,
+        targets: FloatArray,
+        certainty: FloatArray,
+        is_human: NDArray[np.bool_],
+    ) -> float:
+        """Choose how much machine labels count by how well people's labels are then predicted."""
+        human = np.flatnonzero(is_human)
+        if len(human) < OWN_CALIBRATION or is_human.all():
+            return 1.0
+        truth = targets[human].argmax(axis=1)
+        losses = []
+        for trust in TRUSTS:
+            weights = np.where(is_human, 1.0, trust * certainty)
+            predicted = cross_fit(inputs, targets, weights=weights, folds=FOLDS, score_rows=human)
+            losses.append(-np.log(predicted[np.arange(len(human)), truth] + 1e-9).mean())
+        return TRUSTS[int(np.argmin(losses))]
+
+
+def _fit(rows: Sequence[tuple[FloatArray, int]]) -> LabelModel:
+    logs = np.stack([row for row, _ in rows])
+    return LabelModel.fit(logs, np.array([label for _, label in rows], dtype=np.intp))
+
+
+def _certainty(targets: FloatArray) -> FloatArray:
+    """One minus the normalised entropy of each soft target: a guess teaches nothing."""
+    entropy = -(targets * np.log(np.maximum(targets, 1e-12))).sum(axis=1)
+    return np.asarray(np.clip(1.0 - entropy / np.log(targets.shape[1]), 0.0, 1.0))
+
+
+def class_counts(labels: Mapping[ExampleId, Label], names: Sequence[str]) -> dict[str, int]:
+    """Count labels by class, naming those without any."""
+    counts = dict.fromkeys(names, 0)
+    for one in labels.values():
+        if isinstance(one.answer, Choice) and one.answer.value in counts:
+            counts[one.answer.value] += 1
+    return counts

@@ -1,0 +1,307 @@
+"""The loop's steps. Each reads its work from the store, writes what came of it, and may be
+repeated after a crash: whatever was done before is found done.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from querist.agents.budget_controller import rules as budget
+from querist.agents.generator import rules as generator
+from querist.agents.generator.write import write
+from querist.agents.mind import Agent, decide
+from querist.agents.selector import rules as selector
+from querist.agents.verifier import rules as verifier
+from querist.graph import evidence, labelling_work, people
+from querist.graph.commands import apply_commands, stop_command
+from querist.graph.context import Context
+from querist.graph.knowledge import Knowledge, class_counts
+from querist.graph.model_files import current_model, save_model
+from querist.graph.quality import measure
+from querist.graph.state import TAIL, LoopState, update
+from querist.memory.records import Action, Round, Split, Verdict
+from querist.tools.querying import Capability, QueryContext
+from querist.tools.strategies import get as strategy
+
+Step = Runtime[Context]
+
+
+async def initialize(state: LoopState, runtime: Step) -> LoopState:
+    """Embed the pool; the examples were imported when the run was made."""
+    context = runtime.context
+    view = context.view()
+    context.emit("initialized", pool=len(view.ids), test=context.pool.count(Split.TEST))
+    return update(run_id=context.run.id, round=state.get("round", -1), metric_tail=[], stop="")
+
+
+async def control(state: LoopState, runtime: Step) -> LoopState:
+    """Apply commands, take answers in, and let the budget controller decide on the next round."""
+    context = runtime.context
+    apply_commands(context)
+    number = state["round"]
+    people.fold(context, number=max(number, 0))
+    if evidence.is_unfinished(context, number):
+        # Resumed from the store alone: the round that was under way comes first.
+        todo = len(context.labelling.batch(number, status="todo"))
+        return update(phase="annotate", todo=todo)
+    number += 1
+    found = evidence.for_budget(context, number=number, last_phase=state.get("phase", ""))
+    ruling, decision = await decide(
+        found,
+        budget.plan,
+        agent=Agent.BUDGET_CONTROLLER,
+        number=number,
+        step="plan",
+        check=budget.check,
+        deliberate=context.deliberations.by_agent.get("budget_controller"),
+    )
+    context.journal.decided(decision)
+    context.emit(
+        "plan",
+        round=number,
+        action=ruling.action,
+        reason=ruling.reason,
+        batch=ruling.batch,
+        questions=ruling.questions,
+    )
+    moves_on = ruling.action in ("select", "generate")
+    return update(
+        round=number if moves_on else number - 1,
+        phase=ruling.action,
+        remaining_usd=str(found.remaining),
+        stop=ruling.stop,
+    )
+
+
+async def select(state: LoopState, runtime: Step) -> LoopState:
+    """Choose the round's batch from the pool."""
+    context, number = runtime.context, state["round"]
+    if context.labelling.batch(number):
+        return update(todo=1)
+    touched = context.labelling.touched()
+    view = context.view()
+    rows = np.array([i for i, one in enumerate(view.ids) if one not in touched], dtype=np.intp)
+    found = evidence.for_selector(context, number=number, pool_left=len(rows))
+    ruling, decision = await decide(
+        found,
+        selector.select,
+        agent=Agent.SELECTOR,
+        number=number,
+        step="select",
+        check=selector.check,
+        deliberate=context.deliberations.by_agent.get("selector"),
+    )
+    context.journal.decided(decision)
+    model = current_model(context)
+    sources = {Capability.EMBEDDINGS: lambda: view.vectors[rows]}
+    if model is not None:
+        sources[Capability.PROBS] = lambda: model.predict_proba(view.vectors[rows])
+    labelled = sorted(one for one in touched if one in view.rows)
+    asked = QueryContext(
+        ids=[view.ids[row] for row in rows],
+        rng=np.random.default_rng([context.config.loop.seed, number]),
+        round=number,
+        sources=sources,
+        labelled=lambda: view.of(labelled),
+    )
+    result = strategy(ruling.strategy).query(asked, ruling.count)
+    context.labelling.open_batch(number, list(result.ids))
+    context.emit("selected", round=number, count=len(result.ids), strategy=ruling.strategy)
+    return update(todo=len(result.ids))
+
+
+async def generate(state: LoopState, runtime: Step) -> LoopState:
+    """Write new examples of thin classes; they are labelled and checked like any others."""
+    context, number = runtime.context, state["round"]
+    if context.labelling.batch(number):
+        return update(todo=1)
+    knowledge = Knowledge(context, model=None)
+    found = evidence.for_generator(context, knowledge, number=number)
+    ruling, decision = await decide(
+        found,
+        generator.plan,
+        agent=Agent.GENERATOR,
+        number=number,
+        step="generate",
+        check=generator.check,
+        deliberate=context.deliberations.by_agent.get("generator"),
+    )
+    context.journal.decided(decision)
+    model = context.model(Agent.GENERATOR)
+    model.round = number
+    is_copy = labelling_work.copy_check(context, number=number, at=ruling.duplicate_at)
+    made, rejected = [], 0
+    for label, count in ruling.targets.items():
+        shown = labelling_work.typical(context, knowledge, label)
+        if not shown:
+            continue
+        kept, thrown = await write(
+            label,
+            count,
+            task=context.task,
+            shown=shown,
+            number=number,
+            model=model,
+            is_copy=is_copy,
+        )
+        made += kept
+        rejected += len(thrown)
+    context.pool.add(made, lease=context.lease)
+    context.labelling.open_batch(number, [one.id for one in made])
+    context.emit("generated", round=number, kept=len(made), rejected=rejected)
+    return update(todo=len(made))
+
+
+async def annotate(state: LoopState, runtime: Step) -> LoopState:
+    """Label the next chunk of the batch with the language model."""
+    context, number = runtime.context, state["round"]
+    apply_commands(context)
+    if stop_command(context):
+        context.labelling.abandon(number)
+        return update(todo=0)
+    left = await labelling_work.annotate_chunk(context, number=number)
+    return update(todo=left)
+
+
+async def verify(state: LoopState, runtime: Step) -> LoopState:
+    """Judge what was annotated: accept, send back, escalate or drop."""
+    context, number = runtime.context, state["round"]
+    items = context.labelling.batch(number, status="annotated")
+    if not items:
+        return update(todo=0)
+    knowledge = Knowledge(context, model=current_model(context))
+    found = evidence.for_verifier(context, knowledge, number=number, batch=len(items))
+    ruling, decision = await decide(
+        found,
+        verifier.verify,
+        agent=Agent.VERIFIER,
+        number=number,
+        step=f"verify-{items[0].attempt}",
+        check=verifier.check,
+        deliberate=context.deliberations.by_agent.get("verifier"),
+    )
+    context.journal.decided(decision)
+    examples = context.examples([item.example for item in items])
+    opinions = knowledge.opinions(examples, [item.attempt for item in items])
+    verdicts = verifier.judge(opinions, ruling, task=context.task, number=number)
+    labels = [
+        labelling_work.machine_label(context, verdict, one)
+        for verdict, one in zip(verdicts, opinions, strict=True)
+        if verdict.action is Action.ACCEPT and verdict.answer is not None
+    ]
+    context.labelling.judged(number, verdicts, labels)
+    counts = {action.value: 0 for action in Action}
+    for verdict in verdicts:
+        counts[verdict.action.value] += 1
+    context.emit("verified", round=number, **counts)
+    return update(todo=counts["reannotate"])
+
+
+async def escalate(state: LoopState, runtime: Step) -> LoopState:
+    """Ask people about what the verifier escalated; the loop does not wait for them."""
+    context, number = runtime.context, state["round"]
+    verdicts = _escalated(context, number)
+    examples = context.examples([verdict.example for verdict in verdicts])
+    purpose = "seed" if number == 0 else "escalation"
+    asked = people.ask(context, verdicts, examples, purpose=purpose)
+    people.answer_simulated(context)
+    people.fold(context, number=number)
+    context.emit(
+        "asked", round=number, questions=len(asked), open=context.inbox.counts().get("open", 0)
+    )
+    return {}
+
+
+async def train(state: LoopState, runtime: Step) -> LoopState:
+    """Look at all labels again in the light of the newest answers, then train the target model."""
+    context, number = runtime.context, state["round"]
+    started = time.monotonic()
+    knowledge = Knowledge(context, model=current_model(context))
+    labelling_work.reconsider(context, knowledge)
+    knowledge = Knowledge(context, model=current_model(context))
+    rows = knowledge.training_set
+    trained = save_model(context, rows, number=number)
+    if trained is not None:
+        context.emit(
+            "trained",
+            round=number,
+            rows=int((rows.weights > 0).sum()),
+            people=len(rows.human),
+            trust=rows.trust,
+            seconds=round(time.monotonic() - started, 3),
+        )
+    return {}
+
+
+async def evaluate(state: LoopState, runtime: Step) -> LoopState:
+    """Measure the model and close the round."""
+    context, number = runtime.context, state["round"]
+    model = current_model(context)
+    knowledge = Knowledge(context, model=model)
+    quality = measure(context, knowledge, model)
+    counts = context.labelling.counts()
+    done = Round(
+        number=number,
+        labelled=len(knowledge.labels),
+        human_labels=counts.get("human", 0),
+        usd=context.ledger.balance().settled,
+        metric=quality.value,
+        metric_low=quality.low,
+        metric_high=quality.high,
+        detail={
+            "measured_on": quality.measured_on,
+            "n": quality.n,
+            "test": quality.test,
+            "trust": knowledge.training_set.trust if knowledge.labels else None,
+            "llm_skill": knowledge.skill(),
+            "classes": class_counts(knowledge.labels, context.task.names),
+            "sources": counts,
+            "phase": state.get("phase", ""),
+        },
+    )
+    context.journal.round_done(done)
+    context.emit(
+        "round",
+        round=number,
+        metric=quality.value,
+        measured_on=quality.measured_on,
+        test=quality.test,
+        labelled=done.labelled,
+        people=done.human_labels,
+        usd=str(done.usd),
+    )
+    tail = [*state.get("metric_tail", []), quality.value or 0.0][-TAIL:]
+    return update(metric_tail=tail, remaining_usd=str(context.ledger.balance().remaining))
+
+
+async def wait(state: LoopState, runtime: Step) -> LoopState:
+    """Stop here until people have answered: the only interrupt of the loop."""
+    context = runtime.context
+    waiting = context.inbox.counts().get("open", 0)
+    if waiting and not context.inbox.unfolded() and not stop_command(context):
+        interrupt({"waiting_for": "answers", "open": waiting, "run": context.run.id})
+    return {}
+
+
+async def finish(state: LoopState, runtime: Step) -> LoopState:
+    """Say that the run is over, and why."""
+    context = runtime.context
+    stop = stop_command(context)
+    if stop is not None:
+        context.mailbox.close(stop, status="done", result="stopped", lease=context.lease)
+    decisions = context.journal.decisions(agent=Agent.BUDGET_CONTROLLER)
+    reason = decisions[-1].reason if decisions else ""
+    context.runs.set_status(context.lease, "finished", reason)
+    context.emit("finished", stop=state.get("stop", ""), reason=reason)
+    return {}
+
+
+def _escalated(context: Context, number: int) -> list[Verdict]:
+    """The last verdict of each item that was escalated in this round."""
+    items = context.labelling.batch(number, status="escalated")
+    last = {verdict.example: verdict for verdict in context.labelling.verdicts(number)}
+    return [last[item.example] for item in items]

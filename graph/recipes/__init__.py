@@ -1,0 +1,1 @@
+"""Published systems as compositions of components (TOML)."""

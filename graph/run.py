@@ -1,0 +1,248 @@
+"""A run from outside: make it, drive it, watch it, pause it, stop it, go on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+from langgraph.types import Command as Resume
+
+from querist.agents.models.port import ChatModel
+from querist.graph import evidence
+from querist.graph.commands import stop_command
+from querist.graph.config import RunConfig
+from querist.graph.context import Context, Deliberations, Listener
+from querist.graph.intake import Quote, check_labels, import_data, make_quote
+from querist.graph.loop import build_loop
+from querist.graph.state import GRAPH_VERSION, LoopState
+from querist.memory.errors import BudgetExceeded, QueristError
+from querist.memory.mailbox import Mailbox
+from querist.memory.records import Event, RunId, Split, utc_now
+from querist.memory.runs import Heartbeat, RunRow, Runs
+from querist.memory.store import Lease, Store
+from querist.tools.strategies import get as strategy
+
+CHECKPOINTS = "checkpoints.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where a run stands when its driver lets go of it."""
+
+    status: str
+    """finished, paused or waiting."""
+    reason: str
+
+
+class Run:
+    """One run of the loop. Any process may look; one at a time may drive."""
+
+    def __init__(self, store: Store, run: RunId) -> None:
+        """Use `Run.create` or `Run.open`."""
+        self.store = store
+        self.id = run
+        self._models: dict[str, ChatModel] = {}
+        self._deliberations: Deliberations | None = None
+        self._control: RunControl | None = None
+
+    @classmethod
+    def create(
+        cls, config: RunConfig, store: Store, *, tell: Callable[[str], None] = lambda _: None
+    ) -> Run:
+        """Import the data and write the run down; nothing is spent yet.
+
+        `tell` gets a few lines in words about what was imported.
+        """
+        check_labels(config)
+        if config.loop.strategy != "auto":
+            strategy(config.loop.strategy)
+        dataset, config = import_data(config, store, tell=tell)
+        task = config.as_task()
+        run = RunId(f"{_slug(task.name)}-{utc_now():%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}")
+        Runs(store).create(
+            run,
+            task=task,
+            dataset=dataset,
+            config=config.model_dump(mode="json"),
+            cap=config.budget.usd,
+        )
+        return cls(store, run)
+
+    @classmethod
+    def open(cls, store: Store, run: str | None = None) -> Run:
+        """Find a run by id or prefix, the newest without one; raises `InvalidInput`."""
+        return cls(store, Runs(store).get(run).id)
+
+    def use(
+        self,
+        *,
+        models: dict[str, ChatModel] | None = None,
+        deliberations: Deliberations | None = None,
+    ) -> Run:
+        """Replace models by name, or give agents a language-model mind."""
+        self._models.update(models or {})
+        self._deliberations = deliberations or self._deliberations
+        return self
+
+    @property
+    def row(self) -> RunRow:
+        """What the store says about the run now."""
+        return Runs(self.store).get(self.id)
+
+    def view(self) -> Context:
+        """Look at the run without the right to change it."""
+        return Context(self.store, self.row, Lease(self.id, -1), models=self._models)
+
+    def quote(self) -> Quote:
+        """Forecast the run; nothing is spent."""
+        context = self.view()
+        ceiling = evidence.example_ceiling(context)
+        generator = Decimal(0)
+        if context.config.generator.enabled and context.config.annotator.enabled:
+            price = context.price(context.config.generator_model)
+            generator = price.ceiling(2_000, 400) * context.config.loop.rounds
+        pool = context.pool.count(Split.POOL)
+        return make_quote(context.config, example_ceiling=ceiling, pool=pool, generates=generator)
+
+    def post(self, name: str, *, who: str, **arguments: object) -> None:
+        """Send a command to whoever drives the run."""
+        token = uuid.uuid4().hex
+        Mailbox(self.store, self.id).post(name, who=who, token=token, arguments=arguments)
+
+    def drain(self) -> None:
+        """Ask a run driven by this process to pause at the next step; safe in a signal handler."""
+        if self._control is not None:
+            self._control.request_drain("pause")
+
+    async def drive(self, listener: Listener | None = None) -> Outcome:
+        """Drive the run until it finishes, pauses, waits for people or fails.
+
+        Raises `RunBusy` if another process drives it, and what failed otherwise; in every case a
+        later `drive` goes on where this one stopped.
+        """
+        async with self.borrowed(listener) as context:
+            context.control = self._control = RunControl()
+            try:
+                self._refuse_hopeless(context)
+                context.runs.set_status(context.lease, "running")
+                outcome = await self._invoke(context)
+                context.runs.set_status(context.lease, outcome.status, outcome.reason)
+            except QueristError as error:
+                with contextlib.suppress(QueristError):
+                    context.runs.set_status(context.lease, "failed", str(error))
+                raise
+            finally:
+                self._control = None
+        return outcome
+
+    @contextlib.asynccontextmanager
+    async def borrowed(self, listener: Listener | None = None) -> AsyncIterator[Context]:
+        """Hold the run's lease and open its models for a while; raises `RunBusy`."""
+        runs = Runs(self.store)
+        lease = runs.take(self.id)
+        with Heartbeat(runs, lease):
+            context = Context(
+                self.store,
+                self.row,
+                lease,
+                listener=listener,
+                models=self._models,
+                deliberations=self._deliberations,
+            )
+            try:
+                yield context
+            finally:
+                await context.aclose()
+
+    async def stream(self) -> AsyncIterator[Event]:
+        """Drive the run and yield its events as they happen."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = asyncio.create_task(self.drive(queue.put_nowait))
+        task.add_done_callback(lambda _: queue.put_nowait(None))
+        while (event := await queue.get()) is not None:
+            yield event
+        await task
+
+    def _refuse_hopeless(self, context: Context) -> None:
+        """Before anything is spent, see that the budget pays for a label at all."""
+        if context.journal.rounds():
+            return
+        quote = self.quote()
+        if not quote.affordable:
+            error = BudgetExceeded(wanted=Decimal(0), remaining=quote.budget)
+            error.args = (quote.advice,)
+            raise error
+
+    async def _invoke(self, context: Context) -> Outcome:
+        path = context.folder / CHECKPOINTS
+        _set_aside_if_damaged(path)
+        async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+            graph: Any = build_loop().compile(checkpointer=saver)
+            rounds = context.config.loop.rounds
+            steps = (rounds + 2) * (12 + 2 * context.config.loop.batch)
+            config = {"configurable": {"thread_id": self.id}, "recursion_limit": steps + 100}
+            start = await self._start(graph, config, context)
+            if isinstance(start, Outcome):
+                return start
+            try:
+                result = await graph.ainvoke(
+                    start,
+                    config,
+                    context=context,
+                    durability="sync",
+                    control=context.control,
+                    version="v2",
+                )
+            except GraphDrained as drained:
+                return Outcome("paused", f"Paused ({drained.reason}).")
+        if result.interrupts:
+            waiting = context.inbox.counts().get("open", 0)
+            return Outcome("waiting", f"{waiting} questions wait for people.")
+        return Outcome("finished", self.row.reason)
+
+    async def _start(
+        self, graph: Any, config: dict[str, Any], context: Context
+    ) -> LoopState | Resume[Any] | Outcome | None:
+        """Choose how to go on: afresh, from a checkpoint, or from the store alone."""
+        snapshot = await graph.aget_state(config)
+        fresh: LoopState = {
+            "run_id": self.id,
+            "graph_version": GRAPH_VERSION,
+            "round": context.labelling.last_round(),
+        }
+        if not snapshot.values or snapshot.values.get("graph_version") != GRAPH_VERSION:
+            await graph.checkpointer.adelete_thread(self.id)
+            return fresh
+        if not snapshot.next:
+            return fresh
+        if not snapshot.interrupts:
+            return None
+        waiting = context.inbox.counts().get("open", 0)
+        if waiting and not context.inbox.unfolded() and stop_command(context) is None:
+            return Outcome("waiting", f"{waiting} questions wait for people.")
+        return Resume(resume=True)
+
+
+def _set_aside_if_damaged(path: Any) -> None:
+    """A checkpoint file is disposable: the store alone is enough to go on."""
+    if not path.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA quick_check").fetchone()
+    except sqlite3.DatabaseError:
+        path.rename(path.with_suffix(".damaged"))
+
+
+def _slug(name: str) -> str:
+    kept = "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
+    return "-".join(part for part in kept.split("-") if part)[:24] or "run"

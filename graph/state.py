@@ -1,0 +1,31 @@
+"""What LangGraph checkpoints: a small control record. Everything else is in the store."""
+
+from __future__ import annotations
+
+from typing import TypedDict, cast
+
+GRAPH_VERSION = 1
+TAIL = 20
+
+
+class LoopState(TypedDict, total=False):
+    """JSON scalars only, under 10 kB; never ids of the pool, texts or messages."""
+
+    run_id: str
+    graph_version: int
+    round: int
+    phase: str
+    """What `control` chose: select, generate, annotate, wait or finish."""
+    todo: int
+    """Batch items that still wait for the annotator."""
+    remaining_usd: str
+    metric_tail: list[float]
+    stop: str
+
+
+def update(**changes: object) -> LoopState:
+    """Make a node's return value; a misspelt key is an error here, not silence in LangGraph."""
+    unknown = set(changes) - set(LoopState.__annotations__)
+    if unknown:
+        raise KeyError(f"not in the state: {sorted(unknown)}")
+    return cast("LoopState", changes)

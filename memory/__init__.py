@@ -1,0 +1,1 @@
+"""The nouns of Querist and their durable home."""

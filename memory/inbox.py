@@ -1,0 +1,175 @@
+"""Questions to people: leased so that two never meet, answered once, folded into the run once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from querist.memory import schema
+from querist.memory.codec import from_json, to_json
+from querist.memory.errors import InvalidInput, NotOpen
+from querist.memory.records import Answer, Choice, Question, utc_now
+from querist.memory.store import Lease, Store, upsert
+
+LEASE = timedelta(minutes=10)
+_questions = schema.questions
+
+
+class Inbox:
+    """The questions of one run."""
+
+    def __init__(self, store: Store, run: str, *, clock: Callable[[], datetime] = utc_now) -> None:
+        """`clock` is for tests."""
+        self._store = store
+        self._run = run
+        self._clock = clock
+
+    def ask(self, questions: Sequence[Question], *, lease: Lease | None = None) -> None:
+        """Put questions into the inbox; one that is there already stays as it is."""
+        rows = [
+            {
+                "run": self._run,
+                "id": q.id,
+                "example": q.example,
+                "round": q.round,
+                "value": q.value,
+                "status": q.status,
+                "assignee": "",
+                "lease_until": None,
+                "folded": False,
+                "body": to_json(q),
+            }
+            for q in questions
+        ]
+        with self._store.write(lease) as connection:
+            upsert(connection, _questions, rows, replace=False)
+
+    def claim(self, who: str, *, count: int = 1) -> list[Question]:
+        """Lease the most valuable open questions to a person, their own leased ones first."""
+        now = self._clock()
+        free = sa.or_(_questions.c.lease_until.is_(None), _questions.c.lease_until < now)
+        mine = _questions.c.assignee == who
+        with self._store.write() as connection:
+            query = (
+                sa.select(_questions)
+                .where(self._mine, _questions.c.status == "open", sa.or_(free, mine))
+                .order_by(_questions.c.value.desc(), _questions.c.id)
+                .limit(count)
+                .with_for_update(skip_locked=True)
+            )
+            rows = connection.execute(query).all()
+            values = {"assignee": who, "lease_until": now + LEASE}
+            for row in rows:
+                connection.execute(self._update(row.id).values(values))
+        return [replace(_question(r), assignee=who, lease_until=now + LEASE) for r in rows]
+
+    def answer(self, question: str, answer: Answer, *, who: str) -> Question:
+        """Answer a question, if it is still open and not leased to somebody else.
+
+        Raises `NotOpen` when it is not, and `InvalidInput` when the answer does not fit the
+        question's schema; the question then stays open.
+        """
+        found = self.get(question)
+        check_answer(found, answer)
+        now = self._clock()
+        done = replace(found, status="answered", answer=answer, answered_by=who)
+        theirs = sa.and_(
+            _questions.c.assignee != who,
+            _questions.c.assignee != "",
+            _questions.c.lease_until > now,
+        )
+        with self._store.write() as connection:
+            statement = self._update(question).where(_questions.c.status == "open", ~theirs)
+            values = {"status": "answered", "assignee": who, "body": to_json(done)}
+            if connection.execute(statement.values(values)).rowcount != 1:
+                raise NotOpen(f"Question {question} was answered or taken by somebody else.")
+        return done
+
+    def skip(self, question: str, *, who: str) -> None:
+        """Put a question aside for good: it will not be asked again, and costs nothing."""
+        self._close(question, "skipped", who=who)
+
+    def reopen(self, question: str, *, who: str) -> None:
+        """Take one's own answer or skip back, unless the loop has used it already (`NotOpen`)."""
+        mine = sa.and_(_questions.c.assignee == who, _questions.c.folded.is_(False))
+        found = replace(self.get(question), status="open", answer=None, answered_by="")
+        with self._store.write() as connection:
+            statement = self._update(question).where(mine, _questions.c.status != "open")
+            values = {"status": "open", "lease_until": None, "body": to_json(found)}
+            if connection.execute(statement.values(values)).rowcount != 1:
+                raise NotOpen(f"Question {question} is in use already and cannot be taken back.")
+
+    def withdraw(self, question: str) -> None:
+        """Take back a question that nobody needs answered any more."""
+        self._close(question, "withdrawn", who="")
+
+    def get(self, question: str) -> Question:
+        """Find one question."""
+        query = sa.select(_questions).where(self._mine, _questions.c.id == question)
+        with self._store.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise InvalidInput(f"Run {self._run} has no question {question!r}.")
+        return _question(row)
+
+    def list(self, *, status: str | None = None) -> list[Question]:
+        """List questions, the most valuable first."""
+        query = sa.select(_questions).where(self._mine)
+        if status is not None:
+            query = query.where(_questions.c.status == status)
+        return self._fetch(query.order_by(_questions.c.value.desc(), _questions.c.id))
+
+    def unfolded(self) -> list[Question]:
+        """List closed questions that the loop has not taken notice of yet."""
+        closed = sa.and_(_questions.c.status != "open", _questions.c.folded.is_(False))
+        return self._fetch(sa.select(_questions).where(self._mine, closed).order_by("id"))
+
+    def folded(self, questions: Sequence[str], *, lease: Lease | None = None) -> None:
+        """Note that the loop took these in."""
+        with self._store.write(lease) as connection:
+            for one in questions:
+                connection.execute(self._update(one).values(folded=True))
+
+    def counts(self) -> dict[str, int]:
+        """Count questions by status."""
+        query = sa.select(_questions.c.status, sa.func.count()).where(self._mine)
+        with self._store.read() as connection:
+            return dict(connection.execute(query.group_by(_questions.c.status)).tuples())
+
+    @property
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return _questions.c.run == self._run
+
+    def _update(self, question: str) -> sa.Update:
+        return sa.update(_questions).where(self._mine, _questions.c.id == question)
+
+    def _close(self, question: str, status: str, *, who: str) -> None:
+        with self._store.write() as connection:
+            statement = self._update(question).where(_questions.c.status == "open")
+            if connection.execute(statement.values(status=status, assignee=who)).rowcount != 1:
+                raise NotOpen(f"Question {question} is not open any more.")
+
+    def _fetch(self, query: sa.Select[Any]) -> list[Question]:
+        with self._store.read() as connection:
+            return [_question(row) for row in connection.execute(query)]
+
+
+def check_answer(question: Question, answer: Answer) -> None:
+    """Raise `InvalidInput` when an answer does not fit the question's schema."""
+    schema_ = question.answer_schema
+    if answer.kind != schema_.get("kind", answer.kind):
+        raise InvalidInput(f"Question {question.id} wants a {schema_['kind']}, not {answer.kind}.")
+    allowed = schema_.get("enum")
+    if isinstance(answer, Choice) and isinstance(allowed, list) and answer.value not in allowed:
+        raise InvalidInput(
+            f"{answer.value!r} is not one of the labels: {', '.join(map(str, allowed))}."
+        )
+
+
+def _question(row: Any) -> Question:
+    question = from_json(Question, row.body)
+    return replace(question, status=row.status, assignee=row.assignee, lease_until=row.lease_until)

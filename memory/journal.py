@@ -1,0 +1,98 @@
+"""The account of a run: events as they happen, decisions with their reasons, rounds, lessons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from querist.memory import schema
+from querist.memory.codec import from_json, to_json
+from querist.memory.records import Decision, Event, Lesson, Round, utc_now
+from querist.memory.store import Lease, Store, upsert
+
+_events, _decisions, _rounds = schema.events, schema.decisions, schema.rounds
+
+
+class Journal:
+    """The events, decisions and rounds of one run. Append-only."""
+
+    def __init__(self, store: Store, run: str, *, lease: Lease | None = None) -> None:
+        """Write only with a lease."""
+        self._store = store
+        self._run = run
+        self._lease = lease
+
+    def event(self, kind: str, data: Mapping[str, Any]) -> Event:
+        """Note that something happened."""
+        row = {"run": self._run, "kind": kind, "data": dict(data), "at": utc_now()}
+        with self._store.write(self._lease) as connection:
+            result = connection.execute(sa.insert(_events).returning(_events.c.id), [row])
+            return Event(result.scalar_one(), kind, row["data"], row["at"])
+
+    def events(self, *, after: int = 0) -> list[Event]:
+        """List events with a higher id than `after`, oldest first."""
+        query = sa.select(_events).where(_events.c.run == self._run, _events.c.id > after)
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(_events.c.id))
+            return [Event(row.id, row.kind, row.data, row.at) for row in rows]
+
+    def decided(self, decision: Decision) -> None:
+        """Write a decision down; a step that is repeated after a crash keeps the first."""
+        row = {
+            "run": self._run,
+            "round": decision.round,
+            "agent": decision.agent,
+            "step": decision.step,
+            "body": to_json(decision),
+            "at": utc_now(),
+        }
+        with self._store.write(self._lease) as connection:
+            upsert(connection, _decisions, [row], replace=False)
+
+    def decisions(self, *, number: int | None = None, agent: str | None = None) -> list[Decision]:
+        """List decisions, oldest first."""
+        query = sa.select(_decisions.c.body).where(_decisions.c.run == self._run)
+        if number is not None:
+            query = query.where(_decisions.c.round == number)
+        if agent is not None:
+            query = query.where(_decisions.c.agent == agent)
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(_decisions.c.round, _decisions.c.at))
+            return [from_json(Decision, body) for body in rows.scalars()]
+
+    def round_done(self, done: Round) -> None:
+        """Write down what a round achieved."""
+        row = {"run": self._run, "number": done.number, "body": to_json(done), "at": utc_now()}
+        with self._store.write(self._lease) as connection:
+            upsert(connection, _rounds, [row])
+
+    def rounds(self) -> list[Round]:
+        """List the rounds in order."""
+        query = sa.select(_rounds.c.body).where(_rounds.c.run == self._run)
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(_rounds.c.number))
+            return [from_json(Round, body) for body in rows.scalars()]
+
+
+class Lessons:
+    """What agents may recall in later rounds and runs of the same task."""
+
+    def __init__(self, store: Store, task: str) -> None:
+        """Lessons belong to a task, not to a run."""
+        self._store = store
+        self._task = task
+
+    def learn(self, lesson: Lesson) -> None:
+        """Keep a lesson."""
+        row = {"id": lesson.id, "task": self._task, "body": to_json(lesson)}
+        with self._store.write() as connection:
+            upsert(connection, schema.lessons, [row])
+
+    def all(self) -> list[Lesson]:
+        """List the lessons of the task."""
+        table = schema.lessons
+        query = sa.select(table.c.body).where(table.c.task == self._task).order_by(table.c.id)
+        with self._store.read() as connection:
+            return [from_json(Lesson, body) for body in connection.execute(query).scalars()]

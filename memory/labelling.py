@@ -1,0 +1,261 @@
+"""Who said what about which example, what the verifier made of it, and what stands now.
+
+A batch item moves `todo -> annotated -> accepted | escalated | dropped`, or back to `todo` for
+another attempt. Each step is one transaction, so a killed run finds every item where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from querist.memory import schema
+from querist.memory.codec import from_json, to_json
+from querist.memory.records import Annotation, ExampleId, Label, Verdict
+from querist.memory.store import Lease, Store, in_chunks, upsert
+
+ItemStatus = Literal["todo", "annotated", "accepted", "escalated", "dropped"]
+_items = schema.batch_items
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """An example that this round works on."""
+
+    example: ExampleId
+    rank: int
+    status: ItemStatus
+    attempt: int = 0
+
+
+class Labelling:
+    """The annotations, verdicts and labels of one run."""
+
+    def __init__(self, store: Store, run: str, *, lease: Lease | None = None) -> None:
+        """Read with or without a lease; write only with one."""
+        self._store = store
+        self._run = run
+        self._lease = lease
+
+    # ------------------------------------------------------------ the batch
+
+    def open_batch(self, number: int, examples: Sequence[ExampleId]) -> None:
+        """Start a round's batch; a batch that was opened before stays as it is."""
+        rows = [
+            {
+                "run": self._run,
+                "round": number,
+                "example": one,
+                "rank": rank,
+                "status": "todo",
+                "attempt": 0,
+            }
+            for rank, one in enumerate(examples)
+        ]
+        with self._store.write(self._lease) as connection:
+            upsert(connection, _items, rows, replace=False)
+
+    def batch(self, number: int, *, status: ItemStatus | None = None) -> list[BatchItem]:
+        """List a round's batch in its order, or only the items of one status."""
+        query = sa.select(_items).where(_items.c.run == self._run, _items.c.round == number)
+        if status is not None:
+            query = query.where(_items.c.status == status)
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(_items.c.rank))
+            return [BatchItem(ExampleId(r.example), r.rank, r.status, r.attempt) for r in rows]
+
+    def last_round(self) -> int:
+        """Find the newest round that has a batch; -1 before the first."""
+        query = sa.select(sa.func.max(_items.c.round)).where(_items.c.run == self._run)
+        with self._store.read() as connection:
+            last = connection.execute(query).scalar()
+        return -1 if last is None else last
+
+    def touched(self) -> set[ExampleId]:
+        """All examples that were ever in a batch, asked about or labelled: not in the pool now."""
+        queries = (
+            sa.select(_items.c.example).where(_items.c.run == self._run),
+            sa.select(schema.labels.c.example).where(schema.labels.c.run == self._run),
+            sa.select(schema.questions.c.example).where(schema.questions.c.run == self._run),
+        )
+        with self._store.read() as connection:
+            return set(connection.execute(sa.union(*queries)).scalars())
+
+    def abandon(self, number: int) -> None:
+        """Give the items of a batch that nobody looked at back to the pool."""
+        with self._store.write(self._lease) as connection:
+            mine = sa.and_(_items.c.run == self._run, _items.c.round == number)
+            unseen = sa.and_(mine, _items.c.status == "todo", _items.c.attempt == 0)
+            connection.execute(sa.delete(_items).where(unseen))
+            sent_back = sa.and_(mine, _items.c.status == "todo")
+            connection.execute(sa.update(_items).where(sent_back).values(status="dropped"))
+
+    # ------------------------------------------------------------ opinions
+
+    def annotated(self, number: int, annotations: Sequence[Annotation]) -> None:
+        """Record opinions on batch items and mark the items as annotated."""
+        with self._store.write(self._lease) as connection:
+            self._insert_annotations(connection, annotations)
+            self._move(connection, number, {one.example: "annotated" for one in annotations})
+
+    def record(self, annotations: Sequence[Annotation]) -> None:
+        """Record opinions that belong to no batch (a person's answers, probes)."""
+        with self._store.write(self._lease) as connection:
+            self._insert_annotations(connection, annotations)
+
+    def annotations(
+        self, examples: Iterable[ExampleId] | None = None, *, number: int | None = None
+    ) -> list[Annotation]:
+        """List opinions, oldest round first; of some examples or of one round if asked."""
+        table = schema.annotations
+        query = sa.select(table.c.body).where(table.c.run == self._run)
+        if number is not None:
+            query = query.where(table.c.round == number)
+        query = query.order_by(table.c.round, table.c.example, table.c.who, table.c.sample)
+        return [from_json(Annotation, body) for body in self._select(query, table, examples)]
+
+    # ------------------------------------------------------------ verdicts and labels
+
+    def judged(self, number: int, verdicts: Sequence[Verdict], labels: Sequence[Label]) -> None:
+        """Record verdicts, the labels that they accept, and where each item goes next."""
+        rows = [
+            {
+                "run": self._run,
+                "round": number,
+                "example": v.example,
+                "attempt": v.attempt,
+                "body": to_json(v),
+            }
+            for v in verdicts
+        ]
+        statuses: dict[str, ItemStatus] = {
+            "accept": "accepted",
+            "reannotate": "todo",
+            "escalate": "escalated",
+            "drop": "dropped",
+        }
+        with self._store.write(self._lease) as connection:
+            upsert(connection, schema.verdicts, rows)
+            self._put_labels(connection, labels)
+            self._move(
+                connection,
+                number,
+                {v.example: statuses[v.action.value] for v in verdicts},
+                attempts={v.example: v.attempt + (v.action == "reannotate") for v in verdicts},
+            )
+
+    def verdicts(self, number: int | None = None) -> list[Verdict]:
+        """List verdicts, oldest first."""
+        table = schema.verdicts
+        query = sa.select(table.c.body).where(table.c.run == self._run)
+        if number is not None:
+            query = query.where(table.c.round == number)
+        query = query.order_by(table.c.round, table.c.example, table.c.attempt)
+        return [from_json(Verdict, body) for body in self._select(query, table, None)]
+
+    def relabel(self, labels: Sequence[Label]) -> None:
+        """Put labels in place; a person's label is never replaced by a machine's."""
+        with self._store.write(self._lease) as connection:
+            self._put_labels(connection, labels)
+
+    def labels(self) -> list[Label]:
+        """List what stands, ordered by example id."""
+        table = schema.labels
+        query = sa.select(table.c.body).where(table.c.run == self._run).order_by(table.c.example)
+        return [from_json(Label, body) for body in self._select(query, table, None)]
+
+    def counts(self) -> dict[str, int]:
+        """Count labels by source."""
+        table = schema.labels
+        query = (
+            sa.select(table.c.source, sa.func.count())
+            .where(table.c.run == self._run)
+            .group_by(table.c.source)
+        )
+        with self._store.read() as connection:
+            return {source: count for source, count in connection.execute(query)}
+
+    # ------------------------------------------------------------ inside a transaction
+
+    def _insert_annotations(
+        self, connection: sa.Connection, annotations: Sequence[Annotation]
+    ) -> None:
+        rows = [
+            {
+                "run": self._run,
+                "round": a.round,
+                "example": a.example,
+                "who": a.who,
+                "prompt_version": a.prompt_version,
+                "sample": a.sample,
+                "body": to_json(a),
+                "usd": a.usd,
+            }
+            for a in annotations
+        ]
+        upsert(connection, schema.annotations, rows, replace=False)
+
+    def _put_labels(self, connection: sa.Connection, labels: Sequence[Label]) -> None:
+        human = self._by_people(connection, [one.example for one in labels])
+        rows = [
+            {
+                "run": self._run,
+                "example": one.example,
+                "round": one.round,
+                "source": one.source,
+                "body": to_json(one),
+            }
+            for one in labels
+            if one.source == "human" or one.example not in human
+        ]
+        upsert(connection, schema.labels, rows)
+
+    def _by_people(self, connection: sa.Connection, examples: Sequence[str]) -> set[str]:
+        table = schema.labels
+        query = sa.select(table.c.example).where(
+            table.c.run == self._run, table.c.source == "human"
+        )
+        found: set[str] = set()
+        for part in in_chunks(examples):
+            found.update(connection.execute(query.where(table.c.example.in_(part))).scalars())
+        return found
+
+    def _move(
+        self,
+        connection: sa.Connection,
+        number: int,
+        statuses: Mapping[ExampleId, ItemStatus],
+        *,
+        attempts: Mapping[ExampleId, int] | None = None,
+    ) -> None:
+        if not statuses:
+            return
+        parameters: list[dict[str, Any]] = [
+            {"b_example": example, "b_status": status}
+            | ({} if attempts is None else {"b_attempt": attempts[example]})
+            for example, status in statuses.items()
+        ]
+        values: dict[str, Any] = {"status": sa.bindparam("b_status")}
+        if attempts is not None:
+            values["attempt"] = sa.bindparam("b_attempt")
+        statement = (
+            sa.update(_items)
+            .where(_items.c.run == self._run, _items.c.round == number)
+            .where(_items.c.example == sa.bindparam("b_example"))
+            .values(values)
+        )
+        connection.execute(statement, parameters)
+
+    def _select(
+        self, query: sa.Select[Any], table: sa.Table, examples: Iterable[ExampleId] | None
+    ) -> list[Any]:
+        with self._store.read() as connection:
+            if examples is None:
+                return list(connection.execute(query).scalars())
+            bodies: list[Any] = []
+            for part in in_chunks(list(examples)):
+                bodies += connection.execute(query.where(table.c.example.in_(part))).scalars()
+            return bodies

@@ -1,0 +1,372 @@
+"""The nouns of Querist: frozen values that every layer speaks in.
+
+Money is `Decimal` US dollars, time is aware UTC, ids are plain strings that are derived from
+content where the thing has content. Nothing here knows about storage, models or the graph.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal, NewType
+
+ExampleId = NewType("ExampleId", str)
+RunId = NewType("RunId", str)
+CallKey = NewType("CallKey", str)
+
+Probabilities = Mapping[str, float]
+
+
+def utc_now() -> datetime:
+    """Tell the time; the one clock that is handed down where a clock is needed."""
+    return datetime.now(UTC)
+
+
+def content_id(*parts: object, size: int = 16) -> str:
+    """Derive a stable id from JSON-able content: equal content, equal id, on every machine."""
+    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:size]
+
+
+class TaskKind(StrEnum):
+    """What shape an answer has. Only classification runs end to end in this release."""
+
+    CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"
+    MATCHING = "matching"
+    SPANS = "spans"
+    RELATION = "relation"
+    PREFERENCE = "preference"
+    QA = "qa"
+    GENERATION = "generation"
+
+
+class Origin(StrEnum):
+    """Where an example came from."""
+
+    POOL = "pool"
+    GENERATED = "generated"
+    IMPORTED = "imported"
+
+
+class Split(StrEnum):
+    """What an example is for. Test examples are never shown to an agent."""
+
+    POOL = "pool"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelClass:
+    """One class of a task: its name and what belongs to it, in words."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be learnt. `version` counts changes of the guidelines."""
+
+    name: str
+    kind: TaskKind
+    labels: tuple[LabelClass, ...]
+    instructions: str = ""
+    fields: tuple[str, ...] = ("text",)
+    metric: str = "accuracy"
+    version: int = 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names in their fixed order; column c of a probability matrix is names[c]."""
+        return tuple(label.name for label in self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One thing to label. `fields` maps a field's name to its text (a pair has two)."""
+
+    id: ExampleId
+    fields: Mapping[str, str]
+    origin: Origin = Origin.POOL
+    split: Split = Split.POOL
+    parents: tuple[ExampleId, ...] = ()
+    gold: str | None = None
+    """The file's own label, read only by evaluation and by simulated people, never by agents; of a
+    generated example the class it was written as, which the verifier compares with its text."""
+
+    @property
+    def text(self) -> str:
+        """The fields as one text, in their order, for embedding and prompts."""
+        values = tuple(self.fields.values())
+        return values[0] if len(values) == 1 else "\n".join(values)
+
+
+# ---------------------------------------------------------------- answers
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One class (classification, matching, relation)."""
+
+    value: str
+    aspects: Mapping[str, float] | None = None
+    kind: Literal["choice"] = "choice"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Several classes, or none (multilabel)."""
+
+    values: tuple[str, ...]
+    aspects: Mapping[str, float] | None = None
+    kind: Literal["choices"] = "choices"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters `start` (included) to `end` (excluded) of the first field."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Labelled stretches of text (NER)."""
+
+    values: tuple[Span, ...]
+    aspects: Mapping[str, float] | None = None
+    kind: Literal["spans"] = "spans"
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Which of two responses is better, and by how much (0 to 1) if that was asked."""
+
+    value: Literal["a", "b", "tie"]
+    strength: float | None = None
+    aspects: Mapping[str, float] | None = None
+    kind: Literal["preference"] = "preference"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Free text (summary, translation, open answer)."""
+
+    value: str
+    aspects: Mapping[str, float] | None = None
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number (arithmetic answers, ratings)."""
+
+    value: float
+    aspects: Mapping[str, float] | None = None
+    kind: Literal["number"] = "number"
+
+
+Answer = Choice | Choices | Spans | Preference | Text | Number
+
+
+# ---------------------------------------------------------------- labelling
+
+
+class Confidence(StrEnum):
+    """How a confidence was obtained; numbers of different kinds are not compared unadjusted."""
+
+    LOGPROBS = "logprobs"
+    CALIBRATED_LOGPROBS = "calibrated_logprobs"
+    SAMPLING = "sampling"
+    VERBALISED = "verbalised"
+    MODEL = "model"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One opinion on one example, by a person, a language model or a trained model. Append-only."""
+
+    example: ExampleId
+    who: str
+    """`human:NAME`, `llm:MODEL` or `model:NAME`."""
+    answer: Answer | None
+    """None when the reply could not be used; the cost is real all the same."""
+    round: int
+    probabilities: Probabilities | None = None
+    confidence: float | None = None
+    confidence_from: Confidence = Confidence.NONE
+    rationale: str = ""
+    prompt_version: str = ""
+    sample: int = 0
+    usd: Decimal = Decimal(0)
+    call_key: str = ""
+    status: Literal["ok", "unparsable", "refused", "truncated", "failed"] = "ok"
+
+
+class Action(StrEnum):
+    """What the verifier wants done with an annotation."""
+
+    ACCEPT = "accept"
+    REANNOTATE = "reannotate"
+    ESCALATE = "escalate"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verifier's view of what the annotators said about one example."""
+
+    example: ExampleId
+    round: int
+    attempt: int
+    answer: Answer | None
+    p_correct: float
+    action: Action
+    reason: str
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What currently stands for an example, with where it came from and how much it weighs."""
+
+    example: ExampleId
+    answer: Answer
+    source: Literal["human", "llm", "generated", "gold"]
+    who: str
+    weight: float
+    p_correct: float
+    round: int
+    probabilities: Probabilities | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An escalation to a person: what is asked, why, and what an answer must look like."""
+
+    id: str
+    example: ExampleId
+    payload: Mapping[str, object]
+    answer_schema: Mapping[str, object]
+    reason: str
+    value: float
+    """Value of asking; the inbox is served in falling order of it."""
+    purpose: Literal["escalation", "seed", "validation", "audit"]
+    round: int
+    status: Literal["open", "answered", "skipped", "withdrawn"] = "open"
+    assignee: str = ""
+    lease_until: datetime | None = None
+    answer: Answer | None = None
+    answered_by: str = ""
+
+
+# ---------------------------------------------------------------- running
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an agent decided, on what evidence, why, by which mind and at what cost."""
+
+    agent: str
+    round: int
+    mind: Literal["rules", "llm"]
+    action: Mapping[str, object]
+    reason: str
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    tool_calls: tuple[str, ...] = ()
+    usd: Decimal = Decimal(0)
+    fell_back: str = ""
+    """Why the rules took over from a language model's deliberation, if they did."""
+    step: str = ""
+
+
+class SpendKind(StrEnum):
+    """What money was spent on."""
+
+    LLM = "llm"
+    HUMAN = "human"
+    COMPUTE = "compute"
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """A ledger line. `amount` is positive for reserve and settle; a release frees a reservation."""
+
+    entry: Literal["reserve", "settle", "release"]
+    kind: SpendKind
+    agent: str
+    call_key: CallKey
+    amount: Decimal
+    round: int = 0
+    detail: Mapping[str, object] = field(default_factory=dict)
+    """Quantities and unit prices: input_tokens, output_tokens, usd_per_million_input, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one turn of the loop achieved."""
+
+    number: int
+    labelled: int
+    human_labels: int
+    usd: Decimal
+    metric: float | None
+    metric_low: float | None = None
+    metric_high: float | None = None
+    """A 90 % interval of the metric on the validation set."""
+    detail: Mapping[str, object] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a person wants of a running loop. Applied once, at the next chunk boundary."""
+
+    id: int
+    name: str
+    arguments: Mapping[str, object]
+    who: str
+    status: Literal["queued", "done", "refused"] = "queued"
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for whoever watches. `id` rises by one and never repeats."""
+
+    id: int
+    kind: str
+    data: Mapping[str, object]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request for labelled or created data, run by a worker under a lease."""
+
+    id: str
+    kind: Literal["label", "create"]
+    request: Mapping[str, object]
+    status: Literal["queued", "running", "done", "failed", "cancelled"] = "queued"
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A guideline or a mistake worth remembering in later rounds and runs."""
+
+    id: str
+    task: str
+    text: str
+    source: str
+    examples: tuple[ExampleId, ...] = ()

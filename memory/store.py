@@ -1,0 +1,196 @@
+"""The durable home: one SQLite file per workspace, or a PostgreSQL database by URL.
+
+Everything that must survive a crash goes through `Store.write`; a write made for a run names its
+lease, and is refused when another process has taken the run over in the meantime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from querist.memory import schema
+from querist.memory.errors import LeaseLost, NewerWorkspace, StoreError
+
+DATABASE = "querist.db"
+BUSY_MS = 30_000
+CHUNK = 500  # ids per IN list; SQLite's default limit of variables is far above
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to drive a run: whoever holds the highest fencing number may write."""
+
+    run: str
+    fencing: int
+
+
+class Store:
+    """A workspace's database and folder. Cheap to open; safe to share between threads."""
+
+    def __init__(self, engine: sa.Engine, folder: Path) -> None:
+        """Use `open_store`."""
+        self.engine = engine
+        self.folder = folder
+
+    @contextlib.contextmanager
+    def write(self, lease: Lease | None = None) -> Iterator[sa.Connection]:
+        """Give a transaction that is committed at the end, or rolled back on any error.
+
+        Raises `LeaseLost` when the lease is stale and `StoreError` when the disk or server fails.
+        """
+        engine = self.engine.execution_options(write=True)
+        with _translated(self.folder), engine.begin() as connection:
+            if lease is not None:
+                check_lease(connection, lease)
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Give a connection for reading."""
+        with _translated(self.folder), self.engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def open_store(folder: Path | str, *, url: str | None = None) -> Store:
+    """Open a workspace, making or upgrading it first.
+
+    `url` names a PostgreSQL database (`postgresql+psycopg://...`); without it the folder holds a
+    SQLite file. Raises `NewerWorkspace` if a later version of Querist wrote it.
+    """
+    folder = Path(folder)
+    with _translated(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        engine = _engine(url or f"sqlite:///{folder / DATABASE}")
+        _upgrade(engine, folder)
+    return Store(engine, folder)
+
+
+def check_lease(connection: sa.Connection, lease: Lease) -> None:
+    """Refuse to go on when another process has taken the run over; locks the run's row."""
+    found = connection.execute(
+        sa.select(schema.runs.c.fencing).where(schema.runs.c.id == lease.run).with_for_update()
+    ).scalar()
+    if found != lease.fencing:
+        raise LeaseLost(
+            f"Run {lease.run} was taken over by another process. Nothing was written by this one; "
+            f"watch the run with: querist status {lease.run}"
+        )
+
+
+def upsert(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    replace: bool = True,
+) -> None:
+    """Insert rows; where the primary key exists, replace the row, or keep the old one."""
+    if not rows:
+        return
+    build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = build(table)
+    keys = [column.name for column in table.primary_key]
+    others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    if replace and others:
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=others)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, list(rows))
+
+
+def in_chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Cut a long list of ids for IN clauses."""
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
+
+
+@contextlib.contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"The workspace {folder} cannot be used ({error.strerror or error}). Check the path, "
+            "its permissions and the free disk space, or choose another with --workspace."
+        ) from error
+    except OperationalError as error:
+        reason = str(error.orig).strip().split("\n")[0]
+        raise StoreError(
+            f"The workspace {folder} cannot be written ({reason}). Free some disk space or make "
+            "it writable, then run `querist resume`: nothing that was settled is lost."
+        ) from error
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise StoreError(
+            f"The database of workspace {folder} went away. Start it and run `querist resume`."
+        ) from error
+
+
+def _engine(url: str) -> sa.Engine:
+    if url.startswith("postgresql"):
+        from querist.memory.extras import need
+
+        need("psycopg", extra="postgres")
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        # NORMAL survives a killed process; only a power cut can lose the last commits.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # IMMEDIATE, because a read that turns into a write can fail with SQLITE_BUSY at once.
+        writes = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _upgrade(engine: sa.Engine, folder: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    script = ScriptDirectory.from_config(config)
+    with engine.connect() as connection:
+        current = _revision(connection)
+    if current == script.get_current_head():
+        return
+    try:
+        if current is not None:
+            script.get_revision(current)
+    except CommandError:
+        raise NewerWorkspace(
+            f"The workspace {folder} was written by a newer Querist (schema {current}). "
+            "Upgrade Querist (pip install -U querist), or choose another --workspace. "
+            "Nothing was changed."
+        ) from None
+    with engine.execution_options(write=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()

@@ -1,0 +1,1 @@
+"""The deterministic verbs: scoring, choosing, embedding, retrieving, training, calibrating."""

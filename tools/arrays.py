@@ -1,0 +1,22 @@
+"""The array types, and the two array functions, that the other tools share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+
+
+def log_softmax(logits: FloatArray) -> FloatArray:
+    """Normalise the last axis in log space; large logits do not overflow."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def one_hot(labels: IntArray, classes: int) -> NDArray[np.float32]:
+    """Write class numbers (N,) as certain targets (N, classes)."""
+    return np.eye(classes, dtype=np.float32)[labels]

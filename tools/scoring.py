@@ -1,0 +1,47 @@
+"""Uncertainty of predictions: (N, C) probabilities in, (N,) scores out, higher is asked first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from querist.tools.arrays import FloatArray
+
+_FEW_CLASSES = 32
+
+
+def least_confidence(probabilities: FloatArray) -> FloatArray:
+    """Score 1 - max p: how little the best class convinces (Lewis & Gale, 1994)."""
+    return np.asarray(1 - probabilities.max(axis=1))
+
+
+def margin(probabilities: FloatArray) -> FloatArray:
+    """Score -(p1 - p2), at most 0: how close the runner-up comes (Scheffer et al., 2001)."""
+    first, second = _top_two(probabilities)
+    return second - first
+
+
+def breaking_ties(probabilities: FloatArray) -> FloatArray:
+    """Score 1 - (p1 - p2), in [0, 1]: margin by its name in text work (Luo et al., 2005)."""
+    return 1 + margin(probabilities)
+
+
+def entropy(probabilities: FloatArray) -> FloatArray:
+    """Score -sum p log p in nats, with 0 log 0 = 0 (Shannon, 1948)."""
+    # A zero becomes the smallest normal number, whose p log p vanishes, at no cost of a mask.
+    safe = np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)
+    return np.asarray(-np.einsum("nc,nc->n", probabilities, np.log(safe)))
+
+
+def _top_two(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Find the two largest probabilities of each row; a second class that is not there has 0."""
+    classes = probabilities.shape[1]
+    if classes > _FEW_CLASSES:
+        split = np.partition(probabilities, classes - 2, axis=1)
+        return split[:, -1], split[:, -2]
+    # With few classes, passing over whole columns beats sorting inside every row.
+    first = np.zeros(len(probabilities), dtype=probabilities.dtype)
+    second = first.copy()
+    for column in np.ascontiguousarray(probabilities.T):
+        np.maximum(second, np.minimum(first, column), out=second)
+        np.maximum(first, column, out=first)
+    return first, second

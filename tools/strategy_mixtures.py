@@ -1,0 +1,148 @@
+"""Strategies made of strategies, written as text.
+
+`margin@10 > k_center` lets margin keep ten times the batch, and k_center choose from that.
+`0.7*margin + 0.3*k_center` gives each part its share of the batch. A part of a mixture may be a
+pipeline: `>` binds tighter than `+`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.memory.errors import InvalidInput
+from querist.tools.querying import Capability, QueryContext, QueryResult, QueryStrategy, check
+
+Find = Callable[[str], QueryStrategy]
+
+_DEFAULT_FACTOR = 10.0
+_NUMBER = r"[0-9]*\.?[0-9]+"
+_WEIGHTED = re.compile(rf"\s*(?:({_NUMBER})\s*\*)?(.*)", re.DOTALL)
+_STAGE = re.compile(rf"\s*([\w.-]+?)\s*(?:@\s*({_NUMBER}))?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Each stage keeps `factor` times the batch for the next; `last` chooses the batch."""
+
+    name: str
+    stages: tuple[tuple[QueryStrategy, float], ...]
+    last: QueryStrategy
+
+    @property
+    def requires(self) -> frozenset[Capability]:
+        """All that any stage needs."""
+        return self.last.requires.union(*(stage.requires for stage, _ in self.stages))
+
+    def query(self, context: QueryContext, count: int, /) -> QueryResult:
+        """Narrow the candidates stage by stage, then choose."""
+        check(self, context)
+        rows = np.arange(len(context.ids))
+        for stage, factor in self.stages:
+            kept = stage.query(context.narrow(rows), int(np.ceil(factor * count))).indices
+            # Back in pool order, so that ties still go to the lower position.
+            rows = rows[np.sort(kept)]
+        chosen = self.last.query(context.narrow(rows), count)
+        return context.result(rows[chosen.indices], scores=chosen.scores, **chosen.diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Each part chooses its share of the batch, knowing what the parts before it took."""
+
+    name: str
+    parts: tuple[tuple[QueryStrategy, float], ...]
+
+    @property
+    def requires(self) -> frozenset[Capability]:
+        """All that any part needs."""
+        return frozenset[Capability]().union(*(part.requires for part, _ in self.parts))
+
+    def query(self, context: QueryContext, count: int, /) -> QueryResult:
+        """Share out the batch; a part that finds too little leaves the rest to the first."""
+        check(self, context)
+        count = min(count, len(context.ids))
+        shares = share_out(count, [weight for _, weight in self.parts])
+        chosen = np.empty(0, dtype=np.intp)
+        taken = []
+        for (part, _), share in zip(self.parts, shares, strict=True):
+            before = len(chosen)
+            chosen = _extend(chosen, part, share, context=context)
+            taken.append(f"{part.name}: {len(chosen) - before}")
+        chosen = _extend(chosen, self.parts[0][0], count - len(chosen), context=context)
+        return context.result(chosen, parts=tuple(taken))
+
+
+def parse(text: str, find: Find) -> QueryStrategy:
+    """Read a strategy, pipeline or mixture; `find` knows the single names."""
+    parts = [_parse_part(part, find) for part in text.split("+")]
+    if len(parts) == 1:
+        return parts[0][0]
+    return Mixture(_tidy(text), tuple(parts))
+
+
+def share_out(count: int, weights: Sequence[float]) -> list[int]:
+    """Split `count` by weight with largest remainders; equal remainders go to the earlier."""
+    exact = count * np.asarray(weights, dtype=np.float64) / sum(weights)
+    # Rounded first: 0.7 * 10 must not lose its seventh to floating point.
+    shares = np.floor(np.round(exact, 9)).astype(int)
+    left = np.argsort(-np.round(exact - shares, 9), kind="stable")[: count - shares.sum()]
+    shares[left] += 1
+    return [int(share) for share in shares]
+
+
+def _extend(
+    chosen: NDArray[np.intp],
+    part: QueryStrategy,
+    share: int,
+    *,
+    context: QueryContext,
+) -> NDArray[np.intp]:
+    """Let one part choose `share` more among what is left."""
+    if share <= 0:
+        return chosen
+    if len(chosen) == 0:
+        return part.query(context, share).indices.astype(np.intp)
+    rest = np.setdiff1d(np.arange(len(context.ids)), chosen)
+    picked = part.query(context.after(chosen), share).indices
+    return np.concatenate([chosen, rest[picked]])
+
+
+def _parse_part(text: str, find: Find) -> tuple[QueryStrategy, float]:
+    """Read `weight * pipeline`; the weight is 1 unless given."""
+    match = _WEIGHTED.fullmatch(text)
+    weight = float(match[1]) if match and match[1] else 1.0
+    if match is None or weight <= 0:
+        msg = f"{text.strip()!r} must carry a weight above 0."
+        raise InvalidInput(msg)
+    stages = [_parse_stage(stage, find) for stage in match[2].split(">")]
+    *filters, (last, factor) = stages
+    if factor is not None:
+        msg = f"In {text.strip()!r} the last stage chooses the batch itself; remove its @."
+        raise InvalidInput(msg)
+    if not filters:
+        return last, weight
+    narrowing = tuple((stage, factor or _DEFAULT_FACTOR) for stage, factor in filters)
+    return Pipeline(_tidy(match[2]), narrowing, last), weight
+
+
+def _parse_stage(text: str, find: Find) -> tuple[QueryStrategy, float | None]:
+    """Read `name` or `name@factor`."""
+    match = _STAGE.fullmatch(text)
+    factor = float(match[2]) if match and match[2] else None
+    if match is None or (factor is not None and factor < 1):
+        msg = (
+            f"{text.strip()!r} is not a strategy. Write a name, a mixture like "
+            "'0.7*margin + 0.3*k_center', or a pipeline like 'margin@10 > k_center'."
+        )
+        raise InvalidInput(msg)
+    return find(match[1]), factor
+
+
+def _tidy(text: str) -> str:
+    """Write a composition the same way however it was spaced."""
+    return re.sub(r"\s*([+>])\s*", r" \1 ", re.sub(r"\s*([*@])\s*", r"\1", text.strip()))
