@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from querist.agents.annotator import classify
 from querist.agents.mind import Agent
-from querist.graph.labelling_work import final_prompt, with_nearest
+from querist.graph.labelling_work import bias, final_prompt, with_nearest
 from querist.graph.run import Run
 from querist.memory.records import Choice, Example, Split
 
@@ -22,7 +22,7 @@ async def llm_alone(run: Run, *, most: int | None = None) -> float | None:
             return None
         model = context.model(Agent.ANNOTATOR)
         prompt = final_prompt(context)
-        prior = await classify.label_bias(prompt, model=model)
+        prior = await bias(context, prompt, model=model)
         items = with_nearest(context, examples, prompt)
         outcome = await classify.annotate(
             items, prompt=prompt, model=model, votes=1, number=0, prior=prior

@@ -25,9 +25,9 @@ class _Section(BaseModel):
 class TaskSection(_Section):
     """What is to be learnt."""
 
-    name: str = Field("task", min_length=1, max_length=80)
+    name: str = Field(default="task", min_length=1, max_length=80)
     kind: TaskKind = TaskKind.CLASSIFICATION
-    instructions: str = Field("", max_length=20_000)
+    instructions: str = Field(default="", max_length=20_000)
     labels: dict[str, str] = Field(default_factory=dict)
     """Class names with their descriptions."""
 
@@ -67,8 +67,8 @@ class DataSection(_Section):
 class BudgetSection(_Section):
     """Money, in US dollars."""
 
-    usd: Decimal = Field(Decimal(1), gt=0)
-    human_label_usd: Decimal = Field(Decimal("0.05"), ge=0)
+    usd: Decimal = Field(default=Decimal(1), gt=0)
+    human_label_usd: Decimal = Field(default=Decimal("0.05"), ge=0)
 
     @field_validator("usd", "human_label_usd", mode="before")
     @classmethod
@@ -90,33 +90,33 @@ class ModelsSection(_Section):
     """The annotator's model, if not named."""
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
-    in_flight: int = Field(32, ge=1, le=1024)
-    timeout: float = Field(60.0, gt=0)
-    patience: float = Field(120.0, ge=0)
+    in_flight: int = Field(default=32, ge=1, le=1024)
+    timeout: float = Field(default=60.0, gt=0)
+    patience: float = Field(default=120.0, ge=0)
     """Seconds to put up with an overloaded provider."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
 
 
 class LoopSection(_Section):
     """How the loop turns."""
 
-    batch: int = Field(40, ge=1, le=100_000)
-    rounds: int = Field(10, ge=1, le=10_000)
-    chunk: int = Field(200, ge=1, le=10_000)
+    batch: int = Field(default=40, ge=1, le=100_000)
+    rounds: int = Field(default=10, ge=1, le=10_000)
+    chunk: int = Field(default=200, ge=1, le=10_000)
     """Calls between two looks at the mailbox; a local model uses at most 20."""
     seed: int = 0
     strategy: str = "auto"
-    plateau_window: int = Field(4, ge=2)
-    plateau_delta: float = Field(0.002, ge=0, le=1)
+    plateau_window: int = Field(default=4, ge=2)
+    plateau_delta: float = Field(default=0.002, ge=0, le=1)
 
 
 class AnnotatorSection(_Section):
     """How the language model labels."""
 
     enabled: bool = True
-    votes: int = Field(1, ge=1, le=15)
-    shared: int = Field(8, ge=0, le=64)
-    nearest: int = Field(2, ge=0, le=16)
+    votes: int = Field(default=1, ge=1, le=15)
+    shared: int = Field(default=4, ge=0, le=64)
+    nearest: int = Field(default=4, ge=0, le=16)
     calibrate: bool = True
 
 
@@ -130,7 +130,7 @@ class PeopleSection(_Section):
     """Who answers the questions."""
 
     kind: Literal["inbox", "simulated", "none"] = "inbox"
-    error_rate: float = Field(0.0, ge=0, le=1)
+    error_rate: float = Field(default=0.0, ge=0, le=1)
     """How often a simulated person gives a wrong label."""
     gold: str | None = None
     """Another column that a simulated person answers from (for recorded human labels)."""

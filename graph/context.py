@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from langgraph.runtime import RunControl
 
 FloatArray = NDArray[np.floating]
+LOOKING = -1
+"""The fencing number of a context that may not write."""
 Listener = Callable[[Event], None]
 
 
@@ -62,6 +64,8 @@ class Deliberations:
     by_agent: dict[str, Any] = field(default_factory=dict)
 
 
+# LangGraph takes dataclasses for contexts; nothing else of a dataclass is wanted here.
+@dataclass(init=False, eq=False, repr=False)
 class Context:
     """One run in one process."""
 
@@ -122,7 +126,9 @@ class Context:
         return EmbeddingCache(self.store.folder / "embeddings")
 
     def emit(self, kind: str, **data: object) -> None:
-        """Note an event and tell whoever listens."""
+        """Note an event and tell whoever listens; who only looks at a run notes nothing."""
+        if self.lease.fencing == LOOKING:
+            return
         event = self.journal.event(kind, data)
         if self._listener is not None:
             self._listener(event)

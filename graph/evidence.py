@@ -36,6 +36,13 @@ def is_unfinished(context: Context, number: int) -> bool:
     return bool(context.labelling.batch(number))
 
 
+def last_trust(context: Context) -> float | None:
+    """How much machine labels counted in the last round's training; None before the first."""
+    rounds = context.journal.rounds()
+    trust = rounds[-1].detail.get("trust") if rounds else None
+    return float(trust) if isinstance(trust, int | float) else None
+
+
 def for_budget(context: Context, *, number: int, last_phase: str) -> BudgetEvidence:
     """Where money, labels and the learning curve stand."""
     config = context.config
@@ -150,8 +157,7 @@ def example_ceiling(context: Context) -> Decimal:
 
 
 def _typical_text(context: Context) -> str:
-    ids = list(context.view().ids[:200])
-    texts = sorted((one.text for one in context.examples(ids)), key=len)
+    texts = sorted((one.text for one in context.pool.first(200)), key=len)
     return texts[len(texts) * 3 // 4][:TYPICAL_CHARACTERS] if texts else ""
 
 

@@ -56,8 +56,11 @@ class TrainingSet:
 class Knowledge:
     """A view of the store at one moment."""
 
-    def __init__(self, context: Context, *, model: LinearModel | None) -> None:
-        """`model` is the current target model, if there is one."""
+    def __init__(
+        self, context: Context, *, model: LinearModel | None, trust: float | None = None
+    ) -> None:
+        """`model` is the current target model; `trust` in machine labels is measured if None."""
+        self._known_trust = trust
         self._context = context
         self._task = context.task
         self._view = context.view()
@@ -150,7 +153,7 @@ class Knowledge:
         if label.source != "human" and label.probabilities:
             return np.array([label.probabilities.get(name, 0.0) for name in names])
         assert isinstance(label.answer, Choice)
-        return np.eye(len(names))[names.index(label.answer.value)]
+        return np.asarray(np.eye(len(names))[names.index(label.answer.value)])
 
     # ------------------------------------------------------------ whom to believe
 
@@ -158,10 +161,12 @@ class Knowledge:
     def pool_weights(self) -> OpinionPool:
         """How much annotator, neighbours and model count, learnt from what people labelled."""
         rows = [one for one in self.truth if self._raw(one) is not None]
-        sides = self._sides(rows, held_out=True)
-        if sides is None or len(rows) < OWN_CALIBRATION:
+        around = self.neighbours(rows)
+        if around is None or self._model is None or len(rows) < OWN_CALIBRATION:
             return OpinionPool(np.array(START_WEIGHTS))
+        annotator = np.stack([said for one in rows if (said := self.annotator(one)) is not None])
         labels = np.array([self.truth[one] for one in rows], dtype=np.intp)
+        sides = (annotator, around, self._held_out(rows))
         return OpinionPool.fit(sides, labels, start=START_WEIGHTS)
 
     def opinions(self, examples: Sequence[Example], attempts: Sequence[int]) -> list[Opinions]:
@@ -169,37 +174,34 @@ class Knowledge:
         ids = [one.id for one in examples]
         around = self.neighbours(ids)
         model = None if self._model is None else self._model.predict_proba(self._view.of(ids))
-        result = []
-        for i, (example, attempt) in enumerate(zip(examples, attempts, strict=True)):
-            parts = (
-                self.annotator(example.id),
-                None if around is None else around[i],
-                None if model is None else model[i],
+        says = [self.annotator(one) for one in ids]
+        pooled = self._pool(says, around, model)
+        return [
+            Opinions(
+                example,
+                attempts[i],
+                annotator=says[i],
+                neighbours=None if around is None else around[i],
+                model=None if model is None else model[i],
+                pooled=None if pooled is None else pooled[i],
             )
-            result.append(Opinions(example, attempt, *parts, pooled=self._pool(parts)))
-        return result
+            for i, example in enumerate(examples)
+        ]
 
-    def _pool(self, parts: Sequence[FloatArray | None]) -> FloatArray | None:
-        if all(part is None for part in parts):
+    def _pool(
+        self,
+        says: Sequence[FloatArray | None],
+        around: FloatArray | None,
+        model: FloatArray | None,
+    ) -> FloatArray | None:
+        """Pool what is there; a source that is silent about an example counts as undecided."""
+        if around is None and model is None and all(one is None for one in says):
             return None
-        even = np.full(len(self._task.names), 1.0 / len(self._task.names))
-        rows = [(even if part is None else part)[None] for part in parts]
-        return np.asarray(self.pool_weights.pool(rows)[0])
-
-    def _sides(
-        self, examples: Sequence[ExampleId], *, held_out: bool
-    ) -> tuple[FloatArray, FloatArray, FloatArray] | None:
-        around = self.neighbours(examples)
-        if around is None or self._model is None:
-            return None
-        says = [self.annotator(one) for one in examples]
-        even = np.full(len(self._task.names), 1.0 / len(self._task.names))
-        annotator = np.stack([even if one is None else one for one in says])
-        if held_out:
-            model = self._held_out(examples)
-        else:
-            model = self._model.predict_proba(self._view.of(list(examples)))
-        return annotator, around, model
+        classes = len(self._task.names)
+        even = np.full((len(says), classes), 1.0 / classes)
+        annotator = np.stack([even[0] if one is None else one for one in says])
+        sides = (annotator, even if around is None else around, even if model is None else model)
+        return np.asarray(self.pool_weights.pool(sides))
 
     def _held_out(self, examples: Sequence[ExampleId]) -> FloatArray:
         """Predict labelled examples with models that did not see them: (N, C)."""
@@ -241,6 +243,8 @@ class Knowledge:
         is_human: NDArray[np.bool_],
     ) -> float:
         """Choose how much machine labels count by how well people's labels are then predicted."""
+        if self._known_trust is not None:
+            return self._known_trust
         human = np.flatnonzero(is_human)
         if len(human) < OWN_CALIBRATION or is_human.all():
             return 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from querist.tools.diversity import k_center
 PROBES = 60
 """Human-labelled examples that a new prompt is tried on, to learn what its answers are worth."""
 SHOWN_TO_GENERATOR = 8
+FILLERS = 3
 COPY = 0.98
 """Cosine similarity from which a labelled example would give the answer away."""
 LOCAL_CHUNK = 20
@@ -50,7 +51,7 @@ async def annotate_chunk(context: Context, *, number: int) -> int:
     model.round = number
     ruling, prompt = await _prompt(context, number=number, batch=len(todo))
     chunk = todo[: _chunk_size(context, model)]
-    prior = await classify.label_bias(prompt, model=model) if ruling.calibrate else None
+    prior = await bias(context, prompt, model=model) if ruling.calibrate else None
     await _probe(context, prompt, model=model, votes=ruling.votes, prior=prior, number=number)
     items = _items(context, chunk, prompt)
     outcome = await classify.annotate(
@@ -215,6 +216,21 @@ def final_prompt(context: Context) -> ClassificationPrompt:
     return ClassificationPrompt(context.task, shared, nearest=section.nearest)
 
 
+async def bias(
+    context: Context, prompt: ClassificationPrompt, *, model: MeteredModel
+) -> Probabilities | None:
+    """Measure the label bias of a prompt, with arbitrary demonstrations for the nearest ones."""
+    bank = _bank(context)
+    rng = np.random.default_rng(context.config.loop.seed)
+    size = 1 << (len(bank).bit_length() - 1) if bank else 0
+    fillers = []
+    for _ in range(FILLERS if prompt.nearest and bank else 1):
+        picks = rng.permutation(size)[: prompt.nearest]
+        examples = context.examples([bank[i].example for i in picks])
+        fillers.append([_shown(one, bank[i]) for one, i in zip(examples, picks, strict=True)])
+    return await classify.label_bias(prompt, model=model, fillers=fillers)
+
+
 def with_nearest(
     context: Context,
     examples: Sequence[Example],
@@ -289,7 +305,7 @@ async def _probe(
 
 
 def _after(
-    context: Context, errors: dict[ExampleId, QueristError], *, number: int, left: int
+    context: Context, errors: Mapping[ExampleId, QueristError], *, number: int, left: int
 ) -> int:
     """Stop the round's annotating when the money is at an end; raise what a person must mend."""
     broke = [one for one in errors.values() if isinstance(one, BudgetExceeded)]

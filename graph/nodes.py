@@ -1,5 +1,6 @@
-"""The loop's steps. Each reads its work from the store, writes what came of it, and may be
-repeated after a crash: whatever was done before is found done.
+"""The loop's steps: each reads its work from the store and writes what came of it.
+
+A step may be repeated after a crash; whatever was done before is found done.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     items = context.labelling.batch(number, status="annotated")
     if not items:
         return update(todo=0)
-    knowledge = Knowledge(context, model=current_model(context))
+    knowledge = Knowledge(context, model=current_model(context), trust=evidence.last_trust(context))
     found = evidence.for_verifier(context, knowledge, number=number, batch=len(items))
     ruling, decision = await decide(
         found,
@@ -220,7 +221,8 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     """Look at all labels again in the light of the newest answers, then train the target model."""
     context, number = runtime.context, state["round"]
     started = time.monotonic()
-    knowledge = Knowledge(context, model=current_model(context))
+    trust = evidence.last_trust(context)
+    knowledge = Knowledge(context, model=current_model(context), trust=trust)
     labelling_work.reconsider(context, knowledge)
     knowledge = Knowledge(context, model=current_model(context))
     rows = knowledge.training_set
@@ -278,7 +280,7 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     return update(metric_tail=tail, remaining_usd=str(context.ledger.balance().remaining))
 
 
-async def wait(state: LoopState, runtime: Step) -> LoopState:
+async def wait(_state: LoopState, runtime: Step) -> LoopState:
     """Stop here until people have answered: the only interrupt of the loop."""
     context = runtime.context
     waiting = context.inbox.counts().get("open", 0)

@@ -30,14 +30,14 @@ def ask(
     *,
     purpose: str,
 ) -> list[Question]:
-    """Put questions into the inbox, each with its price set aside; what does not fit is left out."""
+    """Put questions into the inbox with their price set aside; what does not fit is left out."""
     questions = [
         _question(context, verdict, example, purpose=purpose)
         for verdict, example in zip(verdicts, examples, strict=True)
     ]
     # After a crash between the two steps below, the money is set aside already.
     held = {hold.request.call_key for hold in context.ledger.open_holds(kind=SpendKind.HUMAN)}
-    known = {one.id for one in context.inbox.list()}
+    known = {one.id for one in context.inbox.all()}
     news = [one for one in questions if one.id not in held and one.id not in known]
     price = context.config.budget.human_label_usd
     holds = context.ledger.reserve(
@@ -55,7 +55,7 @@ def answer_simulated(context: Context) -> int:
     """Let the simulated person answer what is open, wrong as often as configured."""
     if context.config.people.kind != "simulated":
         return 0
-    questions = context.inbox.list(status="open")
+    questions = context.inbox.all(status="open")
     examples = context.examples([one.example for one in questions])
     names = context.task.names
     for question, example in zip(questions, examples, strict=True):
@@ -93,7 +93,7 @@ def fold(context: Context, *, number: int) -> int:
 
 def seed_examples(context: Context) -> set[ExampleId]:
     """The random sample that people were asked about first: it measures everything."""
-    return {one.example for one in context.inbox.list() if one.purpose == "seed"}
+    return {one.example for one in context.inbox.all() if one.purpose == "seed"}
 
 
 def _question(context: Context, verdict: Verdict, example: Example, *, purpose: str) -> Question:

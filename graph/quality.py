@@ -19,7 +19,7 @@ FEWEST = 10
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Accuracy with a 90 % interval, on what it was measured, and on the test set if there is one."""
+    """Accuracy with a 90 % interval, what it was measured on, and the test accuracy."""
 
     value: float | None
     low: float | None
@@ -30,8 +30,9 @@ class Quality:
 
 
 def measure(context: Context, knowledge: Knowledge, model: LinearModel | None) -> Quality:
-    """Measure on the validation file; else on people's random sample, held out in folds; else on
-    the language model's own labels, which is agreement and no accuracy.
+    """Measure on the validation file, or on people's random sample, held out in folds.
+
+    Without either, the annotators' own labels are predicted, which is agreement and no accuracy.
     """
     test = accuracy_on(context, model, Split.TEST)
     validation = None if model is None else _hits_on(context, model, Split.VALIDATION)

@@ -21,12 +21,14 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def to_json(record: object) -> Any:
     """Turn a record into plain JSON values."""
-    return _adapter(type(record)).dump_python(record, mode="json")
+    kind: Any = type(record)
+    return _adapter(kind).dump_python(record, mode="json")
 
 
 def from_json(kind: type[T], body: object) -> T:
     """Turn plain JSON values back into a record of the given type."""
-    result: T = _adapter(kind).validate_python(body)
+    key: Any = kind
+    result: T = _adapter(key).validate_python(body)
     return result
 
 

@@ -116,7 +116,7 @@ class Inbox:
             raise InvalidInput(f"Run {self._run} has no question {question!r}.")
         return _question(row)
 
-    def list(self, *, status: str | None = None) -> list[Question]:
+    def all(self, *, status: str | None = None) -> list[Question]:
         """List questions, the most valuable first."""
         query = sa.select(_questions).where(self._mine)
         if status is not None:
@@ -138,7 +138,7 @@ class Inbox:
         """Count questions by status."""
         query = sa.select(_questions.c.status, sa.func.count()).where(self._mine)
         with self._store.read() as connection:
-            return dict(connection.execute(query.group_by(_questions.c.status)).tuples())
+            return dict(connection.execute(query.group_by(_questions.c.status)).tuples().all())
 
     @property
     def _mine(self) -> sa.ColumnElement[bool]:

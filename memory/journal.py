@@ -26,10 +26,11 @@ class Journal:
 
     def event(self, kind: str, data: Mapping[str, Any]) -> Event:
         """Note that something happened."""
-        row = {"run": self._run, "kind": kind, "data": dict(data), "at": utc_now()}
+        at = utc_now()
+        row = {"run": self._run, "kind": kind, "data": dict(data), "at": at}
         with self._store.write(self._lease) as connection:
             result = connection.execute(sa.insert(_events).returning(_events.c.id), [row])
-            return Event(result.scalar_one(), kind, row["data"], row["at"])
+            return Event(result.scalar_one(), kind, dict(data), at)
 
     def events(self, *, after: int = 0) -> list[Event]:
         """List events with a higher id than `after`, oldest first."""

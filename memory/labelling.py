@@ -55,8 +55,12 @@ class Labelling:
             }
             for rank, one in enumerate(examples)
         ]
+        opened = sa.select(_items.c.example).where(
+            _items.c.run == self._run, _items.c.round == number
+        )
         with self._store.write(self._lease) as connection:
-            upsert(connection, _items, rows, replace=False)
+            if connection.execute(opened.limit(1)).first() is None:
+                upsert(connection, _items, rows)
 
     def batch(self, number: int, *, status: ItemStatus | None = None) -> list[BatchItem]:
         """List a round's batch in its order, or only the items of one status."""
@@ -64,7 +68,7 @@ class Labelling:
         if status is not None:
             query = query.where(_items.c.status == status)
         with self._store.read() as connection:
-            rows = connection.execute(query.order_by(_items.c.rank))
+            rows = connection.execute(query.order_by(_items.c.rank, _items.c.example))
             return [BatchItem(ExampleId(r.example), r.rank, r.status, r.attempt) for r in rows]
 
     def last_round(self) -> int:
@@ -110,7 +114,7 @@ class Labelling:
         self, examples: Iterable[ExampleId] | None = None, *, number: int | None = None
     ) -> list[Annotation]:
         """List opinions, oldest round first; of some examples or of one round if asked."""
-        table = schema.annotations
+        table = schema.opinions
         query = sa.select(table.c.body).where(table.c.run == self._run)
         if number is not None:
             query = query.where(table.c.round == number)
@@ -176,7 +180,7 @@ class Labelling:
             .group_by(table.c.source)
         )
         with self._store.read() as connection:
-            return {source: count for source, count in connection.execute(query)}
+            return dict(connection.execute(query).tuples().all())
 
     # ------------------------------------------------------------ inside a transaction
 
@@ -196,7 +200,7 @@ class Labelling:
             }
             for a in annotations
         ]
-        upsert(connection, schema.annotations, rows, replace=False)
+        upsert(connection, schema.opinions, rows, replace=False)
 
     def _put_labels(self, connection: sa.Connection, labels: Sequence[Label]) -> None:
         human = self._by_people(connection, [one.example for one in labels])

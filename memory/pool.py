@@ -76,6 +76,13 @@ class Pool:
                 found.update((row.id, _example(row)) for row in connection.execute(query))
         return [found[one] for one in ids]
 
+    def first(self, count: int) -> list[Example]:
+        """Fetch the first examples of the pool."""
+        query = sa.select(_table).where(self._mine, _table.c.split == Split.POOL.value)
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(_table.c.position).limit(count))
+            return [_example(row) for row in rows]
+
     def texts(self, split: Split = Split.POOL) -> list[str]:
         """List the texts of a split, in the order of `ids`."""
         return [one.text for one in self.all(split)]

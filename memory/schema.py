@@ -21,13 +21,13 @@ class Usd(TypeDecorator[Decimal]):
     impl = sa.BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> int | None:
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
         """Turn dollars into nano-dollars."""
         if value is None:
             return None
         return int((Decimal(value) * NANO).to_integral_value(ROUND_CEILING))
 
-    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> Decimal | None:
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> Decimal | None:  # noqa: ARG002
         """Turn nano-dollars into dollars."""
         return None if value is None else Decimal(value) / NANO
 
@@ -38,11 +38,11 @@ class Utc(TypeDecorator[datetime]):
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Keep UTC only."""
         return None if value is None else value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Give the zone back."""
         if value is None:
             return None
@@ -116,7 +116,7 @@ batch_items = _table(
     sa.Index("batch_items_status", "run", "round", "status"),
 )
 
-annotations = _table(
+opinions = _table(
     "annotations",
     _key("run"),
     _key("round", sa.Integer),

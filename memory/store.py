@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 
 from querist.memory import schema
 from querist.memory.errors import LeaseLost, NewerWorkspace, StoreError
@@ -125,17 +125,14 @@ def _translated(folder: Path) -> Iterator[None]:
             f"The workspace {folder} cannot be used ({error.strerror or error}). Check the path, "
             "its permissions and the free disk space, or choose another with --workspace."
         ) from error
-    except OperationalError as error:
+    except (DataError, IntegrityError, ProgrammingError):
+        raise  # our mistake, not the disk's
+    except DatabaseError as error:
         reason = str(error.orig).strip().split("\n")[0]
         raise StoreError(
-            f"The workspace {folder} cannot be written ({reason}). Free some disk space or make "
-            "it writable, then run `querist resume`: nothing that was settled is lost."
-        ) from error
-    except DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-        raise StoreError(
-            f"The database of workspace {folder} went away. Start it and run `querist resume`."
+            f"The workspace {folder} cannot be read or written ({reason}). Free some disk space, "
+            "make it writable, or start its database server; then run `querist resume`: nothing "
+            "that was settled is lost. Another place: --workspace DIR."
         ) from error
 
 

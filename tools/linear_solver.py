@@ -7,6 +7,7 @@ brings L-BFGS home in about ten steps instead of fifty.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _DEFAULT_STRENGTH = 0.03
 _ROWS_TO_CHOOSE = 30
 _FOLDS, _FOLDS_WHEN_LARGE, _LARGE = 5, 3, 100_000
 _TYPICAL_CURVATURE = 0.1
+_THREADS = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,9 +193,11 @@ def one_thread() -> Iterator[None]:
     """
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    # Held throughout: of two fits at once, the later would restore the earlier one's single thread.
+    with _THREADS:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

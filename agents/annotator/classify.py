@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,11 +81,23 @@ async def annotate(
     return Outcome(kept, errors)
 
 
-async def label_bias(prompt: ClassificationPrompt, *, model: MeteredModel) -> Probabilities | None:
-    """Ask about texts without content: what the model says then is bias (Zhao et al., 2021)."""
+async def label_bias(
+    prompt: ClassificationPrompt,
+    *,
+    model: MeteredModel,
+    fillers: Sequence[Sequence[Demonstration]] = ((),),
+) -> Probabilities | None:
+    """Ask about texts without content: what the model says then is bias (Zhao et al., 2021).
+
+    `fillers` are demonstrations that take the place of retrieved ones: the bias depends on them.
+    """
     field = prompt.task.fields[0]
     blanks = [Example(ExampleId(f"blank-{text}"), {field: text}) for text in CONTENT_FREE]
-    replies = await model.complete_all([prompt.request(blank) for blank in blanks])
+    requests = [
+        prompt.request(blank, nearest=fillers[i % len(fillers)])
+        for i, blank in enumerate(blanks * len(fillers))
+    ]
+    replies = await model.complete_all(requests)
     found = [
         _vector(reply.reply.probabilities, prompt.task)
         for reply in replies
@@ -134,7 +147,6 @@ def _annotation(
     reply = answered.reply
     probabilities, source = _calibrated(reply, prompt.task, prior)
     answer = _answer(reply, prompt.task, probabilities)
-    status = "ok" if answer is not None else _status(reply)
     return Annotation(
         example=item.example.id,
         who=f"llm:{model.name}",
@@ -147,7 +159,7 @@ def _annotation(
         sample=sample,
         usd=answered.usd,
         call_key=answered.key,
-        status=status,
+        status="ok" if answer is not None else _status(reply),
     )
 
 
@@ -175,8 +187,10 @@ def _answer(
     return Choice(reply.text) if reply.text in task.names else None
 
 
-def _status(reply: ChatReply) -> str:
-    return {"refused": "refused", "length": "truncated"}.get(reply.finish, "unparsable")
+def _status(reply: ChatReply) -> Literal["refused", "truncated", "unparsable"]:
+    if reply.finish == "refused":
+        return "refused"
+    return "truncated" if reply.finish == "length" else "unparsable"
 
 
 def _vector(probabilities: Probabilities | None, task: Task) -> FloatArray:

@@ -8,9 +8,6 @@ from pydantic import Field
 
 from querist.agents.mind import Ruling
 
-SHARED = 8
-NEAREST = 2
-
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorEvidence:

@@ -100,8 +100,8 @@ class LocalModel:
         if request.schema is not None:
             body |= {"json_schema": dict(request.schema), "stop": []}
         choice, usage = self._call(body)
-        finish = "length" if choice["finish_reason"] == "length" else "stop"
-        return ChatReply(choice["text"].strip(), usage, finish=finish)
+        is_cut = choice["finish_reason"] == "length"
+        return ChatReply(choice["text"].strip(), usage, finish="length" if is_cut else "stop")
 
     def _choose(self, prompt: str, choices: Sequence[str], request: ChatRequest) -> ChatReply:
         """Walk down the tree of the choices' tokens, into every branch that is likely enough."""
@@ -168,12 +168,12 @@ class LocalModel:
         return reply["choices"][0], usage
 
     def _tokens(self, text: str) -> list[int]:
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 - our own server in this process
             f"{self._server.listening_address}/tokenize",
             data=json.dumps({"content": text}).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
             tokens: list[int] = json.load(response)["tokens"]
         return tokens
 

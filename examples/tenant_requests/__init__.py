@@ -1,1 +1,1 @@
-"""Messages of tenants in six classes."""
+"""Messages of tenants to the manager of their building, in six classes."""

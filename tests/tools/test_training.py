@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,13 @@ from sklearn.linear_model import LogisticRegression
 from querist.memory.errors import InvalidInput
 from querist.tools.arrays import one_hot
 from querist.tools.calibration import expected_calibration_error
+from querist.tools.embedding import MiniLM
 from querist.tools.training import LinearHead, LinearModel, cross_fit, fit_committee
 
 Array = NDArray[np.float32]
+DATA = Path(
+    os.environ.get("QUERIST_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data")
+)
 
 
 def blobs(rows: int, *, classes: int = 3, width: int = 8, seed: int = 0) -> tuple[Array, Array]:
@@ -166,6 +173,37 @@ def test_cross_fitting_scores_just_the_rows_asked_for() -> None:
     np.testing.assert_array_equal(scores[1], scores[2])
     assert cross_fit(inputs, targets, score_rows=np.array([], dtype=int)).shape == (0, 3)
     assert np.isfinite(cross_fit(inputs[:1], targets[:1])).all()
+
+
+@pytest.mark.parametrize("name", ["trec6", "ag_news"])
+def test_accuracy_is_within_noise_of_scikit_learn_on_real_texts(name: str) -> None:
+    if not (DATA / name / "train.jsonl.gz").exists():
+        pytest.skip(f"needs the {name} data set: set QUERIST_DATA")
+    texts, labels = _read(name, "train", 500)
+    test_texts, test_labels = _read(name, "test", 400)
+    embedder = MiniLM()
+    inputs, test_inputs = embedder.embed(texts), embedder.embed(test_texts)
+    classes, numbers = np.unique(labels, return_inverse=True)
+    gaps, errors = [], []
+    for seed in range(6):
+        rows = np.random.default_rng(seed).permutation(500)[: 100 if seed % 2 else 400]
+        ours = LinearHead().fit(inputs[rows], one_hot(numbers[rows], len(classes)))
+        peers = [
+            LogisticRegression(C=strength, max_iter=2000).fit(inputs[rows], labels[rows])
+            for strength in (1, 10)
+        ]
+        guesses = ours.predict_proba(test_inputs)
+        right = float(np.mean(classes[guesses.argmax(axis=1)] == test_labels))
+        gaps.append(right - max(peer.score(test_inputs, test_labels) for peer in peers))
+        errors.append(expected_calibration_error(guesses, np.searchsorted(classes, test_labels)))
+    assert np.mean(gaps) > -0.015
+    assert np.mean(errors) < 0.09
+
+
+def _read(name: str, split: str, count: int) -> tuple[list[str], NDArray[np.str_]]:
+    with gzip.open(DATA / name / f"{split}.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line, _ in zip(file, range(count), strict=False)]
+    return [row["text"] for row in rows], np.array([row["label"] for row in rows])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,365 @@
+"""The command line. Only names and help live here; each command loads what it needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from querist.app import options as o
+from querist.memory.errors import QueristError
+
+if TYPE_CHECKING:
+    from querist.app.place import Place
+
+DEBUG = "QUERIST_DEBUG"
+WORKSPACE = Path(".querist")
+# Typer ends with these itself: usage, exit codes, a reader of our output that went away.
+_TYPERS_OWN = (typer.Exit, typer.Abort, *typer.BadParameter.__mro__[1:3], BrokenPipeError)
+
+
+class _Commands(TyperGroup):
+    """Turns errors into one message and an exit code; lists commands in the order written."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except QueristError as error:
+            if os.environ.get(DEBUG):
+                raise
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("\nInterrupted. What was written is kept.", err=True)
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if os.environ.get(DEBUG) or isinstance(error, _TYPERS_OWN):
+                raise
+            typer.echo(
+                f"Something went wrong that should not: {type(error).__name__}: {error}\n"
+                "What was labelled and paid for is kept. Please report this with what the same "
+                "command prints after adding --debug.",
+                err=True,
+            )
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="querist",
+    cls=_Commands,
+    help="Agentic active learning: a task, a pool and a sum of money in; labelled data, a trained "
+    "model and an account of every cent out.",
+    no_args_is_help=True,
+    # Rich takes 0.2 s to load, for a help that reads as well without it.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; `--debug` may stand anywhere."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--debug" in words:
+        words = ["--debug", *(word for word in words if word != "--debug")]
+    app(words)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"querist {version('querist')}")
+        raise typer.Exit
+
+
+@app.callback()
+def settings(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="And exit.")
+    ] = False,
+) -> None:
+    """Note what holds for every command."""
+    del version
+    if debug:
+        os.environ[DEBUG] = "1"
+
+
+def _place(workspace: Path, database: str | None) -> Place:
+    from querist.app.place import Place
+
+    return Place(workspace, database or None)
+
+
+@app.command()
+def demo(
+    *,
+    budget: o.Budget = None,
+    seed: o.Seed = None,
+    change: o.Change = None,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Run the whole loop on an example, with models included."""
+    from querist.app.demo import show
+
+    show(_place(workspace, database), budget=budget, seed=seed, changes=change or ())
+
+
+@app.command()
+def run(
+    task: o.TaskFile = None,
+    *,
+    pool: o.PoolFile = None,
+    text: o.TextColumn = None,
+    labels: o.Labels = None,
+    id_column: o.IdColumn = None,
+    gold: o.GoldColumn = None,
+    test: o.TestFile = None,
+    instructions: o.Instructions = None,
+    budget: o.Budget = None,
+    human_label_usd: o.HumanLabelUsd = None,
+    model: o.Model = None,
+    base_url: o.BaseUrl = None,
+    price: o.Prices = None,
+    people: o.People = None,
+    change: o.Change = None,
+    seed: o.Seed = None,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Label a pool.
+
+    Name a task file, or a file of examples with --pool and its classes with --labels.
+    """
+    from querist.app.driving import start
+    from querist.app.inputs import Inputs
+
+    inputs = Inputs(
+        task=task,
+        pool=pool,
+        text=text,
+        labels=labels,
+        id=id_column,
+        gold=gold,
+        test=test,
+        instructions=instructions,
+        budget=budget,
+        human_label_usd=human_label_usd,
+        model=model,
+        base_url=base_url,
+        prices=price or (),
+        people=people,
+        changes=change or (),
+        seed=seed,
+    )
+    start(inputs.config(), _place(workspace, database))
+
+
+@app.command()
+def quote(
+    task: o.TaskFile = None,
+    *,
+    pool: o.PoolFile = None,
+    text: o.TextColumn = None,
+    labels: o.Labels = None,
+    id_column: o.IdColumn = None,
+    gold: o.GoldColumn = None,
+    test: o.TestFile = None,
+    instructions: o.Instructions = None,
+    budget: o.Budget = None,
+    human_label_usd: o.HumanLabelUsd = None,
+    model: o.Model = None,
+    base_url: o.BaseUrl = None,
+    price: o.Prices = None,
+    people: o.People = None,
+    change: o.Change = None,
+    seed: o.Seed = None,
+) -> None:
+    """Forecast what a run would cost; nothing is spent.
+
+    Shows forecast and ceiling for each agent.
+    """
+    from querist.app.inputs import Inputs
+    from querist.app.quoting import forecast
+
+    inputs = Inputs(
+        task=task,
+        pool=pool,
+        text=text,
+        labels=labels,
+        id=id_column,
+        gold=gold,
+        test=test,
+        instructions=instructions,
+        budget=budget,
+        human_label_usd=human_label_usd,
+        model=model,
+        base_url=base_url,
+        prices=price or (),
+        people=people,
+        changes=change or (),
+        seed=seed,
+    )
+    forecast(inputs.config())
+
+
+@app.command()
+def resume(
+    run: o.RunName = None,
+    *,
+    budget: o.Budget = None,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Go on with a run.
+
+    It may have been paused, interrupted, out of money, or waiting for people.
+    """
+    from querist.app.driving import go_on
+
+    go_on(_place(workspace, database), run, budget=budget)
+
+
+@app.command()
+def pause(
+    run: o.RunName = None,
+    *,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Ask a running run to pause at its next step."""
+    from querist.app.lifecycle import pause_run
+
+    pause_run(_place(workspace, database), run)
+
+
+@app.command()
+def stop(
+    run: o.RunName = None,
+    *,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """End a run early.
+
+    It finishes the step that is under way and closes; `resume` can open it again.
+    """
+    from querist.app.lifecycle import stop_run
+
+    stop_run(_place(workspace, database), run)
+
+
+@app.command()
+def status(
+    run: o.RunName = None,
+    *,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Show all runs, or one run in detail."""
+    from querist.app import listing
+
+    place = _place(workspace, database)
+    if run is None:
+        listing.show_runs(place)
+    else:
+        listing.show_run(place, run)
+
+
+@app.command()
+def report(
+    run: o.RunName = None,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to write it [default: in the run's folder]."),
+    ] = None,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Write a run's report: one HTML file, no network needed."""
+    from querist.app.lifecycle import report_run
+
+    report_run(_place(workspace, database), run, output=output)
+
+
+@app.command()
+def export(
+    run: o.RunName = None,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file or folder to write.")],
+    form: Annotated[
+        Literal["jsonl", "csv", "parquet", "hf", "label-studio"],
+        typer.Option("--format", "-f", help="What to write."),
+    ] = "jsonl",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Examples of the pool without a label, too.")
+    ] = False,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Write the labelled data with where each label came from."""
+    from querist.app.exporting import write_labels
+
+    place = _place(workspace, database)
+    write_labels(place, run, output=output, form=form, everything=everything)
+
+
+@app.command()
+def inbox(
+    run: o.RunName = None,
+    *,
+    name: Annotated[str, typer.Option(help="Who answers [default: your login name].")] = "",
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Answer the questions of a run, one key each."""
+    from querist.app.answering import sit_down
+
+    sit_down(_place(workspace, database), run, who=name)
+
+
+@app.command()
+def reconcile(
+    run: o.RunName = None,
+    *,
+    billed: Annotated[
+        bool | None,
+        typer.Option("--billed/--not-billed", help="Whether the provider billed these calls."),
+    ] = None,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Settle reservations that a killed process left behind."""
+    from querist.app.lifecycle import reconcile_run
+
+    reconcile_run(_place(workspace, database), run, billed=billed)
+
+
+@app.command()
+def models() -> None:
+    """List language models, their prices, and what is ready."""
+    from querist.app.listing import show_models
+
+    show_models()
+
+
+@app.command()
+def strategies() -> None:
+    """List the ways to select what to label next."""
+    from querist.app.listing import show_strategies
+
+    show_strategies()
+
+
+if __name__ == "__main__":
+    main()

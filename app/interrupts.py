@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM while a run is driven: once pauses it, twice leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+SHOW_CURSOR = "\x1b[?25h"
+
+
+@dataclass(slots=True)
+class Interrupts:
+    """What signals came in so far."""
+
+    count: int = 0
+    number: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell expects of a process that a signal ended."""
+        return 128 + self.number if self.number else 0
+
+
+@contextmanager
+def pausing(drain: Callable[[], None], say: Callable[[str], None]) -> Iterator[Interrupts]:
+    """Ask for a pause at the first signal and exit at the second, while the block runs."""
+    seen = Interrupts()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        seen.count += 1
+        seen.number = number
+        if seen.count > 1 and number == signal.SIGINT:
+            # A hard end is safe: whatever was written is whole, and a resume goes on from there.
+            if sys.stderr.isatty():
+                os.write(2, SHOW_CURSOR.encode())
+            os.write(2, b"\nLeft at once. Go on with: querist resume\n")
+            os._exit(seen.exit_code)
+        drain()
+        say("Pausing at the next step. Ctrl-C again leaves at once; nothing is lost either way.")
+
+    former = {one: signal.signal(one, handle) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)

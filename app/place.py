@@ -1,0 +1,69 @@
+"""Where runs are kept, and how to get at one of them."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from querist.memory.errors import InvalidInput
+from querist.memory.runs import RunRow, Runs
+from querist.memory.store import DATABASE, Store, open_store
+
+if TYPE_CHECKING:
+    from querist.graph.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A workspace folder, and the PostgreSQL database that holds its rows, if one does."""
+
+    workspace: Path
+    database: str | None = None
+
+    @contextmanager
+    def open(self, *, must_exist: bool = True) -> Iterator[Store]:
+        """Open the store for a while; looking must not make a workspace where there is none."""
+        path = self.workspace / DATABASE
+        if must_exist and self.database is None and not path.is_file():
+            raise InvalidInput(
+                f"There is no workspace in {self.workspace} yet. Make one with `querist demo` or "
+                "`querist run task.toml`, or name another with --workspace."
+            )
+        store = open_store(self.workspace, url=self.database)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def command(self, words: str) -> str:
+        """Write a command that the user may type next, with the options that lead here."""
+        options = "" if str(self.workspace) == ".querist" else f" --workspace {self.workspace}"
+        return f"querist {words}{options}{' --database ...' if self.database else ''}"
+
+
+@contextmanager
+def opened_run(place: Place, name: str | None) -> Iterator[Run]:
+    """Open a run by id or beginning of it; the newest without one."""
+    from querist.graph.run import Run
+
+    with place.open() as store:
+        yield Run.open(store, name)
+
+
+def status_of(row: RunRow, runs: Runs) -> str:
+    """Tell where a run stands; one whose process died is `interrupted`, whatever it wrote last."""
+    if runs.is_driven(row):
+        return "running"
+    return "interrupted" if row.status == "running" else row.status
+
+
+def user_name() -> str:
+    """Name the person at the keyboard."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no such user in this container
+        return "somebody"

@@ -1,0 +1,48 @@
+"""The forecast before anything is spent."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from querist.app.screen import Screen, dollars
+from querist.graph.config import RunConfig
+from querist.graph.intake import Quote
+from querist.memory.errors import BudgetExceeded
+
+
+def show_quote(screen: Screen, quote: Quote) -> None:
+    """Print what each agent is expected to cost, and at most."""
+    screen.title("Quote")
+    rows = [
+        (line.agent, line.what, dollars(line.forecast), dollars(line.ceiling))
+        for line in quote.lines
+    ]
+    screen.table(["agent", "what", "forecast>", "ceiling>"], rows)
+    screen.line(
+        f"Forecast {dollars(quote.forecast)}; never more than the budget, {dollars(quote.budget)}."
+    )
+    if quote.advice:
+        screen.line(quote.advice)
+
+
+def forecast(config: RunConfig) -> None:
+    """Import the data into a folder that is thrown away, and print the quote."""
+    from querist.graph.run import Run
+    from querist.memory.store import open_store
+
+    screen = Screen()
+    with TemporaryDirectory(prefix="querist-quote-") as folder:
+        store = open_store(Path(folder))
+        try:
+            run = Run.create(config, store, tell=screen.line)
+            quote = run.quote()
+        finally:
+            store.close()
+    show_quote(screen, quote)
+    screen.line("Nothing was spent, and nothing was kept.")
+    if not quote.affordable:
+        error = BudgetExceeded(wanted=Decimal(0), remaining=quote.budget)
+        error.args = (quote.advice,)
+        raise error

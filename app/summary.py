@@ -1,0 +1,71 @@
+"""What is said in the terminal when a run ends, pauses or waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from querist.app.place import Place
+from querist.app.report_data import ReportData
+from querist.app.screen import Screen, dollars, percent, plural, sparkline
+
+
+def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path | None) -> None:
+    """Print curve, quality, labels, money, open questions, and what to type next."""
+    _show_quality(screen, data)
+    top = data.headline
+    screen.line(
+        f"Labels    {top.labels:,} of {plural(top.pool, 'example')}: "
+        + (", ".join(f"{row.count:,} by {row.source}" for row in data.sources) or "none")
+    )
+    spent = ", ".join(f"{row.agent} {dollars(row.usd)}" for row in data.spend if row.usd > 0)
+    screen.line(
+        f"Money     {dollars(top.spent)} of {dollars(top.cap)}" + (f": {spent}" if spent else "")
+    )
+    if data.people_kind == "simulated":
+        screen.line(
+            f"People    simulated, wrong on purpose in {data.error_rate:.0%} of their answers",
+            style="yellow",
+        )
+    _show_next(screen, data, place)
+    if report is not None:
+        screen.line(f"Report    {report}")
+    if data.model_file:
+        screen.line(f"Model     {data.model_file}")
+    if top.labels:
+        words = place.command(f"export {data.run} --output labels.jsonl")
+        screen.line(f"Export    {words}")
+
+
+def _show_quality(screen: Screen, data: ReportData) -> None:
+    top = data.headline
+    if top.metric is not None:
+        interval = ""
+        if top.low is not None and top.high is not None:
+            interval = f" (90 % interval {percent(top.low)} to {percent(top.high)})"
+        screen.line(
+            f"Quality   {percent(top.metric)}{interval}, on: {top.measured_on}, n = {top.n:,}"
+        )
+    curve = sparkline([one.metric for one in data.rounds])
+    if len(data.rounds) > 1:
+        screen.line(f"Curve     {curve}  over {plural(len(data.rounds), 'round')}")
+    if top.test is not None:
+        screen.line(f"Test      {percent(top.test)} on labelled texts that no agent saw")
+
+
+def _show_next(screen: Screen, data: ReportData, place: Place) -> None:
+    run = data.run
+    if data.questions:
+        screen.line(
+            f"Questions {plural(len(data.questions), 'question')} open; answer with: "
+            f"{place.command(f'inbox {run}')}",
+            style="bold",
+        )
+    if data.doubts:
+        screen.line(
+            f"In doubt  {plural(len(data.doubts), 'call')} of a killed process, "
+            f"{dollars(data.headline.in_doubt)}: {place.command(f'reconcile {run} --billed')}",
+            style="yellow",
+        )
+    if data.status in {"paused", "interrupted", "failed", "waiting", "created"}:
+        first = "after that, go on" if data.questions else "go on"
+        screen.line(f"Next      {first} with: {place.command(f'resume {run}')}", style="bold")

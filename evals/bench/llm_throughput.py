@@ -1,0 +1,204 @@
+"""Rows a second through the whole annotator path, beside the bare clients, in one run.
+
+    python -m querist.evals.bench.llm_throughput
+
+A mock provider in a process of its own answers after 200 ms; 100 requests are in flight; 2,000
+rows are labelled. Ours counts tokens, reserves, calls, settles, keeps every reply and writes every
+annotation; the others only call. Each is run in turn, several times; medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Awaitable, Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from querist.agents.annotator.classify import Item, annotate
+from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.metered import MeteredModel
+from querist.agents.prompts.classification import ClassificationPrompt
+from querist.memory.labelling import Labelling
+from querist.memory.ledger import Ledger
+from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task, TaskKind
+from querist.memory.runs import Runs
+from querist.memory.store import open_store
+from querist.tools.prices import Price
+
+IN_FLIGHT = 100
+TASK = Task(
+    "bench", TaskKind.CLASSIFICATION, (LabelClass("good", "praise"), LabelClass("bad", "blame"))
+)
+MESSAGES = [
+    {"role": "system", "content": "Classify. Labels: good, bad."},
+    {"role": "user", "content": 'Text: "a text of ordinary length that somebody once wrote"'},
+]
+
+
+def main() -> None:
+    """Run the benchmark and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000)
+    parser.add_argument("--latency", type=float, default=0.2)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    clients: dict[str, Callable[[int, str], Awaitable[None]]] = {
+        "Querist: annotate + ledger + store": querist,
+        "raw asyncio sockets": raw_sockets,
+        "openai SDK, aiohttp transport": openai_aiohttp,
+        "openai SDK, default transport": openai_default,
+        "LangChain ChatOpenAI": langchain,
+    }
+    rates: dict[str, list[float]] = {name: [] for name in clients}
+    with mock_provider(options.latency) as port:
+        for client in clients.values():  # imports and first connections are nobody's speed
+            asyncio.run(_drive(client, 2, port))
+        for _ in range(options.repeats):
+            for name, client in clients.items():
+                started = time.perf_counter()
+                asyncio.run(_drive(client, options.rows, port))
+                rates[name].append(options.rows / (time.perf_counter() - started))
+    ours = statistics.median(rates["Querist: annotate + ledger + store"])
+    print(f"{options.rows} rows, {options.latency * 1000:.0f} ms latency, {IN_FLIGHT} in flight\n")
+    print("| client | rows/s | ours / it |\n|---|---|---|")
+    for name, values in rates.items():
+        rate = statistics.median(values)
+        print(f"| {name} | {rate:.0f} | {ours / rate:.2f} |")
+
+
+async def _drive(client: Callable[[int, str], Awaitable[None]], rows: int, port: int) -> None:
+    await client(rows, f"http://127.0.0.1:{port}/v1")
+
+
+@contextlib.contextmanager
+def mock_provider(latency: float) -> Iterator[int]:
+    """Start the mock provider in another process and give its port."""
+    command = [sys.executable, "-m", "querist.evals.mock_server", "--port", "0"]
+    command += ["--labels", "good,bad", "--latency", str(latency)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline().split()[-1])
+        finally:
+            process.terminate()
+
+
+async def querist(rows: int, url: str) -> None:
+    """Label `rows` examples as the loop does, in chunks of the loop's size."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(Path(folder))
+        runs = Runs(store)
+        run = RunId("bench")
+        runs.create(run, task=TASK, dataset="bench", config={}, cap=Decimal(100))
+        lease = runs.take(run)
+        model = MeteredModel(
+            open_model(
+                "openai:bench",
+                ModelSettings(cache=Path(folder), base_url=url, in_flight=IN_FLIGHT),
+            ),
+            price=Price(Decimal("0.15"), Decimal("0.60")),
+            ledger=Ledger(store, run, lease=lease),
+            agent="annotator",
+        )
+        labelling = Labelling(store, run, lease=lease)
+        examples = [
+            Example(ExampleId(str(i)), {"text": f"text number {i} that somebody once wrote"})
+            for i in range(rows)
+        ]
+        labelling.open_batch(1, [one.id for one in examples])
+        items = [Item(one) for one in examples]
+        prompt = ClassificationPrompt(TASK)
+        outcome = await annotate(items, prompt=prompt, model=model, votes=1, number=1)
+        labelling.annotated(1, outcome.annotations)
+        await model.model.aclose()
+        assert len(outcome.annotations) == rows, outcome.errors
+        assert Ledger(store, run).balance().settled > 0
+        store.close()
+
+
+async def raw_sockets(rows: int, url: str) -> None:
+    """Speak HTTP by hand over kept-alive connections."""
+    port = urllib.parse.urlsplit(url).port
+    body = json.dumps({"model": "bench", "messages": MESSAGES, "max_tokens": 32}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    request = head.encode() + b"Content-Type: application/json\r\n\r\n" + body
+    left = iter(range(rows))
+
+    async def worker() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in left:
+            writer.write(request)
+            header = await reader.readuntil(b"\r\n\r\n")
+            length = int(header.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            json.loads(await reader.readexactly(length))
+        writer.close()
+
+    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+
+
+async def openai_aiohttp(rows: int, url: str) -> None:
+    """Call through the openai SDK over aiohttp."""
+    import openai
+
+    client = openai.AsyncOpenAI(
+        api_key="none", base_url=url, http_client=openai.DefaultAioHttpClient()
+    )
+    await _openai(client, rows)
+
+
+async def openai_default(rows: int, url: str) -> None:
+    """Call through the openai SDK over its default transport."""
+    import openai
+
+    await _openai(openai.AsyncOpenAI(api_key="none", base_url=url), rows)
+
+
+async def _openai(client: object, rows: int) -> None:
+    import openai
+
+    assert isinstance(client, openai.AsyncOpenAI)
+    gate = asyncio.Semaphore(IN_FLIGHT)
+
+    async def call(number: int) -> None:
+        async with gate:
+            await client.chat.completions.create(
+                model="bench",
+                messages=_numbered(number),
+                max_tokens=32,
+            )
+
+    await asyncio.gather(*(call(number) for number in range(rows)))
+    await client.close()
+
+
+async def langchain(rows: int, url: str) -> None:
+    """Call through LangChain's wrapper."""
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
+
+    chat = ChatOpenAI(model="bench", base_url=url, api_key=SecretStr("none"))
+    gate = asyncio.Semaphore(IN_FLIGHT)
+
+    async def call(number: int) -> None:
+        async with gate:
+            await chat.ainvoke(_numbered(number))
+
+    await asyncio.gather(*(call(number) for number in range(rows)))
+
+
+def _numbered(number: int) -> Any:
+    return [MESSAGES[0], {"role": "user", "content": f"{MESSAGES[1]['content']} {number}"}]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Every test: no network but loopback, no traces, a workspace of its own."""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+os.environ["LANGSMITH_TRACING"] = "false"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("OPENAI_API_KEY", None)
+
+_real_lookup = socket.getaddrinfo
+_real_connect = socket.socket.connect
+
+
+def _is_loopback(host) -> bool:
+    if host in (None, "", "localhost", b"localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host).is_loopback
+    except ValueError:
+        return False
+
+
+def _guarded_lookup(host, *args, **kwargs):
+    if not _is_loopback(host):
+        raise OSError(f"tests may not look up {host!r}")
+    return _real_lookup(host, *args, **kwargs)
+
+
+def _guarded_connect(self, address):
+    if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+        raise OSError(f"tests may not connect to {address!r}")
+    return _real_connect(self, address)
+
+
+socket.getaddrinfo = _guarded_lookup
+socket.socket.connect = _guarded_connect
+
+
+@pytest.fixture
+def data() -> Path:
+    """The shared data sets; the test is skipped where they are absent."""
+    here = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("QUERIST_DATA", here.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the data sets are not at {folder} (set QUERIST_DATA)")
+    return folder

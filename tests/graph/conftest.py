@@ -1,0 +1,43 @@
+"""Runs over the bundled example, with a mock provider or a scripted model."""
+
+import pytest
+from tests_graph_support import EXAMPLE, LABELS
+
+from querist.graph.config import make_config
+from querist.graph.run import Run
+from querist.memory.store import open_store
+
+
+@pytest.fixture
+def pool_file(tmp_path):
+    lines = (EXAMPLE / "pool.jsonl").read_text().splitlines()[:160]
+    path = tmp_path / "pool.jsonl"
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture
+def make_run(tmp_path, pool_file):
+    """Make a run in a workspace of its own; keywords change sections of its configuration."""
+
+    def make(name="work", **sections):
+        body = {
+            "task": {"name": "tenants", "labels": dict.fromkeys(LABELS, "")},
+            "data": {
+                "pool": str(pool_file),
+                "test": str(EXAMPLE / "test.jsonl"),
+                "text": "text",
+                "gold": "label",
+                "embedder": "hashing",
+            },
+            "budget": {"usd": "4", "human_label_usd": "0.05"},
+            "people": {"kind": "simulated", "error_rate": 0.1},
+            "loop": {"rounds": 2, "batch": 20, "chunk": 8, "seed": 3},
+            "generator": {"enabled": False},
+        }
+        for section, values in sections.items():
+            body.setdefault(section, {}).update(values)
+        store = open_store(tmp_path / name)
+        return Run.create(make_config(body, source="test"), store)
+
+    return make

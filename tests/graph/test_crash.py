@@ -1,0 +1,117 @@
+"""A run killed anywhere goes on, loses no label, pays for no settled call twice, ends the same."""
+
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests_graph_support import KEYWORDS, LABELS
+
+from querist.evals.mock_server import Behaviour, serving
+from querist.graph.run import Run
+from querist.memory.ledger import Ledger
+from querist.memory.store import open_store
+
+DRIVER = Path(__file__).with_name("driver.py")
+IN_FLIGHT = 4
+PRICES = {"openai:bench": {"input": 1, "output": 2}}
+
+
+def drive(workspace, run_id, *kill) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(DRIVER), str(workspace), run_id, *kill]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
+def final_labels(workspace, run_id):
+    store = open_store(workspace)
+    labels = [replace(one, who="") for one in Run.open(store, run_id).view().labelling.labels()]
+    store.close()
+    return labels
+
+
+@pytest.fixture(scope="module")
+def provider():
+    with serving(Behaviour(labels=LABELS, keywords=KEYWORDS, wrong=0.2)) as server:
+        yield server
+
+
+@pytest.fixture
+def paid_run(make_run, provider):
+    def make(name="work", **sections):
+        models = {
+            "annotator": "openai:bench",
+            "base_url": provider.base_url,
+            "in_flight": IN_FLIGHT,
+        }
+        given = {"models": models, "prices": PRICES, "generator": {"enabled": True}}
+        return make_run(name, **(given | sections))
+
+    return make
+
+
+# In the order in which they can happen: each process goes on where the one before it died.
+KILLS = [
+    "event:initialized:1", "event:plan:1", "event:selected:1", "replies:9", "event:annotated:1",
+    "event:verified:1", "event:answers:1", "event:asked:1", "event:trained:1", "event:round:1",
+    "event:generated:1", "replies:5", "event:verified:1", "event:round:1", "event:selected:1",
+    "replies:13", "event:asked:1", "event:finished:1",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_in_every_node_and_in_chunks_a_run_ends_as_if_undisturbed(
+    paid_run, provider, tmp_path
+):
+    whole = paid_run("whole")
+    first = drive(tmp_path / "whole", whole.id)
+    assert first.stdout.strip() == "finished", first.stderr
+    expected = final_labels(tmp_path / "whole", whole.id)
+    assert len(expected) > 40
+
+    broken = paid_run("broken")
+    for kill in KILLS:
+        ended = drive(tmp_path / "broken", broken.id, kill)
+        assert ended.returncode == -9, f"{kill}: {ended.stdout} {ended.stderr}"
+    last = drive(tmp_path / "broken", broken.id)
+    assert last.stdout.strip() == "finished", last.stderr
+    assert final_labels(tmp_path / "broken", broken.id) == expected
+
+    store = open_store(tmp_path / "broken")
+    ledger = Ledger(store, broken.id)
+    settled = Counter(
+        line.call_key
+        for line in ledger.lines()
+        if line.entry == "settle" and not line.detail.get("lost")
+    )
+    assert max(settled.values()) == 1, "a settled call was paid for again"
+    balance = ledger.balance()
+    assert balance.settled + balance.reserved <= balance.cap
+    store.close()
+
+
+@pytest.mark.slow
+def test_the_cap_holds_with_64_calls_in_flight_and_over_a_kill(make_run, tmp_path):
+    behaviour = Behaviour(labels=LABELS, keywords=KEYWORDS, latency=0.02, jitter=0.02)
+    with serving(behaviour) as server:
+        run = make_run(
+            models={"annotator": "openai:bench", "base_url": server.base_url, "in_flight": 64},
+            prices={"openai:bench": {"input": 40, "output": 80}},
+            budget={"usd": "0.6"},
+            people={"kind": "none"},
+            loop={"rounds": 6, "batch": 60, "chunk": 60},
+        )
+        workspace = tmp_path / "work"
+        assert drive(workspace, run.id, "replies:20").returncode == -9
+        assert drive(workspace, run.id, "replies:15").returncode == -9
+        assert drive(workspace, run.id).stdout.strip() == "finished"
+        assert server.counts.most_in_flight > 20
+        billed = (server.counts.prompt_tokens * 40 + server.counts.completion_tokens * 80) / 1e6
+    store = open_store(workspace)
+    balance = Ledger(store, run.id).balance()
+    assert balance.settled + balance.reserved <= balance.cap
+    assert billed <= float(balance.settled + balance.reserved) + 1e-9
+    assert billed <= float(balance.cap)
+    store.close()

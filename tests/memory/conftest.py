@@ -1,0 +1,89 @@
+"""The store tests run on SQLite and on a real PostgreSQL server of their own."""
+
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+
+from querist.memory.records import LabelClass, RunId, Task, TaskKind
+from querist.memory.runs import Runs
+from querist.memory.store import open_store
+
+TASK = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
+
+
+def _server_commands() -> Path | None:
+    found = shutil.which("initdb") and shutil.which("pg_ctl")
+    if found:
+        return Path(shutil.which("initdb")).parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return versions[-1].parent if versions else None
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """Start a server in a folder of its own, reached through a socket; give its URL."""
+    commands = _server_commands()
+    if commands is None:
+        pytest.skip("PostgreSQL (initdb, pg_ctl) is not installed")
+    pytest.importorskip("psycopg")
+    folder = Path("/tmp") / f"querist-pg-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    # The server refuses to run as root, so as root it is started for an ordinary user.
+    as_user = []
+    if os.getuid() == 0:
+        shutil.chown(folder, "nobody")
+        as_user = ["setpriv", "--reuid=nobody", "--clear-groups"]
+    data = folder / "data"
+
+    def call(*arguments: str) -> None:
+        subprocess.run([*as_user, *arguments], check=True, capture_output=True, cwd=folder)
+
+    call(str(commands / "initdb"), "-D", str(data), "-U", "querist", "-A", "trust", "-E", "UTF8")
+    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+    call(
+        str(commands / "pg_ctl"),
+        "-D",
+        str(data),
+        "-o",
+        options,
+        "-l",
+        str(folder / "log"),
+        "-w",
+        "start",
+    )
+    yield f"postgresql+psycopg://querist@/postgres?host={folder}"
+    call(str(commands / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request, tmp_path):
+    """A fresh workspace on either database."""
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres")
+        import sqlalchemy as sa
+
+        name = f"w{uuid.uuid4().hex[:12]}"
+        admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        admin.dispose()
+        url = url.replace("/postgres?", f"/{name}?")
+    store = open_store(tmp_path / "work", url=url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def run(store):
+    """A run with a budget of one dollar, and the lease to drive it."""
+    from decimal import Decimal
+
+    runs = Runs(store)
+    runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal(1))
+    return runs.take(RunId("run"))
