@@ -53,8 +53,8 @@ def _compare(run: Run, screen: Screen) -> None:
     from querist.graph.baseline import llm_alone
 
     screen.line()
-    screen.line("Now the language model alone labels the test texts, for comparison ...")
-    alone = asyncio.run(llm_alone(run))
+    with screen.waiting("For comparison, the language model alone labels the test texts ..."):
+        alone = asyncio.run(llm_alone(run))
     rounds = run.view().journal.rounds()
     test = rounds[-1].detail.get("test") if rounds else None
     screen.title("Accuracy on the test texts")

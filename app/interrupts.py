@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -41,7 +41,11 @@ def pausing(drain: Callable[[], None], say: Callable[[str], None]) -> Iterator[I
             os.write(2, b"\nLeft at once. Go on with: querist resume\n")
             os._exit(seen.exit_code)
         drain()
-        say("Pausing at the next step. Ctrl-C again leaves at once; nothing is lost either way.")
+        # The signal may have come in the middle of a write to the same stream.
+        with suppress(RuntimeError):
+            say(
+                "Pausing at the next step. Ctrl-C again leaves at once; nothing is lost either way."
+            )
 
     former = {one: signal.signal(one, handle) for one in (signal.SIGINT, signal.SIGTERM)}
     try:

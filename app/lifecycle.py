@@ -59,20 +59,22 @@ def reconcile_run(place: Place, name: str | None, *, billed: bool | None) -> Non
     """Count reservations in doubt as billed, or give their money back."""
     screen = Screen()
     with opened_run(place, name) as run:
-        doubts = Ledger(run.store, run.id).in_doubt()
-        if not doubts:
-            screen.line(f"Run {run.id} has no reservations in doubt.")
-            return
-        total = dollars(sum((hold.request.ceiling for hold in doubts), Decimal(0)))
-        words = f"{plural(len(doubts), 'call')} of run {run.id}, {total} at most"
-        if billed is None:
-            raise InvalidInput(
-                f"{words}: look at your provider's bill, then say --billed or --not-billed."
-            )
         runs = Runs(run.store)
+        # Only who has the lease can tell the calls of a dead process from those of a live one.
         lease = runs.take(run.id)
         with Heartbeat(runs, lease):
-            Ledger(run.store, run.id, lease=lease).reconcile(billed=billed)
+            ledger = Ledger(run.store, run.id, lease=lease)
+            doubts = ledger.in_doubt()
+            if not doubts:
+                screen.line(f"Run {run.id} has no reservations in doubt.")
+                return
+            total = dollars(sum((hold.request.ceiling for hold in doubts), Decimal(0)))
+            words = f"{plural(len(doubts), 'call')} of run {run.id}, {total} at most"
+            if billed is None:
+                raise InvalidInput(
+                    f"{words}: look at your provider's bill, then say --billed or --not-billed."
+                )
+            ledger.reconcile(billed=billed)
         done = "counted as billed" if billed else "given back to the budget"
         screen.line(f"{words}: {done}.")
 

@@ -58,9 +58,10 @@ class Tally:
     def take(self, event: Event) -> None:
         """Add an event."""
         data: Mapping[str, Any] = event.data
-        # Texts are embedded in between, too; only a long wait for it is a phase of its own.
-        if event.kind != "embedding" or data["total"] > data["done"]:
-            self.phase = PHASES.get(event.kind, self.phase)
+        # A few texts are embedded in between, too; only a longer wait for it is worth a word.
+        if event.kind == "embedding" and data["done"] == data["total"]:
+            return
+        self.phase = PHASES.get(event.kind, self.phase)
         if event.kind in {"embedding", "annotated"}:
             self.done, self.total = data["done"], data["total"]
         if event.kind in {"selected", "generated"}:
@@ -187,15 +188,14 @@ class Watch:
         self._tally.take(event)
         line = describe(event, self._tally)
         if line is not None:
-            self.say(line, is_passing=event.kind == "embedding")
+            self.say(line, is_kept=event.kind == "round")
 
-    def say(self, line: str, *, is_passing: bool = False) -> None:
-        """Show a line; a passing one is not worth keeping on a terminal."""
-        if self._screen.is_terminal:
-            if not is_passing:
-                self._lines.append(clean(line))
-        else:
+    def say(self, line: str, *, is_kept: bool = True) -> None:
+        """Show a line; on a terminal one that is not kept scrolls by on the panel."""
+        if is_kept or not self._screen.is_terminal:
             self._screen.line(line)
+        else:
+            self._lines.append(clean(line))
 
     def _panel(self) -> RenderableType:
         from rich.console import Group

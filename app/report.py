@@ -53,7 +53,7 @@ def render(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "usd": _usd, "evidence": _evidence}
+    environment.filters |= {"percent": _percent, "usd": _usd, "evidence": _evidence}
     template = environment.get_template(REPORT)
     return template.render(data=data, charts=_charts(data), **_texts(data))
 
@@ -137,9 +137,13 @@ def _confused(data: ReportData) -> list[tuple[str, str, int]]:
     return sorted(pairs, key=lambda pair: -pair[2])[:20]
 
 
+def _percent(share: float | None) -> str:
+    return percent(share).replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def _usd(amount: Decimal) -> str:
     places = 6 if amount and abs(amount) < Decimal("0.01") else 2
-    return f"{amount:,.{places}f} USD"
+    return f"{amount:,.{places}f}\N{NO-BREAK SPACE}USD"
 
 
 def _evidence(value: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from querist.app.place import status_of
 from querist.app.predictions import Judged, on_people, on_test
-from querist.memory.records import Decision, Label, Question, Round, Split, Task
+from querist.memory.records import Decision, Label, Question, Round, SpendKind, Split, Task
 from querist.memory.runs import Runs
 
 if TYPE_CHECKING:
@@ -135,15 +135,17 @@ def gather(run: Run) -> ReportData:
     runs = Runs(run.store)
     row = run.row
     labels = context.labelling.labels()
+    status = status_of(row, runs)
+    doubts = _doubts(context, is_dead=status == "interrupted")
     people = on_people(context)
     models = sorted((context.folder / "model").glob("round-*.npz"))
     return ReportData(
         run=row.id,
-        status=status_of(row, runs),
+        status=status,
         reason=row.reason,
         at=row.at,
         task=context.task,
-        headline=_headline(context, labels),
+        headline=_headline(context, labels, doubts),
         rounds=context.journal.rounds(),
         spend=_spend(context),
         sources=_sources(context, labels),
@@ -152,10 +154,7 @@ def gather(run: Run) -> ReportData:
         judged=on_test(context) or people,
         classes=_classes(context.task, labels),
         questions=[_question(one) for one in context.inbox.all(status="open")],
-        doubts=[
-            DoubtRow(hold.request.agent, hold.request.call_key, hold.request.ceiling)
-            for hold in context.ledger.in_doubt()
-        ],
+        doubts=doubts,
         decisions=context.journal.decisions(),
         config=context.config.model_dump(mode="json", exclude_none=True),
         versions=_versions(),
@@ -165,11 +164,23 @@ def gather(run: Run) -> ReportData:
     )
 
 
-def _headline(context: Context, labels: Sequence[Label]) -> Headline:
+def _doubts(context: Context, *, is_dead: bool) -> list[DoubtRow]:
+    # Until somebody takes the lease, the ledger cannot know that the run's process died.
+    ledger = context.ledger
+    holds = ledger.open_holds() if is_dead else ledger.in_doubt()
+    return [
+        DoubtRow(hold.request.agent, hold.request.call_key, hold.request.ceiling)
+        for hold in holds
+        if hold.request.kind is not SpendKind.HUMAN
+    ]
+
+
+def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtRow]) -> Headline:
     rounds = context.journal.rounds()
     last = next((one for one in reversed(rounds) if one.metric is not None), None)
     detail: Mapping[str, Any] = last.detail if last else {}
     balance = context.ledger.balance()
+    in_doubt = sum((one.usd for one in doubts), ZERO)
     return Headline(
         metric=last.metric if last else None,
         low=last.metric_low if last else None,
@@ -182,8 +193,8 @@ def _headline(context: Context, labels: Sequence[Label]) -> Headline:
         pool=context.pool.count(Split.POOL),
         cap=balance.cap,
         spent=balance.settled,
-        reserved=balance.reserved - balance.in_doubt,
-        in_doubt=balance.in_doubt,
+        reserved=balance.reserved - in_doubt,
+        in_doubt=in_doubt,
         rounds=len(rounds),
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property
 
@@ -38,6 +39,16 @@ class Screen:
             # Rich would turn tabs into blanks.
             self.console.file.write(f"{shown}\n")
             self.console.file.flush()
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Say what takes a while; on a terminal something moves meanwhile."""
+        if not self.is_terminal:
+            self.line(text)
+            yield
+            return
+        with self.console.status(Text(clean(text))):
+            yield
 
     def title(self, text: str) -> None:
         """Print a heading."""

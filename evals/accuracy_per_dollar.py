@@ -121,9 +121,16 @@ def run_arm(dataset: str, arm: str, *, seed: int, budget: str, work: Path) -> li
     seconds = time.monotonic() - started
     return [
         Point(
-            dataset, arm, seed, float(one.usd), one.labelled, one.human_labels,
-            float(str(one.detail["test"])), _number(one.detail["llm_skill"]),
-            _number(one.detail["trust"]), seconds,
+            dataset,
+            arm,
+            seed,
+            float(one.usd),
+            one.labelled,
+            one.human_labels,
+            float(str(one.detail["test"])),
+            _number(one.detail["llm_skill"]),
+            _number(one.detail["trust"]),
+            seconds,
         )
         for one in run.view().journal.rounds()
         if one.detail["test"] is not None
@@ -190,10 +197,10 @@ def draw(points: Sequence[Point], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     datasets = list(dict.fromkeys(one.dataset for one in points))
-    figure, panels = pyplot.subplots(1, len(datasets), figsize=(4 * len(datasets), 3.4))
+    figure, panels = plt.subplots(1, len(datasets), figsize=(4 * len(datasets), 3.4))
     for panel, dataset in zip([panels] if len(datasets) == 1 else panels, datasets, strict=True):
         for arm in ARMS:
             by_round: dict[float, list[float]] = defaultdict(list)

@@ -317,9 +317,18 @@ def serving(behaviour: Behaviour | None = None, *, port: int = 0) -> Iterator[Mo
         yield server
     finally:
         asyncio.run_coroutine_threadsafe(server.stop(), loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(_end_others(), loop).result(timeout=10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=10)
         loop.close()
+
+
+async def _end_others() -> None:
+    """End requests whose client went away, so that nothing is pending when the loop closes."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def main() -> None:

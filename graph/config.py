@@ -115,8 +115,10 @@ class AnnotatorSection(_Section):
 
     enabled: bool = True
     votes: int = Field(default=1, ge=1, le=15)
-    shared: int = Field(default=4, ge=0, le=64)
-    nearest: int = Field(default=4, ge=0, le=16)
+    shared: int = Field(default=8, ge=0, le=64)
+    """Demonstrations that all examples of a round share."""
+    nearest: int | None = Field(default=None, ge=0, le=16)
+    """Demonstrations retrieved for each example; 4 unless the model is local."""
     calibrate: bool = True
 
 

@@ -155,13 +155,17 @@ class Context:
         return self.prices.price_of(name)
 
     def view(self) -> PoolView:
-        """The pool in memory; grows when examples were generated."""
-        ids = tuple(self.pool.ids(Split.POOL)) if self._view is None else self._view.ids
-        if self._view is None or len(self._view.ids) != self.pool.count(Split.POOL):
+        """The pool in memory, read once; see `add_generated`."""
+        if self._view is None:
             ids = tuple(self.pool.ids(Split.POOL))
             vectors = self.embed(self.pool.texts(Split.POOL))
             self._view = PoolView(ids, vectors, {one: row for row, one in enumerate(ids)})
         return self._view
+
+    def add_generated(self, examples: list[Example]) -> None:
+        """Let the pool grow."""
+        self.pool.add(examples, lease=self.lease)
+        self._view = None
 
     def embed(self, texts: list[str]) -> FloatArray:
         """Embed texts through the workspace's cache, telling the listener how far it is."""
@@ -191,7 +195,8 @@ class Context:
                 ModelSettings(
                     cache=self.store.folder / "models",
                     base_url=section.base_url,
-                    api_key=api_key(self.config),
+                    # Who only looks (a quote) sends nothing and needs no key.
+                    api_key=api_key(self.config) or "none" * (self.lease.fencing == LOOKING),
                     in_flight=section.in_flight,
                     timeout=section.timeout,
                     threads=section.threads,

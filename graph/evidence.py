@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from querist.agents.annotator.rules import AnnotatorEvidence
+from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence
 from querist.agents.budget_controller.rules import BudgetEvidence
 from querist.agents.generator.rules import GeneratorEvidence
 from querist.agents.mind import Agent
@@ -113,6 +113,7 @@ def for_annotator(
         votes=section.votes,
         shared=section.shared,
         nearest=section.nearest,
+        is_local=context.model(Agent.ANNOTATOR).model.in_flight == 1,
         calibrate=section.calibrate,
         has_logprobs=_has_logprobs(context),
         skill=None if skill is None else round(skill, 4),
@@ -152,7 +153,7 @@ def example_ceiling(context: Context) -> Decimal:
     prompt = ClassificationPrompt(context.task)
     one = model.ceiling(prompt.request(example))
     bare = model.ceiling(prompt.request(Example(ExampleId("bare"), {"text": ""})))
-    demonstrations = section.shared + section.nearest
+    demonstrations = section.shared + (NEAREST if section.nearest is None else section.nearest)
     return (one + demonstrations * (one - bare)) * section.votes
 
 

@@ -17,6 +17,7 @@ from querist.agents.annotator.classify import opinion
 from querist.agents.verifier.rules import Opinions
 from querist.graph.context import Context
 from querist.memory.records import Annotation, Choice, Example, ExampleId, Label
+from querist.tools.arrays import log_softmax
 from querist.tools.calibration import LabelModel
 from querist.tools.pooling import OpinionPool
 from querist.tools.retrieval import nearest
@@ -33,6 +34,8 @@ NEIGHBOURS = 10
 OWN_CALIBRATION = 12
 """Labels by people that a prompt version needs for a label model of its own."""
 FOLDS = 5
+PRIOR_COUNT = 5
+"""Labels that every class is taken to have had before any was seen."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,8 +122,39 @@ class Knowledge:
         return np.asarray(model.predict(np.log(raw)[None])[0])
 
     def _raw(self, example: ExampleId) -> FloatArray | None:
-        raw = opinion(self._latest.get(example, ()), self._task)
-        return None if raw is None else np.maximum(raw, 1e-9)
+        """What the language model says, its bias towards some labels taken out: (C,)."""
+        said = self._said.get(example)
+        if said is None:
+            return None
+        bias = self._biases.get(self._latest[example][-1].prompt_version)
+        if bias is None:
+            return said
+        return np.asarray(np.exp(log_softmax(np.log(said) - bias)))
+
+    @cached_property
+    def _said(self) -> dict[ExampleId, FloatArray]:
+        found = {one: opinion(said, self._task) for one, said in self._latest.items()}
+        return {one: np.maximum(raw, 1e-9) for one, raw in found.items() if raw is not None}
+
+    @cached_property
+    def _biases(self) -> dict[str, FloatArray]:
+        """By prompt version, how far the mean log-probability is from what is usual (C,).
+
+        Batch calibration (Zhou et al., 2024): over many examples a model without bias would name
+        each label as often as it occurs; how often that is, the random sample tells.
+        """
+        by_version: dict[str, list[FloatArray]] = defaultdict(list)
+        for example, said in self._said.items():
+            by_version[self._latest[example][-1].prompt_version].append(np.log(said))
+        counts = np.bincount(
+            np.array(list(self.truth.values()), dtype=np.intp), minlength=len(self._task.names)
+        )
+        usual = np.log((counts + PRIOR_COUNT) / (counts + PRIOR_COUNT).sum())
+        return {
+            version: np.mean(logs, axis=0) - usual
+            for version, logs in by_version.items()
+            if len(logs) >= OWN_CALIBRATION
+        }
 
     def skill(self) -> float | None:
         """The language model's accuracy on what people labelled."""

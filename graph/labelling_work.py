@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -73,14 +74,19 @@ async def annotate_chunk(context: Context, *, number: int) -> int:
 def machine_label(context: Context, verdict: Verdict, opinions: Opinions) -> Label:
     """Make the label that an accepted verdict stands for."""
     assert verdict.answer is not None
-    generated = opinions.example.origin is Origin.GENERATED
     soft = opinions.annotator if opinions.annotator is not None else opinions.pooled
     assert soft is not None
+    source: Literal["llm", "model", "generated"] = "llm"
+    who = f"llm:{context.config.models.annotator}"
+    if opinions.example.origin is Origin.GENERATED:
+        source = "generated"
+    elif opinions.annotator is None:  # the neighbours and the current model labelled it
+        source, who = "model", "model:linear-head"
     return Label(
         example=verdict.example,
         answer=verdict.answer,
-        source="generated" if generated else "llm",
-        who=f"llm:{context.config.models.annotator}",
+        source=source,
+        who=who,
         weight=round(verdict.p_correct, 6),
         p_correct=round(verdict.p_correct, 6),
         round=verdict.round,
@@ -210,10 +216,11 @@ def _shared(context: Context, bank: Sequence[Label], *, count: int) -> tuple[Dem
 
 
 def final_prompt(context: Context) -> ClassificationPrompt:
-    """The prompt that the run would use now, with all demonstrations it may show."""
-    section = context.config.annotator
-    shared = _shared(context, _bank(context), count=section.shared)
-    return ClassificationPrompt(context.task, shared, nearest=section.nearest)
+    """The prompt that the run would use now, as the annotator last decided."""
+    decided = context.journal.decisions(agent=Agent.ANNOTATOR)
+    shared = _shared(context, _bank(context), count=context.config.annotator.shared)
+    nearest = int(str(decided[-1].action["nearest"])) if decided else 0
+    return ClassificationPrompt(context.task, shared, nearest=nearest)
 
 
 async def bias(

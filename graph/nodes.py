@@ -100,7 +100,8 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     model = current_model(context)
     sources = {Capability.EMBEDDINGS: lambda: view.vectors[rows]}
     if model is not None:
-        sources[Capability.PROBS] = lambda: model.predict_proba(view.vectors[rows])
+        # All rows and then a choice: copying the vectors would take longer than the product.
+        sources[Capability.PROBS] = lambda: model.predict_proba(view.vectors)[rows]
     labelled = sorted(one for one in touched if one in view.rows)
     asked = QueryContext(
         ids=[view.ids[row] for row in rows],
@@ -151,7 +152,7 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         )
         made += kept
         rejected += len(thrown)
-    context.pool.add(made, lease=context.lease)
+    context.add_generated(made)
     context.labelling.open_batch(number, [one.id for one in made])
     context.emit("generated", round=number, kept=len(made), rejected=rejected)
     return update(todo=len(made))

@@ -89,6 +89,13 @@ class Inbox:
                 raise NotOpen(f"Question {question} was answered or taken by somebody else.")
         return done
 
+    def release(self, question: str, *, who: str) -> None:
+        """Hand a question back that one has on the screen but does not answer."""
+        with self._store.write() as connection:
+            mine = sa.and_(_questions.c.assignee == who, _questions.c.status == "open")
+            values = {"assignee": "", "lease_until": None}
+            connection.execute(self._update(question).where(mine).values(values))
+
     def skip(self, question: str, *, who: str) -> None:
         """Put a question aside for good: it will not be asked again, and costs nothing."""
         self._close(question, "skipped", who=who)
@@ -138,7 +145,8 @@ class Inbox:
         """Count questions by status."""
         query = sa.select(_questions.c.status, sa.func.count()).where(self._mine)
         with self._store.read() as connection:
-            return dict(connection.execute(query.group_by(_questions.c.status)).tuples().all())
+            rows = connection.execute(query.group_by(_questions.c.status))
+            return {row[0]: row[1] for row in rows}
 
     @property
     def _mine(self) -> sa.ColumnElement[bool]:

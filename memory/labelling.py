@@ -180,7 +180,7 @@ class Labelling:
             .group_by(table.c.source)
         )
         with self._store.read() as connection:
-            return dict(connection.execute(query).tuples().all())
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     # ------------------------------------------------------------ inside a transaction
 

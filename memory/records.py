@@ -242,7 +242,7 @@ class Label:
 
     example: ExampleId
     answer: Answer
-    source: Literal["human", "llm", "generated", "gold"]
+    source: Literal["human", "llm", "model", "generated", "gold"]
     who: str
     weight: float
     p_correct: float

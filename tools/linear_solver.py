@@ -7,9 +7,6 @@ brings L-BFGS home in about ten steps instead of fifty.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +14,7 @@ import numpy as np
 
 from querist.tools.arrays import FloatArray, IntArray, log_softmax
 from querist.tools.calibration import expected_calibration_error, fit_temperature
+from querist.tools.threads import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +26,6 @@ _DEFAULT_STRENGTH = 0.03
 _ROWS_TO_CHOOSE = 30
 _FOLDS, _FOLDS_WHEN_LARGE, _LARGE = 5, 3, 100_000
 _TYPICAL_CURVATURE = 0.1
-_THREADS = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,14 +62,20 @@ class Design:
         centred = inputs - centre
         scale = float(np.sqrt(shares @ np.square(centred).sum(axis=1))) or 1.0
         centred /= scale
-        spectrum, basis = np.linalg.eigh((centred * weights[:, None]).T @ centred)
-        kept = spectrum > 1e-6 * max(float(spectrum[-1]), 1e-6)
-        basis = basis[:, kept]
+        # On one thread: for so small a product, threads that wait for each other on a busy
+        # machine cost a hundred times what they save.
+        with one_thread():
+            rows = torch.from_numpy(centred)
+            weighted = torch.from_numpy(weights[:, None].astype(np.float32)) * rows
+            spectrum, basis = torch.linalg.eigh(weighted.T @ rows)
+            kept = spectrum > 1e-6 * max(float(spectrum[-1]), 1e-6)
+            basis = basis[:, kept].contiguous()
+            rotated = rows @ basis
         return cls(
-            rows=torch.from_numpy(np.ascontiguousarray(centred @ basis)),
-            spectrum=torch.from_numpy(spectrum[kept]),
+            rows=rotated,
+            spectrum=spectrum[kept],
             targets=torch.from_numpy(np.ascontiguousarray(targets)),
-            basis=basis,
+            basis=basis.numpy(),
             centre=centre,
             scale=scale,
         )
@@ -182,22 +185,3 @@ def hold_out(weights: FloatArray, folds: IntArray) -> FloatArray:
     """Silence in member k the rows of fold k; rows of fold -1 always speak: (folds, N)."""
     members = np.arange(int(folds.max(initial=0)) + 1)
     return np.where(folds == members[:, None], 0, weights).astype(np.float32)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch on one core for a while.
-
-    Small steps lose more by waiting for a busy second core than they gain from it, up to fiftyfold
-    on a loaded machine; and the sums come out the same whatever the number of cores.
-    """
-    import torch
-
-    # Held throughout: of two fits at once, the later would restore the earlier one's single thread.
-    with _THREADS:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)

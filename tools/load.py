@@ -177,7 +177,7 @@ def _listed(names: Collection[str], limit: int = 20) -> str:
 # ---------------------------------------------------------------- rows
 
 
-class _Unusable(Exception):  # noqa: N818, a reason to skip a row rather than an error
+class _Unusable(Exception):
     """Why one row is skipped."""
 
 

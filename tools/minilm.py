@@ -2,14 +2,17 @@
 
 The network is run on texts laid end to end: no padding is computed, and no text sees another.
 Matrix products use 8-bit integers with one scale per token and per output. Integer sums are
-exact, so a text's vector hardly depends on what shares its batch (see `MiniLM`).
+exact, so a text's vector hardly depends on what shares its batch (see `MiniLM`). Each core works
+on its own texts, so that none waits for another.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
 from querist.memory.extras import need
+from querist.tools.threads import one_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,8 +69,17 @@ class MiniLM:
         whole = [text.encode("utf-8", "replace").decode() for text in texts]
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(whole)]
         vectors = np.empty((len(tokens), self.dimensions), dtype=np.float32)
-        for rows in _pack([len(text) for text in tokens]):
+
+        def fill(rows: list[int]) -> None:
             vectors[rows] = self._network.embed([tokens[row] for row in rows])
+
+        packs = _pack([len(text) for text in tokens])
+        with (
+            one_thread() as cores,
+            ThreadPoolExecutor(cores, initializer=_work_alone) as workers,
+        ):
+            # The largest first, so that no core ends on a long pack alone; a failure is raised.
+            deque(workers.map(fill, reversed(packs)), maxlen=0)
         return vectors
 
 
@@ -81,6 +94,13 @@ def _pack(lengths: Sequence[int]) -> list[list[int]]:
         packs[-1].append(row)
         room -= lengths[row]
     return packs
+
+
+def _work_alone() -> None:
+    """Let a worker's torch operations run in that worker only."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _load_tokenizer(folder: Path) -> Any:

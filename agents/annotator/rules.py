@@ -8,6 +8,9 @@ from pydantic import Field
 
 from querist.agents.mind import Ruling
 
+NEAREST = 4
+"""Demonstrations to retrieve for each example where that costs only tokens."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorEvidence:
@@ -22,8 +25,10 @@ class AnnotatorEvidence:
     votes: int
     """Samples per example that the task file asks for."""
     shared: int
-    nearest: int
-    """Demonstrations that the task file asks for."""
+    nearest: int | None
+    """Demonstrations that the task file asks for; None: as is best for the model."""
+    is_local: bool
+    """The model keeps a prompt's beginning computed, one prompt at a time."""
     calibrate: bool
     has_logprobs: bool
     skill: float | None
@@ -42,9 +47,14 @@ class Annotating(Ruling):
 def plan(evidence: AnnotatorEvidence) -> Annotating:
     """Show as many demonstrations as there are, and sample where there are no probabilities."""
     shared = min(evidence.shared, evidence.bank)
-    nearest = min(evidence.nearest, max(0, evidence.bank - shared))
+    wanted = (0 if evidence.is_local else NEAREST) if evidence.nearest is None else evidence.nearest
+    nearest = min(wanted, max(0, evidence.bank - shared))
     votes = evidence.votes
     reasons = [f"{shared} shared and {nearest} nearest demonstrations out of {evidence.bank}"]
+    if evidence.is_local and evidence.nearest is None:
+        reasons.append(
+            "retrieved ones would undo its cached beginning and take three times as long"
+        )
     if evidence.bank == 0:
         reasons = ["No demonstrations yet: the model sees the label descriptions only"]
     if not evidence.has_logprobs and votes == 1:

@@ -7,7 +7,7 @@ of a branch that was not followed is shared equally among the choices it leads t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -24,8 +24,8 @@ def choice_probabilities(
 ) -> dict[str, float] | None:
     """Spread probability over `choices` along the tokens that spell the answer.
 
-    `tokens` start where the answer starts. A choice that no listed token leads to gets the mass
-    of the least likely listed one, which bounds it from above. None if nothing fits.
+    `tokens` start where the answer starts. A choice that no listed token leads to gets the most
+    that it can have had (see `unlisted`). None if nothing fits.
     """
     mass = dict.fromkeys(choices, 0.0)
     live = list(choices)
@@ -36,7 +36,7 @@ def choice_probabilities(
         if total <= 0.0:
             break
         if not prefix:
-            floor = min(math.exp(value) for value in step.alternatives.values())
+            floor = unlisted(step.alternatives.values())
         followed = _consistent(prefix + step.token, live)
         for branch, weight in branches.items():
             if list(branch) != followed:
@@ -59,6 +59,12 @@ def normalise(mass: Mapping[str, float], *, floor: float) -> dict[str, float]:
     raised = {choice: max(value, floor, 1e-9) for choice, value in mass.items()}
     total = sum(raised.values())
     return {choice: value / total for choice, value in raised.items()}
+
+
+def unlisted(log_probabilities: Iterable[float]) -> float:
+    """Bound the probability of a token that is not listed: by the least listed, and the rest."""
+    listed = [math.exp(value) for value in log_probabilities]
+    return min(min(listed, default=0.0), max(0.0, 1.0 - sum(listed)))
 
 
 def answer_tokens(tokens: Sequence[TokenAlternatives], answer: str) -> Sequence[TokenAlternatives]:

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from querist.agents.models.choices import normalise
+from querist.agents.models.choices import normalise, unlisted
 from querist.agents.models.port import ChatReply, ChatRequest, Usage
 from querist.memory.errors import InvalidInput, MissingExtra, ModelUnavailable
 from querist.memory.extras import need
@@ -151,8 +151,7 @@ class LocalModel:
             if text and reached:
                 weight = branches.get(text, (reached, 0.0))[1] + math.exp(one["logprob"])
                 branches[text] = (reached, weight)
-        least = min((math.exp(one["logprob"]) for one in alternatives), default=0.0)
-        return branches, least
+        return branches, unlisted(one["logprob"] for one in alternatives)
 
     def _call(self, body: dict[str, Any]) -> tuple[dict[str, Any], Usage]:
         try:

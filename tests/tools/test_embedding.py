@@ -157,19 +157,19 @@ def test_progress_rises_to_the_total(tmp_path: Path) -> None:
     assert seen == [(0, 300), (256, 300), (300, 300), (300, 300)]
 
 
-def test_quantising_costs_at_most_a_point_and_a_half_on_real_questions(minilm: MiniLM) -> None:
+def test_quantising_costs_at_most_two_points_on_real_questions(minilm: MiniLM) -> None:
     # The benchmark measures this finely; here a defect would show, chance would not.
     if not (DATA / "trec6" / "train.jsonl.gz").exists():
         pytest.skip("needs the trec6 data set: set QUERIST_DATA")
     from sklearn.linear_model import LogisticRegression
 
-    texts, labels = _read("train", 600)
-    test_texts, test_labels = _read("test", 500)
+    texts, labels = _read("train", 400)
+    test_texts, test_labels = _read("test", 300)
     scores = []
     for embedder in (minilm, MiniLM(quantised=False)):
         model = LogisticRegression(C=10, max_iter=1000).fit(embedder.embed(texts), labels)
         scores.append(model.score(embedder.embed(test_texts), test_labels))
-    assert scores[0] >= scores[1] - 0.015
+    assert scores[0] >= scores[1] - 0.02
 
 
 def test_the_benchmark_says_what_it_lacks(

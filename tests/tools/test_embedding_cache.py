@@ -137,5 +137,5 @@ def test_a_hundred_thousand_vectors_open_at_once(tmp_path: Path) -> None:
     EmbeddingCache(tmp_path).add("e", texts, vectors=rows)
     start = time.perf_counter()
     found = EmbeddingCache(tmp_path).lookup("e", texts[500:600], dimensions=8)
-    assert time.perf_counter() - start < 0.5
+    assert time.perf_counter() - start < 1
     np.testing.assert_array_equal(found.vectors, rows[500:600])

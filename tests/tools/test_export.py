@@ -215,7 +215,7 @@ def test_what_no_file_can_hold_does_not_stop_the_export(tmp_path: Path, kind: An
 def tasks_of(path: Path, row: ExportRow, task: Task = TASK) -> tuple[Any, ET.Element]:
     export(path, row, format="label-studio", task=task)
     (entry,) = json.loads(path.read_text())
-    return entry, ET.fromstring(path.with_suffix(".config.xml").read_text())  # noqa: S314
+    return entry, ET.fromstring(path.with_suffix(".config.xml").read_text())
 
 
 def test_what_models_say_is_a_prediction_with_its_score(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_models_own_way_to_count_comes_first() -> None:
 def test_a_tokenizer_file_counts_without_its_truncation(tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    tokenizer = Tokenizer(models.WordLevel({"a": 0, "?": 1}, unk_token="?"))  # noqa: S106
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.enable_truncation(2)
     path = tmp_path / "tokenizer.json"

@@ -1,0 +1,145 @@
+"""A pool of 100,000 examples: import, checkpoint, what a round costs by itself, memory.
+
+    python -m querist.evals.bench.scale
+
+The language model is scripted and instant, the embedder hashes characters; the time in calls, in
+embedding and in training is taken out, so that what is left is the loop's own overhead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import resource
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from querist.agents.models.port import ChatRequest
+from querist.agents.models.scripted import ScriptedModel
+from querist.graph import context, knowledge, quality
+from querist.graph.config import make_config
+from querist.graph.run import CHECKPOINTS, Run
+from querist.memory.records import Event
+from querist.memory.store import open_store
+from querist.tools import training
+
+WORDS = ("rain", "stone", "river", "market", "engine", "violin", "bread", "harbour", "winter")
+LABELS = ("weather", "trade", "music")
+
+
+def main() -> None:
+    """Run and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=4)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(Path(folder), examples=options.examples, rounds=options.rounds)
+    print(f"{options.examples:,} examples\n\n| what | measured | at most |\n|---|---|---|")
+    for what, value, most in rows:
+        print(f"| {what} | {value} | {most} |")
+
+
+def measure(folder: Path, *, examples: int, rounds: int) -> list[tuple[str, str, str]]:
+    """Import a made pool and run a few rounds over it."""
+    pool = folder / "pool.jsonl"
+    write_pool(pool, examples)
+    body: dict[str, Any] = {
+        "task": {"name": "scale", "labels": list(LABELS)},
+        "data": {"pool": str(pool), "text": "text", "gold": "label", "embedder": "hashing"},
+        "people": {"kind": "simulated"},
+        "loop": {"rounds": rounds, "batch": 100},
+        "generator": {"enabled": False},
+        "budget": {"usd": 20},
+    }
+    store = open_store(folder / "work")
+    started = time.perf_counter()
+    run = Run.create(make_config(body, source="bench"), store)
+    imported = time.perf_counter() - started
+    run.use(models={"local": ScriptedModel(_answer, name="local", in_flight=64)})
+    ends: list[float] = []
+    with stopwatch() as spent:
+        marks: list[float] = []
+
+        def listen(event: Event) -> None:
+            if event.kind in ("initialized", "round"):
+                ends.append(time.perf_counter())
+                marks.append(sum(spent.values()))
+
+        asyncio.run(run.drive(listen))
+    own = [(ends[i + 1] - ends[i]) - (marks[i + 1] - marks[i]) for i in range(1, len(ends) - 1)]
+    checkpoint = largest_checkpoint(store.folder / "runs" / run.id / CHECKPOINTS)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return [
+        ("import", f"{imported:.1f} s", "30 s"),
+        ("largest checkpoint", f"{checkpoint / 1024:.1f} kB", "32 kB"),
+        ("a round's own overhead, median", f"{sorted(own)[len(own) // 2]:.2f} s", "0.5 s"),
+        ("a round's own overhead, worst", f"{max(own):.2f} s", "0.5 s"),
+        ("peak memory", f"{memory:.2f} GB", "2 GB"),
+    ]
+
+
+def write_pool(path: Path, count: int) -> None:
+    """Write a made pool; the label is what most of the words belong to."""
+    rng = random.Random(0)  # noqa: S311
+    with path.open("w") as out:
+        for number in range(count):
+            words = rng.choices(WORDS, k=18)
+            label = LABELS[max(range(3), key=lambda c: sum(w in WORDS[c::3] for w in words))]
+            row = {"id": str(number), "text": f"{number} {' '.join(words)}", "label": label}
+            out.write(json.dumps(row) + "\n")
+
+
+def largest_checkpoint(path: Path) -> int:
+    """Size in bytes of the largest checkpoint that LangGraph wrote."""
+    import sqlite3
+
+    with sqlite3.connect(path) as connection:
+        query = "SELECT max(length(checkpoint) + length(metadata)) FROM checkpoints"
+        return int(connection.execute(query).fetchone()[0])
+
+
+@contextmanager
+def stopwatch() -> Iterator[dict[str, float]]:
+    """Count the seconds in model calls, embedding and training."""
+    spent: dict[str, float] = defaultdict(float)
+
+    def timed(call: Callable[..., Any], what: str) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                spent[what] += time.perf_counter() - start
+
+        return wrapper
+
+    places: list[tuple[Any, str]] = [
+        (context, "embed_all"),
+        (knowledge, "cross_fit"),
+        (quality, "cross_fit"),
+        (training.LinearHead, "fit"),
+    ]
+    with ExitStack() as stack:
+        for place, name in places:
+            wrapper = timed(getattr(place, name), name)
+            stack.enter_context(mock.patch.object(place, name, wrapper))
+        yield spent
+
+
+def _answer(request: ChatRequest) -> dict[str, float] | str:
+    text = request.messages[-1].content
+    scores = [sum(text.count(word) for word in WORDS[c::3]) + 0.5 for c in range(3)]
+    return {label: score / sum(scores) for label, score in zip(LABELS, scores, strict=True)}
+
+
+if __name__ == "__main__":
+    main()
