@@ -63,7 +63,7 @@ def answer_simulated(context: Context) -> int:
         if truth is None or truth not in names:
             context.inbox.skip(question.id, who="simulated")
             continue
-        rng = random.Random(f"{context.config.loop.seed}:{question.id}")  # noqa: S311
+        rng = random.Random(f"{context.config.loop.seed}:{question.example}")  # noqa: S311
         if rng.random() < context.config.people.error_rate:
             truth = rng.choice([name for name in names if name != truth])
         context.inbox.answer(question.id, Choice(truth), who="simulated")

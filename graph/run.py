@@ -113,7 +113,7 @@ class Run:
         pool = context.pool.count(Split.POOL)
         return make_quote(context.config, example_ceiling=ceiling, pool=pool, generates=generator)
 
-    def post(self, name: str, *, who: str, **arguments: object) -> None:
+    def post(self, name: str, /, *, who: str, **arguments: object) -> None:
         """Send a command to whoever drives the run."""
         token = uuid.uuid4().hex
         Mailbox(self.store, self.id).post(name, who=who, token=token, arguments=arguments)
