@@ -148,7 +148,8 @@ class LocalModel:
         for one in alternatives:
             text = (prefix + one["token"]) if prefix else one["token"].lstrip()
             reached = [choice for choice in live if choice.startswith(text)]
-            if text and reached:
+            # Some tokens are empty text (control tokens): they lead nowhere, again and again.
+            if len(text) > len(prefix) and reached:
                 weight = branches.get(text, (reached, 0.0))[1] + math.exp(one["logprob"])
                 branches[text] = (reached, weight)
         return branches, unlisted(one["logprob"] for one in alternatives)

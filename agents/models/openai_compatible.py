@@ -89,6 +89,8 @@ class OpenAICompatible:
             return await self.complete(request)
         except self._sdk.OpenAIError as error:
             raise self._translated(error) from error
+        except ValueError as error:  # not JSON, or only the first half of it
+            raise Garbled(f"{self.identity} broke off its answer, or it is no JSON.") from error
         return self._reply(reply, request)
 
     async def aclose(self) -> None:

@@ -351,6 +351,17 @@ def test_the_embedded_model_tells_labels_with_a_common_beginning_apart(local):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_the_embedded_model_ends_on_labels_that_begin_with_the_same_letter(local):
+    request = ChatRequest(
+        (Message("user", 'Text: "The match ended two to one after extra time"'),),
+        8,
+        choices=("World", "Sports", "Business", "Sci/Tech"),
+    )
+    assert complete(local, request).text in request.choices
+
+
+@pytest.mark.slow
 def test_the_embedded_model_writes_json_of_a_schema(local):
     request = ChatRequest(
         (Message("user", "Two short texts about the sea, as JSON:"),),

@@ -143,10 +143,16 @@ def test_a_validation_file_is_what_it_is_measured_on(scripted):
     assert run.view().journal.rounds()[-1].detail["measured_on"] == "validation set"
 
 
-def test_thin_classes_get_written_examples_that_are_checked(scripted):
+def test_thin_classes_get_written_examples_that_are_checked(scripted, tmp_path):
+    rows = [json.loads(line) for line in (EXAMPLE / "pool.jsonl").read_text().splitlines()]
+    rare = [row for row in rows if row["label"] == "billing"][:4]
+    pool = tmp_path / "uneven.jsonl"
+    common = [row for row in rows if row["label"] != "billing"][:150]
+    pool.write_text("\n".join(json.dumps(row) for row in common + rare))
     run, _ = scripted(
-        generator={"enabled": True}, loop={"rounds": 4, "batch": 24}, budget={"usd": "6"}
-    )
+        data={"pool": str(pool)}, generator={"enabled": True},
+        loop={"rounds": 4, "batch": 24}, budget={"usd": "9"},
+    )  # fmt: skip
     drive(run)
     view = run.view()
     plans = [one.action["action"] for one in view.journal.decisions(agent="budget_controller")]
