@@ -93,10 +93,6 @@ def _job(job: tuple[str, str, int, argparse.Namespace]) -> tuple[str, float]:
 
 def run_arm(dataset: str, arm: str, *, seed: int, budget: str, work: Path) -> list[Point]:
     """Run one arm to its end and read the curve from its store."""
-    from querist.graph.config import make_config, put
-    from querist.graph.run import Run
-    from querist.memory.store import open_store
-
     source = data_folder() / dataset
     meta = json.loads((source / "meta.json").read_text())
     work.mkdir(parents=True, exist_ok=True)
@@ -113,6 +109,14 @@ def run_arm(dataset: str, arm: str, *, seed: int, budget: str, work: Path) -> li
     }
     if dataset == "ag_news":
         body["people"]["gold"] = "human_label"
+    return _curve(body, arm, seed=seed, dataset=dataset, work=work)
+
+
+def _curve(body: dict[str, Any], arm: str, *, seed: int, dataset: str, work: Path) -> list[Point]:
+    from querist.graph.config import make_config, put
+    from querist.graph.run import Run
+    from querist.memory.store import open_store
+
     for key, value in ARMS[arm].items():
         put(body, key, value)
     started = time.monotonic()

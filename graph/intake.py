@@ -129,39 +129,27 @@ def make_quote(
         ),
     ]
     if asks:
-        lines.append(
-            QuoteLine(
-                "people", f"up to {people:,} answers at {price} USD", people * price, people * price
-            )
-        )
+        what = f"up to {people:,} answers at {price} USD"
+        lines.append(QuoteLine("people", what, people * price, people * price))
     if config.generator.enabled and generates > 0:
-        lines.append(
-            QuoteLine(
-                "generator", "new examples of thin classes", generates * Decimal("0.3"), generates
-            )
-        )
-    cheapest = min(
-        (
-            one
-            for one in (_llm(config, example_ceiling), price if asks else None)
-            if one is not None
-        ),
-        default=Decimal(0),
-    )
+        what = "new examples of thin classes"
+        lines.append(QuoteLine("generator", what, generates * Decimal("0.3"), generates))
+    cheapest = _cheapest_label(config, example_ceiling)
     affordable = cheapest <= budget.usd
     advice = (
-        ""
-        if affordable
-        else (
-            f"A budget of {budget.usd} USD does not pay for one label (the cheapest may cost up to "
-            f"{cheapest:.6f} USD). Raise --budget, or use the free local model (--model local)."
-        )
+        f"A budget of {budget.usd} USD does not pay for one label (the cheapest may cost up to "
+        f"{cheapest:.6f} USD). Raise --budget, or use the free local model (--model local)."
     )
-    return Quote(budget.usd, tuple(lines), affordable, advice)
+    return Quote(budget.usd, tuple(lines), affordable, "" if affordable else advice)
 
 
-def _llm(config: RunConfig, ceiling: Decimal) -> Decimal | None:
-    return ceiling if config.annotator.enabled else None
+def _cheapest_label(config: RunConfig, example_ceiling: Decimal) -> Decimal:
+    prices = []
+    if config.annotator.enabled:
+        prices.append(example_ceiling)
+    if config.people.kind != "none":
+        prices.append(config.budget.human_label_usd)
+    return min(prices, default=Decimal(0))
 
 
 def check_labels(config: RunConfig) -> None:

@@ -149,7 +149,7 @@ class OpenAICompatible:
                 return Overloaded(f"{self.identity} answered {status}.", retry_after=wish)
             return self._refused(error)
         cause = error.__cause__ or error
-        if isinstance(error, sdk.APITimeoutError) or not _before_sending(cause):
+        if not _before_sending(cause):
             return Garbled(f"{self.identity} broke off its answer ({cause}).")
         return Unreachable(
             f"{self.identity} cannot be reached ({cause}). Check base_url and the network."
