@@ -79,11 +79,9 @@ class MeteredModel:
         """Answer many requests, as many at once as the model bears; errors come back in place."""
         keys = [call_key(self.model, request) for request in requests]
         known = self._ledger.replay(keys)
-        paid = {
-            key: asyncio.create_task(self._pay(key, request))
-            for key, request in zip(keys, requests, strict=True)
-            if key not in known
-        }
+        # Equal requests are one call.
+        news = {key: one for key, one in zip(keys, requests, strict=True) if key not in known}
+        paid = {key: asyncio.create_task(self._pay(key, one)) for key, one in news.items()}
         await asyncio.gather(*paid.values(), return_exceptions=True)
         return [replayed(key, known) if key in known else _outcome(paid[key]) for key in keys]
 

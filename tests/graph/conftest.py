@@ -1,5 +1,7 @@
 """Runs over the bundled example, with a mock provider or a scripted model."""
 
+import json
+
 import pytest
 from tests_graph_support import EXAMPLE, LABELS
 
@@ -13,6 +15,17 @@ def pool_file(tmp_path):
     lines = (EXAMPLE / "pool.jsonl").read_text().splitlines()[:160]
     path = tmp_path / "pool.jsonl"
     path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture
+def uneven_pool(tmp_path):
+    """A pool with one rare class, so that the generator has something to do."""
+    rows = [json.loads(line) for line in (EXAMPLE / "pool.jsonl").read_text().splitlines()]
+    rare = [row for row in rows if row["label"] == "billing"][:4]
+    common = [row for row in rows if row["label"] != "billing"][:150]
+    path = tmp_path / "uneven.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in common + rare))
     return path
 
 

@@ -38,14 +38,21 @@ def provider():
 
 
 @pytest.fixture
-def paid_run(make_run, provider):
+def paid_run(make_run, provider, uneven_pool):
     def make(name="work", **sections):
         models = {
             "annotator": "openai:bench",
             "base_url": provider.base_url,
             "in_flight": IN_FLIGHT,
         }
-        given = {"models": models, "prices": PRICES, "generator": {"enabled": True}}
+        sections.setdefault("data", {"pool": str(uneven_pool)})
+        given = {
+            "models": models,
+            "prices": PRICES,
+            "generator": {"enabled": True},
+            "loop": {"rounds": 4},
+            "budget": {"usd": "8"},
+        }
         return make_run(name, **(given | sections))
 
     return make
@@ -99,13 +106,14 @@ def test_the_cap_holds_with_64_calls_in_flight_and_over_a_kill(make_run, tmp_pat
         run = make_run(
             models={"annotator": "openai:bench", "base_url": server.base_url, "in_flight": 64},
             prices={"openai:bench": {"input": 40, "output": 80}},
-            budget={"usd": "0.6"},
+            budget={"usd": "3"},
+            annotator={"votes": 15},
             people={"kind": "none"},
             loop={"rounds": 6, "batch": 60, "chunk": 60},
         )
         workspace = tmp_path / "work"
-        assert drive(workspace, run.id, "replies:20").returncode == -9
-        assert drive(workspace, run.id, "replies:15").returncode == -9
+        assert drive(workspace, run.id, "replies:150").returncode == -9
+        assert drive(workspace, run.id, "replies:30").returncode == -9
         assert drive(workspace, run.id).stdout.strip() == "finished"
         assert server.counts.most_in_flight > 20
         billed = (server.counts.prompt_tokens * 40 + server.counts.completion_tokens * 80) / 1e6
