@@ -5,6 +5,7 @@ A step may be repeated after a crash; whatever was done before is found done.
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import numpy as np
@@ -17,7 +18,7 @@ from querist.agents.generator.write import write
 from querist.agents.mind import Agent, decide
 from querist.agents.selector import rules as selector
 from querist.agents.verifier import rules as verifier
-from querist.graph import evidence, labelling_work, people
+from querist.graph import evidence, labelling_work, people, selection
 from querist.graph.commands import apply_commands, stop_command
 from querist.graph.context import Context
 from querist.graph.knowledge import Knowledge, class_counts
@@ -25,7 +26,6 @@ from querist.graph.model_files import current_model, save_model
 from querist.graph.quality import measure
 from querist.graph.state import TAIL, LoopState, update
 from querist.memory.records import Action, Round, Split, Verdict
-from querist.tools.querying import Capability, QueryContext
 from querist.tools.strategies import get as strategy
 
 Step = Runtime[Context]
@@ -97,20 +97,9 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
         deliberate=context.deliberations.by_agent.get("selector"),
     )
     context.journal.decided(decision)
-    model = current_model(context)
-    sources = {Capability.EMBEDDINGS: lambda: view.vectors[rows]}
-    if model is not None:
-        # All rows and then a choice: copying the vectors would take longer than the product.
-        sources[Capability.PROBS] = lambda: model.predict_proba(view.vectors)[rows]
-    labelled = sorted(one for one in touched if one in view.rows)
-    asked = QueryContext(
-        ids=[view.ids[row] for row in rows],
-        rng=np.random.default_rng([context.config.loop.seed, number]),
-        round=number,
-        sources=sources,
-        labelled=lambda: view.of(labelled),
-    )
-    result = strategy(ruling.strategy).query(asked, ruling.count)
+    asked = selection.query_context(context, rows, number=number)
+    # In a thread, so that a strategy may take its time and ask a language model meanwhile.
+    result = await asyncio.to_thread(strategy(ruling.strategy).query, asked, ruling.count)
     context.labelling.open_batch(number, list(result.ids))
     context.emit("selected", round=number, count=len(result.ids), strategy=ruling.strategy)
     return update(todo=len(result.ids))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol, cast
@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from querist.memory.errors import InvalidInput
-from querist.memory.records import ExampleId
+from querist.memory.records import Example, ExampleId
 from querist.tools.arrays import FloatArray, IntArray
 from querist.tools.training import GradientFactors
 
@@ -22,8 +22,35 @@ class Capability(StrEnum):
     PROBS = "probs"
     POSTERIOR = "posterior"
     GRADIENTS = "gradients"
+    TEXTS = "texts"
     LLM = "llm"
     TARGETS = "targets"
+
+
+UNKNOWN = -1
+"""The class of an example that was chosen a moment ago and has no label yet."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Labelled:
+    """What is labelled already: L examples, in the order they were labelled."""
+
+    embeddings: FloatArray
+    """(L, d)."""
+    classes: IntArray
+    """(L,), class numbers or `UNKNOWN`."""
+    probabilities: FloatArray | None = None
+    """(L, C), what the current model says of them."""
+    ids: tuple[ExampleId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Targets:
+    """Inputs that the model will be used on: M examples. Their labels are out of reach."""
+
+    embeddings: FloatArray
+    """(M, d)."""
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -38,8 +65,9 @@ class QueryContext:
     rng: np.random.Generator
     round: int = 0
     sources: Mapping[Capability, Callable[[], object]] = field(default_factory=dict)
-    labelled: Callable[[], FloatArray] | None = None
-    """Embeddings (L, d) of what is labelled already."""
+    labelled_so_far: Callable[[], Labelled] | None = None
+    state: MutableMapping[str, FloatArray] = field(default_factory=dict)
+    """Arrays that a strategy keeps from round to round, under keys that start with its name."""
     _known: dict[str, object] = field(default_factory=dict, repr=False)
 
     def embeddings(self) -> FloatArray:
@@ -58,16 +86,34 @@ class QueryContext:
         """Last-layer gradients of the candidates, as factors."""
         return cast("GradientFactors", self._provide(Capability.GRADIENTS))
 
-    def targets(self) -> FloatArray:
-        """Vectors of what the model will be used on: (M, d)."""
-        return cast("FloatArray", self._provide(Capability.TARGETS))
+    def examples(self, rows: IntArray) -> tuple[Example, ...]:
+        """Read the candidates at these positions; texts are read only when asked for."""
+        fetch = cast(
+            "Callable[[Sequence[ExampleId]], Sequence[Example]]", self._provide(Capability.TEXTS)
+        )
+        return tuple(fetch([self.ids[row] for row in rows]))
 
-    def labelled_embeddings(self) -> FloatArray:
-        """Vectors of what is labelled already: (L, d), L may be 0."""
+    def language_model(self) -> object:
+        """The language model's facade; what it can do is defined where it is used."""
+        return self._provide(Capability.LLM)
+
+    def targets(self) -> Targets:
+        """What the model will be used on."""
+        return cast("Targets", self._provide(Capability.TARGETS))
+
+    def labelled(self) -> Labelled:
+        """What is labelled already; L may be 0."""
         if "labelled" not in self._known:
-            empty = np.empty((0, self.embeddings().shape[1]), dtype=np.float32)
-            self._known["labelled"] = empty if self.labelled is None else self.labelled()
-        return cast("FloatArray", self._known["labelled"])
+            if self.labelled_so_far is not None:
+                self._known["labelled"] = self.labelled_so_far()
+            else:
+                has_vectors = Capability.EMBEDDINGS in self.sources
+                width = self.embeddings().shape[1] if has_vectors else 0
+                self._known["labelled"] = Labelled(
+                    embeddings=np.empty((0, width), dtype=np.float32),
+                    classes=np.empty(0, dtype=np.intp),
+                )
+        return cast("Labelled", self._known["labelled"])
 
     def narrow(self, rows: IntArray) -> QueryContext:
         """Show only these candidates."""
@@ -80,7 +126,7 @@ class QueryContext:
             self,
             ids=ids,
             sources=per_candidate,
-            labelled=self.labelled_embeddings if Capability.EMBEDDINGS in self.sources else None,
+            labelled_so_far=self.labelled,
             _known={},
         )
 
@@ -88,10 +134,10 @@ class QueryContext:
         """Show the candidates that are left once `picked` count as labelled."""
         rest = np.setdiff1d(np.arange(len(self.ids)), picked)
 
-        def labelled() -> FloatArray:
-            return np.concatenate([self.labelled_embeddings(), self.embeddings()[picked]])
+        def labelled() -> Labelled:
+            return self._with(picked)
 
-        return replace(self.narrow(rest), labelled=labelled, _known={})
+        return replace(self.narrow(rest), labelled_so_far=labelled, _known={})
 
     def result(
         self, indices: IntArray, *, scores: FloatArray | None = None, **diagnostics: Any
@@ -99,6 +145,19 @@ class QueryContext:
         """Name the candidates at `indices`; `scores` are theirs, in the same order."""
         ids = tuple(self.ids[row] for row in indices)
         return QueryResult(ids=ids, indices=indices, scores=scores, diagnostics=diagnostics)
+
+    def _with(self, picked: IntArray) -> Labelled:
+        """Count candidates as labelled, with their classes unknown."""
+        known = self.labelled()
+        fresh: dict[str, FloatArray] = {}
+        if Capability.EMBEDDINGS in self.sources:
+            fresh["embeddings"] = np.concatenate([known.embeddings, self.embeddings()[picked]])
+        if Capability.PROBS in self.sources and known.probabilities is not None:
+            told = self.probabilities()[picked]
+            fresh["probabilities"] = np.concatenate([known.probabilities, told])
+        classes = np.concatenate([known.classes, np.full(len(picked), UNKNOWN)])
+        ids = (*known.ids, *(self.ids[row] for row in picked))
+        return replace(known, classes=classes, ids=ids, **fresh)
 
     def _provide(self, kind: Capability) -> object:
         if kind not in self._known:
@@ -109,7 +168,7 @@ class QueryContext:
         return self._known[kind]
 
 
-_SHARED = {Capability.LLM, Capability.TARGETS}
+_SHARED = {Capability.TEXTS, Capability.LLM, Capability.TARGETS}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

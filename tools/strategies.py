@@ -206,7 +206,7 @@ def k_center(context: QueryContext, count: int) -> QueryResult:
     """Cover the pool greedily."""
     picks = diversity.k_center(
         context.embeddings(),
-        labelled=context.labelled_embeddings(),
+        labelled=context.labelled().embeddings,
         count=count,
         rng=context.rng,
     )
@@ -225,7 +225,7 @@ def k_means_pp(context: QueryContext, count: int) -> QueryResult:
     """Spread at random over the pool."""
     picks = diversity.k_means_pp(
         context.embeddings(),
-        labelled=context.labelled_embeddings(),
+        labelled=context.labelled().embeddings,
         count=count,
         rng=context.rng,
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
 from querist.memory.records import ExampleId
+from querist.tools.querying import UNKNOWN, Labelled
 from querist.tools.strategies import Capability, QueryContext, available, get
 from querist.tools.strategy_mixtures import share_out
 from querist.tools.training import GradientFactors
@@ -34,8 +35,12 @@ def context(
             Capability.EMBEDDINGS: lambda: embeddings,
             Capability.PROBS: lambda: probabilities,
         },
-        labelled=None if labelled is None else lambda: labelled,
+        labelled_so_far=None if labelled is None else lambda: known(labelled),
     )
+
+
+def known(embeddings: Array) -> Labelled:
+    return Labelled(embeddings=embeddings, classes=np.full(len(embeddings), UNKNOWN))
 
 
 def pool(rows: int, *, seed: int = 0, classes: int = 3) -> tuple[Array, Array]:

@@ -1,0 +1,75 @@
+"""What a query strategy is shown of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.graph.context import Context
+from querist.graph.evidence import last_trust
+from querist.graph.knowledge import Knowledge
+from querist.graph.model_files import current_model
+from querist.memory.records import Choice, Example, Split
+from querist.tools.querying import UNKNOWN, Capability, Labelled, QueryContext, Targets
+from querist.tools.training import Committee, LinearModel, fit_committee
+
+MOST_TARGETS = 500
+"""Inputs of the test file that a transductive strategy sees."""
+
+
+def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> QueryContext:
+    """Show the pool's `rows`; everything is computed when a strategy asks for it."""
+    view, model = context.view(), current_model(context)
+    ids = [view.ids[row] for row in rows]
+    sources: dict[Capability, Callable[[], object]] = {
+        Capability.EMBEDDINGS: lambda: view.vectors[rows],
+        Capability.TEXTS: lambda: lambda wanted: context.examples(list(wanted)),
+    }
+    if model is not None:
+        # All rows and then a choice: copying the vectors would take longer than the product.
+        sources[Capability.PROBS] = lambda: model.predict_proba(view.vectors)[rows]
+        sources[Capability.GRADIENTS] = lambda: model.gradients(view.vectors[rows])
+        sources[Capability.POSTERIOR] = lambda: _committee(context, number).posterior(
+            view.vectors[rows]
+        )
+    if context.pool.count(Split.TEST):
+        sources[Capability.TARGETS] = lambda: _targets(context)
+    return QueryContext(
+        ids=ids,
+        rng=np.random.default_rng([context.config.loop.seed, number]),
+        round=number,
+        sources=sources,
+        labelled_so_far=lambda: _labelled(context, model),
+    )
+
+
+def _committee(context: Context, number: int) -> Committee:
+    rows = Knowledge(context, model=None, trust=last_trust(context)).training_set
+    seed = context.config.loop.seed + number
+    return fit_committee(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
+
+
+def _labelled(context: Context, model: LinearModel | None) -> Labelled:
+    """All that was looked at: what has no label (dropped, or still with people) is unknown."""
+    view, names = context.view(), context.task.names
+    labels = {one.example: one.answer for one in context.labelling.labels()}
+    ids = tuple(sorted(one for one in context.labelling.touched() if one in view.rows))
+    answers = [labels.get(one) for one in ids]
+    classes = [names.index(one.value) if isinstance(one, Choice) else UNKNOWN for one in answers]
+    vectors = view.of(list(ids))
+    return Labelled(
+        embeddings=vectors,
+        classes=np.array(classes, dtype=np.intp),
+        probabilities=None if model is None or not ids else model.predict_proba(vectors),
+        ids=ids,
+    )
+
+
+def _targets(context: Context) -> Targets:
+    """Take the inputs of the test file, without their labels."""
+    examples: Sequence[Example] = context.pool.all(Split.TEST)[:MOST_TARGETS]
+    hidden = tuple(replace(one, gold=None) for one in examples)
+    return Targets(embeddings=context.embed([one.text for one in hidden]), examples=hidden)
