@@ -98,6 +98,7 @@ class Context:
         self._models = dict(models or {})
         self._metered: dict[str, MeteredModel] = {}
         self._view: PoolView | None = None
+        self._remembered: set[ExampleId] = set()
 
     @property
     def folder(self) -> Path:
@@ -178,6 +179,13 @@ class Context:
                 self.emit("embedding", done=done, total=total)
 
         return embed_all(texts, embedder=self.embedder, cache=self._embeddings, progress=progress)
+
+    def remember(self, examples: list[ExampleId]) -> None:
+        """Put examples of the pool into the bank that demonstrations are retrieved from."""
+        news = [one for one in examples if one not in self._remembered]
+        if news:
+            self.bank.put(news, self.view().of(news))
+            self._remembered.update(news)
 
     def examples(self, ids: list[ExampleId]) -> list[Example]:
         """Fetch examples by id."""

@@ -115,7 +115,7 @@ def for_annotator(
         nearest=section.nearest,
         is_local=context.model(Agent.ANNOTATOR).model.in_flight == 1,
         calibrate=section.calibrate,
-        has_logprobs=_has_logprobs(context),
+        has_logprobs=_has_logprobs(context, number),
         skill=None if skill is None else round(skill, 4),
     )
 
@@ -188,8 +188,12 @@ def _plateau(context: Context) -> tuple[bool, str]:
     return found.reached, found.reason
 
 
-def _has_logprobs(context: Context) -> bool:
-    """Assume log-probabilities until an answer came without."""
-    said = [one for one in context.labelling.annotations() if one.who.startswith("llm:")]
-    usable = [one for one in said if one.answer is not None]
-    return not usable or any(one.probabilities for one in usable)
+def _has_logprobs(context: Context, number: int) -> bool:
+    """Assume log-probabilities until the answers of the last rounds came without."""
+    said = [
+        one
+        for recent in (number - 1, number)
+        for one in context.labelling.annotations(number=recent)
+        if one.who.startswith("llm:") and one.answer is not None
+    ]
+    return not said or any(one.probabilities for one in said)

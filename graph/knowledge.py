@@ -102,9 +102,9 @@ class Knowledge:
         """A map from the annotator's probabilities to honest ones, by prompt version."""
         rows: dict[str, list[tuple[FloatArray, int]]] = defaultdict(list)
         for example, label in self.truth.items():
-            raw = self._raw(example)
+            raw = self._raw.get(example)
             if raw is not None:
-                rows[self._latest[example][-1].prompt_version].append((np.log(raw), label))
+                rows[self._version(example)].append((np.log(raw), label))
         pooled = [row for version in rows.values() for row in version]
         models = {
             version: _fit(own) for version, own in rows.items() if len(own) >= OWN_CALIBRATION
@@ -114,22 +114,39 @@ class Knowledge:
 
     def annotator(self, example: ExampleId) -> FloatArray | None:
         """What the language model says, made honest by what people said: (C,)."""
-        raw = self._raw(example)
-        if raw is None:
-            return None
-        version = self._latest[example][-1].prompt_version
-        model = self._label_models.get(version, self._label_models[""])
-        return np.asarray(model.predict(np.log(raw)[None])[0])
+        return self._honest.get(example)
 
-    def _raw(self, example: ExampleId) -> FloatArray | None:
+    @cached_property
+    def _honest(self) -> dict[ExampleId, FloatArray]:
+        found: dict[ExampleId, FloatArray] = {}
+        for version, ids in self._by_version.items():
+            model = self._label_models.get(version, self._label_models[""])
+            told = model.predict(np.log(np.stack([self._raw[one] for one in ids])))
+            found.update(zip(ids, told, strict=True))
+        return found
+
+    @cached_property
+    def _raw(self) -> dict[ExampleId, FloatArray]:
         """What the language model says, its bias towards some labels taken out: (C,)."""
-        said = self._said.get(example)
-        if said is None:
-            return None
-        bias = self._biases.get(self._latest[example][-1].prompt_version)
-        if bias is None:
-            return said
-        return np.asarray(np.exp(log_softmax(np.log(said) - bias)))
+        found: dict[ExampleId, FloatArray] = {}
+        for ids in self._by_version.values():
+            logs = np.log(np.stack([self._said[one] for one in ids]))
+            if len(ids) >= OWN_CALIBRATION:
+                logs = log_softmax(logs - self._bias(logs))
+            found.update(zip(ids, np.exp(logs), strict=True))
+        return found
+
+    def _bias(self, logs: FloatArray) -> FloatArray:
+        """How far the mean log-probability (N, C) -> (C,) is from what is usual.
+
+        Batch calibration (Zhou et al., 2024): over many examples a model without bias would name
+        each label as often as it occurs; how often that is, the random sample tells.
+        """
+        counts = np.bincount(
+            np.array(list(self.truth.values()), dtype=np.intp), minlength=len(self._task.names)
+        )
+        usual = np.log((counts + PRIOR_COUNT) / (counts + PRIOR_COUNT).sum())
+        return np.asarray(logs.mean(axis=0) - usual)
 
     @cached_property
     def _said(self) -> dict[ExampleId, FloatArray]:
@@ -137,31 +154,21 @@ class Knowledge:
         return {one: np.maximum(raw, 1e-9) for one, raw in found.items() if raw is not None}
 
     @cached_property
-    def _biases(self) -> dict[str, FloatArray]:
-        """By prompt version, how far the mean log-probability is from what is usual (C,).
+    def _by_version(self) -> dict[str, list[ExampleId]]:
+        found: dict[str, list[ExampleId]] = defaultdict(list)
+        for example in self._said:
+            found[self._version(example)].append(example)
+        return dict(found)
 
-        Batch calibration (Zhou et al., 2024): over many examples a model without bias would name
-        each label as often as it occurs; how often that is, the random sample tells.
-        """
-        by_version: dict[str, list[FloatArray]] = defaultdict(list)
-        for example, said in self._said.items():
-            by_version[self._latest[example][-1].prompt_version].append(np.log(said))
-        counts = np.bincount(
-            np.array(list(self.truth.values()), dtype=np.intp), minlength=len(self._task.names)
-        )
-        usual = np.log((counts + PRIOR_COUNT) / (counts + PRIOR_COUNT).sum())
-        return {
-            version: np.mean(logs, axis=0) - usual
-            for version, logs in by_version.items()
-            if len(logs) >= OWN_CALIBRATION
-        }
+    def _version(self, example: ExampleId) -> str:
+        return self._latest[example][-1].prompt_version
 
     def skill(self) -> float | None:
         """The language model's accuracy on what people labelled."""
         hits = [
             int(raw.argmax()) == label
             for example, label in self.truth.items()
-            if (raw := self._raw(example)) is not None
+            if (raw := self._raw.get(example)) is not None
         ]
         return sum(hits) / len(hits) if hits else None
 
@@ -194,11 +201,11 @@ class Knowledge:
     @cached_property
     def pool_weights(self) -> OpinionPool:
         """How much annotator, neighbours and model count, learnt from what people labelled."""
-        rows = [one for one in self.truth if self._raw(one) is not None]
+        rows = [one for one in self.truth if one in self._raw]
         around = self.neighbours(rows)
         if around is None or self._model is None or len(rows) < OWN_CALIBRATION:
             return OpinionPool(np.array(START_WEIGHTS))
-        annotator = np.stack([said for one in rows if (said := self.annotator(one)) is not None])
+        annotator = np.stack([self._honest[one] for one in rows])
         labels = np.array([self.truth[one] for one in rows], dtype=np.intp)
         sides = (annotator, around, self._held_out(rows))
         return OpinionPool.fit(sides, labels, start=START_WEIGHTS)

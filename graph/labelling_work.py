@@ -161,15 +161,15 @@ async def _prompt(
 ) -> tuple[annotator.Annotating, ClassificationPrompt]:
     """Take the annotator's decision and choose the demonstrations that all examples share."""
     bank = _bank(context)
-    knowledge = Knowledge(context, model=None)
-    found = evidence.for_annotator(
-        context, number=number, batch=batch, bank=len(bank), skill=knowledge.skill()
-    )
     earlier = context.journal.decisions(number=number, agent=Agent.ANNOTATOR)
     if earlier:
         action = dict(earlier[0].action)
         ruling = annotator.Annotating.model_validate(action | {"reason": earlier[0].reason})
     else:
+        skill = Knowledge(context, model=None).skill()
+        found = evidence.for_annotator(
+            context, number=number, batch=batch, bank=len(bank), skill=skill
+        )
         ruling, decision = await decide(
             found,
             annotator.plan,
@@ -250,7 +250,7 @@ def with_nearest(
     bank = {one.example: one for one in _bank(context)}
     if not prompt.nearest or not bank:
         return [classify.Item(one, (), n) for one, n in zip(examples, attempts, strict=True)]
-    context.bank.put(list(bank), context.view().of(list(bank)))
+    context.remember(list(bank))
     shown = {one.example.id for one in prompt.shared}
     hits = context.bank.nearest(
         context.embed([one.text for one in examples]), count=prompt.nearest + len(shown) + 1

@@ -183,10 +183,15 @@ async def _openai(client: object, rows: int) -> None:
 
 async def langchain(rows: int, url: str) -> None:
     """Call through LangChain's wrapper."""
+    import openai
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
-    chat = ChatOpenAI(model="bench", base_url=url, api_key=SecretStr("none"))
+    # Its own client is shared between event loops, of which the benchmark has one a run.
+    client = openai.DefaultAsyncHttpxClient()
+    chat = ChatOpenAI(
+        model="bench", base_url=url, api_key=SecretStr("none"), http_async_client=client
+    )
     gate = asyncio.Semaphore(IN_FLIGHT)
 
     async def call(number: int) -> None:
@@ -194,6 +199,7 @@ async def langchain(rows: int, url: str) -> None:
             await chat.ainvoke(_numbered(number))
 
     await asyncio.gather(*(call(number) for number in range(rows)))
+    await client.aclose()
 
 
 def _numbered(number: int) -> Any:

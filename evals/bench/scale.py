@@ -2,8 +2,9 @@
 
     python -m querist.evals.bench.scale
 
-The language model is scripted and instant, the embedder hashes characters; the time in calls, in
-embedding and in training is taken out, so that what is left is the loop's own overhead.
+The language model is scripted and instant, the embedder hashes characters; the time in metered
+calls (`llm_throughput` measures those), in embedding, in training and in the simulated person is
+taken out, so that what is left is the loop's own overhead.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import ChatRequest
 from querist.agents.models.scripted import ScriptedModel
-from querist.graph import context, knowledge, quality
+from querist.graph import context, knowledge, people, quality
 from querist.graph.config import make_config
 from querist.graph.run import CHECKPOINTS, Run
 from querist.memory.records import Event
@@ -109,7 +111,7 @@ def largest_checkpoint(path: Path) -> int:
 
 @contextmanager
 def stopwatch() -> Iterator[dict[str, float]]:
-    """Count the seconds in model calls, embedding and training."""
+    """Count the seconds in metered calls, embedding, training and the simulated person."""
     spent: dict[str, float] = defaultdict(float)
 
     def timed(call: Callable[..., Any], what: str) -> Callable[..., Any]:
@@ -122,16 +124,27 @@ def stopwatch() -> Iterator[dict[str, float]]:
 
         return wrapper
 
+    complete_all = MeteredModel.complete_all
+
+    async def timed_calls(model: MeteredModel, requests: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return await complete_all(model, requests)
+        finally:
+            spent["calls"] += time.perf_counter() - start
+
     places: list[tuple[Any, str]] = [
         (context, "embed_all"),
         (knowledge, "cross_fit"),
         (quality, "cross_fit"),
         (training.LinearHead, "fit"),
+        (people, "answer_simulated"),
     ]
     with ExitStack() as stack:
         for place, name in places:
             wrapper = timed(getattr(place, name), name)
             stack.enter_context(mock.patch.object(place, name, wrapper))
+        stack.enter_context(mock.patch.object(MeteredModel, "complete_all", timed_calls))
         yield spent
 
 
