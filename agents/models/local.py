@@ -28,6 +28,8 @@ from querist.memory.records import Confidence
 PACKAGED_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 CONTEXT = 4_096
 ALTERNATIVES = 200
+LONGEST_LOOK = 128
+"""Tokens whose likelihood is asked for, one call each; the rest of a longer text is left out."""
 WORTH_A_LOOK = 0.02
 """A branch of the choices with less mass than this is not looked into."""
 
@@ -36,6 +38,9 @@ class LocalModel:
     """A GGUF model run by `xllamacpp` on the CPU, one request at a time."""
 
     in_flight = 1
+    looks = ("first_token", "input")
+    context = CONTEXT
+    """Tokens that a prompt and its answer may have together."""
 
     def __init__(self, weights: Path, *, name: str = "local", threads: int | None = None) -> None:
         """Load lazily: weights are read at the first request."""
@@ -87,6 +92,8 @@ class LocalModel:
             raise InvalidInput(f"{self._weights} cannot be loaded as a GGUF model.") from error
 
     def _complete(self, request: ChatRequest) -> ChatReply:
+        if request.look == "input":
+            return self._look_at(request.messages[-1].content)
         prompt = as_text(request)
         if request.choices:
             return self._choose(prompt, request.choices, request)
@@ -109,10 +116,12 @@ class LocalModel:
         used = [0, 0, 0]
         floor = 1e-9
         open_nodes: list[tuple[str, list[str], float]] = [("", list(choices), 1.0)]
+        first: dict[str, float] = {}
         while open_nodes:
             prefix, live, share = open_nodes.pop()
-            branches, least = self._branches(prompt, prefix, live, used)
-            floor = max(floor, least) if not prefix else floor
+            branches, listed = self._branches(prompt, prefix, live, used)
+            if not prefix:
+                floor, first = max(floor, unlisted(listed.values())), listed
             total = sum(weight for _, weight in branches.values()) or 1.0
             for text, (reached, weight) in branches.items():
                 part = share * weight / total
@@ -126,11 +135,39 @@ class LocalModel:
             text = _draw(probabilities, request)
         else:
             text = max(choices, key=lambda choice: probabilities[choice])
-        return ChatReply(text, Usage(*used), probabilities, Confidence.LOGPROBS)
+        return ChatReply(
+            text,
+            Usage(*used),
+            probabilities,
+            Confidence.LOGPROBS,
+            first_token=first if request.look == "first_token" else None,
+        )
+
+    def _look_at(self, text: str) -> ChatReply:
+        """Tell how likely each token of a text is after those before it.
+
+        The server tells the log-probability of the token that it wrote, before any bias: so each
+        token of the text is made to be written, one call each, with all before it cached.
+        """
+        start, *tokens = self._tokens(text, special=True)[:LONGEST_LOOK]
+        known, found, used = [start], [], [0, 0, 0]
+        for token in tokens:
+            body = {
+                "prompt": list(known),
+                "max_tokens": 1,
+                "logprobs": 1,
+                "temperature": 0.0,
+                "logit_bias": [[token, 1_000.0]],
+            }
+            choice, usage = self._call(body)
+            _add(used, usage)
+            found.append(float(choice["logprobs"]["content"][0]["logprob"]))
+            known.append(token)
+        return ChatReply("", Usage(*used), input_tokens=tuple(found))
 
     def _branches(
         self, prompt: str, prefix: str, live: Sequence[str], used: list[int]
-    ) -> tuple[dict[str, tuple[list[str], float]], float]:
+    ) -> tuple[dict[str, tuple[list[str], float]], dict[str, float]]:
         body = {
             "prompt": f"{prompt} {prefix}" if prefix else prompt,
             "max_tokens": 1,
@@ -138,10 +175,7 @@ class LocalModel:
             "temperature": 0.0,
         }
         choice, usage = self._call(body)
-        for index, count in enumerate(
-            (usage.input_tokens, usage.output_tokens, usage.cached_tokens)
-        ):
-            used[index] += count
+        _add(used, usage)
         steps = choice["logprobs"]["content"]
         alternatives = steps[0]["top_logprobs"] if steps else []
         branches: dict[str, tuple[list[str], float]] = {}
@@ -152,7 +186,7 @@ class LocalModel:
             if len(text) > len(prefix) and reached:
                 weight = branches.get(text, (reached, 0.0))[1] + math.exp(one["logprob"])
                 branches[text] = (reached, weight)
-        return branches, unlisted(one["logprob"] for one in alternatives)
+        return branches, _sum_by_token(alternatives)
 
     def _call(self, body: dict[str, Any]) -> tuple[dict[str, Any], Usage]:
         try:
@@ -167,10 +201,10 @@ class LocalModel:
         usage = Usage(used["prompt_tokens"], used["completion_tokens"], cached)
         return reply["choices"][0], usage
 
-    def _tokens(self, text: str) -> list[int]:
+    def _tokens(self, text: str, *, special: bool = False) -> list[int]:
         request = urllib.request.Request(  # noqa: S310 - our own server in this process
             f"{self._server.listening_address}/tokenize",
-            data=json.dumps({"content": text}).encode(),
+            data=json.dumps({"content": text, "add_special": special}).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
@@ -224,6 +258,19 @@ def packaged_weights(folder: Path) -> Path:
     partial.replace(target)
     done.touch()
     return target
+
+
+def _add(used: list[int], usage: Usage) -> None:
+    for index, count in enumerate((usage.input_tokens, usage.output_tokens, usage.cached_tokens)):
+        used[index] += count
+
+
+def _sum_by_token(alternatives: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Write alternatives as a mapping; control tokens may share a text, and then their mass."""
+    mass: dict[str, float] = {}
+    for one in alternatives:
+        mass[one["token"]] = mass.get(one["token"], 0.0) + math.exp(one["logprob"])
+    return {token: math.log(max(value, 1e-30)) for token, value in mass.items()}
 
 
 def _draw(probabilities: dict[str, float], request: ChatRequest) -> str:

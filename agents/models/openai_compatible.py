@@ -7,6 +7,7 @@ second as a LangChain wrapper does.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from querist.agents.models.choices import (
@@ -32,6 +33,8 @@ TOP_LOGPROBS = 20
 
 class OpenAICompatible:
     """One model at one endpoint."""
+
+    looks = ("first_token",)
 
     def __init__(
         self,
@@ -137,7 +140,9 @@ class OpenAICompatible:
         answer = read_choice(text, request.choices)
         probabilities = _probabilities(choice, answer, request.choices)
         source = Confidence.LOGPROBS if probabilities else Confidence.NONE
-        return ChatReply(answer or text, usage, probabilities, source)
+        spelled = _tokens(choice, answer) if answer and request.look == "first_token" else ()
+        first = dict(spelled[0].alternatives) if spelled else None
+        return ChatReply(answer or text, usage, probabilities, source, first_token=first)
 
     def _translated(self, error: Exception) -> ModelError:
         sdk = self._sdk
@@ -190,9 +195,14 @@ def _schema(request: ChatRequest) -> dict[str, Any] | None:
 def _probabilities(
     choice: dict[str, Any], answer: str | None, choices: tuple[str, ...]
 ) -> dict[str, float] | None:
-    steps = (choice.get("logprobs") or {}).get("content") or []
-    if answer is None or not steps:
+    if answer is None or not (choice.get("logprobs") or {}).get("content"):
         return None
+    return choice_probabilities(_tokens(choice, answer), choices)
+
+
+def _tokens(choice: dict[str, Any], answer: str) -> Sequence[TokenAlternatives]:
+    """Read the tokens that spell the answer, with what competed with them."""
+    steps = (choice.get("logprobs") or {}).get("content") or []
     tokens = [
         TokenAlternatives(
             step["token"],
@@ -201,7 +211,7 @@ def _probabilities(
         )
         for step in steps
     ]
-    return choice_probabilities(answer_tokens(tokens, answer), choices)
+    return answer_tokens(tokens, answer)
 
 
 def _before_sending(cause: BaseException | None) -> bool:

@@ -31,6 +31,10 @@ class ChatRequest:
     """A JSON schema that the reply must satisfy; not used together with `choices`."""
     sample: int = 0
     """Which of several samples of the same prompt; equal requests are answered once."""
+    look: Literal["", "first_token", "input"] = ""
+    """What else to tell: with `first_token` the log-probabilities at the answer's first token, as
+    the provider lists them; with `input` those of the last message's own tokens, and no answer.
+    A model that can has them in a tuple `looks`; others must not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class ChatReply:
     """Over the request's choices, summing to one, if the provider gave log-probabilities."""
     confidence_from: Confidence = Confidence.NONE
     finish: Literal["stop", "length", "refused"] = "stop"
+    first_token: Mapping[str, float] | None = None
+    """Log-probabilities by token over the whole vocabulary: the most likely ones of them."""
+    input_tokens: tuple[float, ...] | None = None
+    """Log-probability of each token of the text that was looked at."""
     replayed: bool = field(default=False, compare=False)
 
 
@@ -99,4 +107,8 @@ class ChatModel(Protocol):
 
 def call_key(model: ChatModel, request: ChatRequest) -> CallKey:
     """Name a call by all that its answer depends on; equal keys are never paid for twice."""
-    return CallKey(content_id(model.name, model.identity, to_json(request), size=32))
+    body = to_json(request)
+    if not request.look:
+        # Calls were paid for before there was such a field, and keep their keys.
+        del body["look"]
+    return CallKey(content_id(model.name, model.identity, body, size=32))

@@ -16,6 +16,8 @@ class ScriptedModel:
     or raises.
     """
 
+    looks = ("first_token", "input")
+
     def __init__(
         self,
         answer: Callable[[ChatRequest], str | ChatReply | dict[str, float]],
