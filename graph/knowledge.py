@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from querist.agents.annotator.classify import opinion
 from querist.agents.verifier.rules import Opinions
+from querist.graph import people
 from querist.graph.context import Context
 from querist.memory.records import Annotation, Choice, Example, ExampleId, Label
 from querist.tools.arrays import log_softmax
@@ -26,7 +27,7 @@ from querist.tools.training import LinearModel, cross_fit
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.intp]
 
-TRUSTS = (0.0, 0.1, 0.3, 1.0)
+TRUSTS = (0.0, 0.1, 0.3, 1.0, 3.0)
 """How much a language model's label may count in training, beside 1 for a person's."""
 START_WEIGHTS = (1.0, 0.3, 0.5)
 """What annotator, neighbours and model count before anything was measured."""
@@ -36,6 +37,10 @@ OWN_CALIBRATION = 12
 FOLDS = 5
 PRIOR_COUNT = 5
 """Labels that every class is taken to have had before any was seen."""
+
+
+_Row = tuple[FloatArray, int, float]
+"""Log-probabilities (C,), the true class, and how much the row counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,13 +103,28 @@ class Knowledge:
         }
 
     @cached_property
+    def _stands_for(self) -> dict[ExampleId, float]:
+        """How much of the pool each label by a person stands for.
+
+        The random sample is like the pool: 1. What was asked about later was asked because it was
+        doubtful; it stands for as much as its share among all that was labelled since. Without
+        this, everyone would look as unreliable as on the hardest examples.
+        """
+        seed = people.seed_examples(self._context)
+        asked = sum(one not in seed for one in self.truth)
+        machine = len(self.labels) - len(self.truth)
+        share = asked / (asked + machine) if seed and asked else 1.0
+        return {one: 1.0 if one in seed else share for one in self.truth}
+
+    @cached_property
     def _label_models(self) -> dict[str, LabelModel]:
         """A map from the annotator's probabilities to honest ones, by prompt version."""
-        rows: dict[str, list[tuple[FloatArray, int]]] = defaultdict(list)
+        rows: dict[str, list[_Row]] = defaultdict(list)
         for example, label in self.truth.items():
             raw = self._raw.get(example)
             if raw is not None:
-                rows[self._version(example)].append((np.log(raw), label))
+                row = (np.log(raw), label, self._stands_for[example])
+                rows[self._version(example)].append(row)
         pooled = [row for version in rows.values() for row in version]
         models = {
             version: _fit(own) for version, own in rows.items() if len(own) >= OWN_CALIBRATION
@@ -143,7 +163,9 @@ class Knowledge:
         each label as often as it occurs; how often that is, the random sample tells.
         """
         counts = np.bincount(
-            np.array(list(self.truth.values()), dtype=np.intp), minlength=len(self._task.names)
+            np.array(list(self.truth.values()), dtype=np.intp),
+            weights=np.array(list(self._stands_for.values())),
+            minlength=len(self._task.names),
         )
         usual = np.log((counts + PRIOR_COUNT) / (counts + PRIOR_COUNT).sum())
         return np.asarray(logs.mean(axis=0) - usual)
@@ -164,13 +186,12 @@ class Knowledge:
         return self._latest[example][-1].prompt_version
 
     def skill(self) -> float | None:
-        """The language model's accuracy on what people labelled."""
-        hits = [
-            int(raw.argmax()) == label
-            for example, label in self.truth.items()
-            if (raw := self._raw.get(example)) is not None
-        ]
-        return sum(hits) / len(hits) if hits else None
+        """The language model's accuracy on what people labelled, as far as it is like the pool."""
+        known = [one for one in self.truth if one in self._raw]
+        if not known:
+            return None
+        hits = [int(self._raw[one].argmax()) == self.truth[one] for one in known]
+        return float(np.average(hits, weights=[self._stands_for[one] for one in known]))
 
     def neighbours(self, examples: Sequence[ExampleId]) -> FloatArray | None:
         """What the closest labelled examples say, themselves left out: (N, C)."""
@@ -208,7 +229,8 @@ class Knowledge:
         annotator = np.stack([self._honest[one] for one in rows])
         labels = np.array([self.truth[one] for one in rows], dtype=np.intp)
         sides = (annotator, around, self._held_out(rows))
-        return OpinionPool.fit(sides, labels, start=START_WEIGHTS)
+        counts = np.array([self._stands_for[one] for one in rows])
+        return OpinionPool.fit(sides, labels, start=START_WEIGHTS, weights=counts)
 
     def opinions(self, examples: Sequence[Example], attempts: Sequence[int]) -> list[Opinions]:
         """Gather and pool the opinions about examples of a batch."""
@@ -290,17 +312,21 @@ class Knowledge:
         if len(human) < OWN_CALIBRATION or is_human.all():
             return 1.0
         truth = targets[human].argmax(axis=1)
+        counts = [self._stands_for[one] for one in sorted(self.truth)]
         losses = []
         for trust in TRUSTS:
             weights = np.where(is_human, 1.0, trust * certainty)
             predicted = cross_fit(inputs, targets, weights=weights, folds=FOLDS, score_rows=human)
-            losses.append(-np.log(predicted[np.arange(len(human)), truth] + 1e-9).mean())
+            lost = -np.log(predicted[np.arange(len(human)), truth] + 1e-9)
+            losses.append(np.average(lost, weights=counts))
         return TRUSTS[int(np.argmin(losses))]
 
 
-def _fit(rows: Sequence[tuple[FloatArray, int]]) -> LabelModel:
-    logs = np.stack([row for row, _ in rows])
-    return LabelModel.fit(logs, np.array([label for _, label in rows], dtype=np.intp))
+def _fit(rows: Sequence[_Row]) -> LabelModel:
+    logs, labels, weights = zip(*rows, strict=True)
+    return LabelModel.fit(
+        np.stack(logs), np.array(labels, dtype=np.intp), weights=np.array(weights)
+    )
 
 
 def _certainty(targets: FloatArray) -> FloatArray:

@@ -26,9 +26,17 @@ class OpinionPool:
 
     @classmethod
     def fit(
-        cls, opinions: Sequence[FloatArray], labels: IntArray, *, start: Sequence[float]
+        cls,
+        opinions: Sequence[FloatArray],
+        labels: IntArray,
+        *,
+        start: Sequence[float],
+        weights: FloatArray | None = None,
     ) -> OpinionPool:
-        """Learn from N labelled rows: S opinions of shape (N, C), labels (N,); N may be 0."""
+        """Learn from N labelled rows: S opinions of shape (N, C), labels (N,); N may be 0.
+
+        `weights` (N,) says how much each row counts, 1 each by default.
+        """
         from scipy.optimize import minimize
 
         begin = np.asarray(start, dtype=np.float64)
@@ -36,14 +44,16 @@ class OpinionPool:
             return cls(begin)
         logs = np.stack([np.log(np.maximum(one, TINY)) for one in opinions]).astype(np.float64)
         rows = np.arange(len(labels))
+        counts = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
 
-        def loss(weights: FloatArray) -> tuple[float, FloatArray]:
-            pooled = log_softmax(np.tensordot(weights, logs, axes=1))
+        def loss(trial: FloatArray) -> tuple[float, FloatArray]:
+            pooled = log_softmax(np.tensordot(trial, logs, axes=1))
             error = np.exp(pooled)
             error[rows, labels] -= 1
-            slope = np.einsum("snc,nc->s", logs, error) + (weights - begin) / SPREAD**2
-            penalty = np.square((weights - begin) / SPREAD).sum() / 2
-            return float(penalty - pooled[rows, labels].sum()), slope
+            error *= counts[:, None]
+            slope = np.einsum("snc,nc->s", logs, error) + (trial - begin) / SPREAD**2
+            penalty = np.square((trial - begin) / SPREAD).sum() / 2
+            return float(penalty - counts @ pooled[rows, labels]), slope
 
         bounds = [(0.0, 3.0)] * len(begin)
         found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds)

@@ -97,7 +97,7 @@ def test_without_human_labels_the_annotator_is_taken_at_its_word() -> None:
 def test_two_human_labels_barely_move_the_map() -> None:
     logs, labels = annotator(1000, seed=1)
     moved = np.abs(LabelModel.fit(logs[:2], labels[:2]).predict(logs) - np.exp(logs))
-    assert moved.mean() < 0.05
+    assert moved.mean() < 0.09
 
 
 @pytest.mark.parametrize("boldness", [0.4, 3.0])
@@ -117,8 +117,8 @@ def test_a_biased_annotator_becomes_more_honest_and_more_accurate(
 def test_an_honest_annotator_is_not_made_worse_by_more_than_noise(humans: int) -> None:
     before, after = _on_average(boldness=1.0, bias=0.0, humans=humans)
     error, accuracy, loss = after - before
-    assert loss < 0.03
-    assert error < 0.03
+    assert loss < 0.055
+    assert error < 0.055
     assert accuracy > -0.01
 
 
