@@ -1,4 +1,4 @@
-"""The array types, and the two array functions, that the other tools share."""
+"""The array types, and the array functions, that the other tools share."""
 
 from __future__ import annotations
 
@@ -20,3 +20,12 @@ def log_softmax(logits: FloatArray) -> FloatArray:
 def one_hot(labels: IntArray, classes: int) -> NDArray[np.float32]:
     """Write class numbers (N,) as certain targets (N, classes)."""
     return np.eye(classes, dtype=np.float32)[labels]
+
+
+def unit_rows(rows: FloatArray) -> NDArray[np.float32]:
+    """Scale rows (N, d) to length 1; a zero row stays zero."""
+    rows = np.asarray(rows, dtype=np.float32)
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    if np.all(np.abs(lengths - 1) < 1e-5):
+        return np.ascontiguousarray(rows)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1)[:, None], dtype=np.float32)

@@ -25,6 +25,7 @@ class Capability(StrEnum):
     TEXTS = "texts"
     LLM = "llm"
     TARGETS = "targets"
+    TARGET_POSTERIOR = "target_posterior"
 
 
 UNKNOWN = -1
@@ -101,6 +102,10 @@ class QueryContext:
         """What the model will be used on."""
         return cast("Targets", self._provide(Capability.TARGETS))
 
+    def target_posterior(self) -> FloatArray:
+        """Probabilities of the targets under the posterior's own K models: (M, K, C)."""
+        return cast("FloatArray", self._provide(Capability.TARGET_POSTERIOR))
+
     def labelled(self) -> Labelled:
         """What is labelled already; L may be 0."""
         if "labelled" not in self._known:
@@ -168,7 +173,12 @@ class QueryContext:
         return self._known[kind]
 
 
-_SHARED = {Capability.TEXTS, Capability.LLM, Capability.TARGETS}
+_SHARED = {
+    Capability.TEXTS,
+    Capability.LLM,
+    Capability.TARGETS,
+    Capability.TARGET_POSTERIOR,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

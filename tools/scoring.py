@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from querist.tools.arrays import FloatArray
 
 _FEW_CLASSES = 32
+
+
+def highest(scores: FloatArray, count: int) -> NDArray[np.intp]:
+    """Find the positions of the highest scores, best first; ties go to the lower position."""
+    count = min(count, len(scores))
+    if count <= 0:
+        return np.empty(0, dtype=np.intp)
+    bar = np.partition(scores, len(scores) - count)[len(scores) - count]
+    # Only what reaches the bar is sorted: the batch is small and the pool is not.
+    reaching = np.flatnonzero(scores >= bar)
+    return reaching[np.argsort(-scores[reaching], kind="stable")[:count]]
 
 
 def least_confidence(probabilities: FloatArray) -> FloatArray:

@@ -1,0 +1,76 @@
+"""Local density from a hashed sketch, and weighted draws without replacement."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.tools.arrays import FloatArray
+from querist.tools.geometry import blocks
+
+_BUCKETS = 20_000
+_FEW_HASHES, _MANY_HASHES, _LARGE = 200, 1000, 100_000
+_SAMPLE = 1000
+_NEAR = 0.1
+
+
+def density(
+    rows: FloatArray,
+    *,
+    rng: np.random.Generator,
+    hashes: int | None = None,
+    width: float | None = None,
+) -> NDArray[np.float64]:
+    """Estimate how many rows lie near each of (N, d), itself included: at least 1 each.
+
+    Two passes over R p-stable hashes floor((a x + u) / width) into 20,000 buckets, as in the
+    density sampler of Sachdeva et al. (2024): a row's density is the mean size of its buckets,
+    and two rows count as near as often as they collide. R is 200 up to 100,000 rows, then 1000.
+    `width` is the bandwidth; by default the distance that a tenth of a sample of pairs lies within.
+    """
+    count = len(rows)
+    hashes = hashes or (_FEW_HASHES if count <= _LARGE else _MANY_HASHES)
+    width = width or _bandwidth(rows, rng)
+    total = np.zeros(count)
+    # A few hashes at a time: both passes over them, and the codes are gone.
+    for some in blocks(hashes, 20):
+        many = some.stop - some.start
+        axes = (rng.normal(size=(rows.shape[1], many)) / width).astype(np.float32)
+        offsets = rng.random(many).astype(np.float32)
+        codes = np.empty((many, count), dtype=np.int32)
+        for block in blocks(count):
+            places = np.floor(rows[block] @ axes + offsets)
+            codes[:, block] = np.mod(places, _BUCKETS).T
+        for code in codes:
+            total += np.bincount(code, minlength=_BUCKETS)[code]
+    return total / hashes
+
+
+def draw_without_replacement(
+    weights: FloatArray, count: int, *, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Draw positions with chances by weight, one after the other (Efraimidis & Spirakis, 2006).
+
+    Weights of 0 come last. The order is the order of drawing.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    luck = rng.exponential(size=len(weights))
+    with np.errstate(divide="ignore"):
+        # The log of the usual key u^(1/w), turned around; it cannot underflow.
+        keys = np.where(weights > 0, luck / np.where(weights > 0, weights, 1), np.inf)
+    count = min(count, len(weights))
+    if count <= 0:
+        return np.empty(0, dtype=np.intp)
+    first = np.argpartition(keys, count - 1)[:count]
+    return first[np.lexsort((first, keys[first]))]
+
+
+def _bandwidth(rows: FloatArray, rng: np.random.Generator) -> float:
+    """Take the distance that a tenth of the pairs of different rows in a sample lie within."""
+    size = min(len(rows), _SAMPLE)
+    some = rows[rng.choice(len(rows), size=size, replace=False)].astype(np.float64)
+    norms = np.square(some).sum(axis=1)
+    gaps = norms[:, None] + norms - 2 * some @ some.T
+    apart = np.sqrt(np.maximum(gaps[np.triu_indices(size, 1)], 0))
+    apart = apart[apart > 1e-6 * np.sqrt(norms.max(initial=0))]
+    return float(np.quantile(apart, _NEAR)) if len(apart) else 1.0

@@ -1,0 +1,147 @@
+"""Strategies that want every candidate to have something labelled near it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.tools.arrays import FloatArray, unit_rows
+from querist.tools.clustering import k_means
+from querist.tools.diversity import k_center
+from querist.tools.geometry import blocks
+from querist.tools.greedy_cover import Membership, Similarities, greedy_cover
+from querist.tools.neighbours import nearest_neighbours, voters
+from querist.tools.packed_balls import Balls
+from querist.tools.querying import UNKNOWN, Capability, QueryContext, QueryResult
+from querist.tools.strategies.registry import strategy
+from querist.tools.strategies.scale import drawn_rows
+
+_MOST_CANDIDATES, _MOST_ITEMS = 20_000, 4000
+_PURE, _PURITY_SAMPLE, _MOST_GUESSED = 0.95, 1000, 20
+_VOTES, _VOTE_DECAY = 15, 0.1
+_ROUNDING = 1e-6
+
+
+@strategy(
+    "facility_location",
+    summary="Ask where it raises most how similar everything is to something labelled.",
+    section="A",
+    needs=[Capability.EMBEDDINGS],
+    cost="O(N min(N, 4000) d)",
+    citation="Bhatt et al. 2024; Wei et al. 2015",
+    explanation="""
+    Takes the candidate that adds most to the sum, over the pool, of the similarity to the nearest
+    labelled or picked example: greedy, within 63% of the best batch. Favours dense regions where
+    k_center favours outliers, so it suits noisy pools and first batches. It ignores the model.
+    Above 4,000 candidates the sum is over as many drawn ones; above 20,000 as many are eligible.
+    """,
+)
+def facility_location(context: QueryContext, count: int) -> QueryResult:
+    """Cover the pool's similarity greedily."""
+    eligible = drawn_rows(context, max(_MOST_CANDIDATES, 2 * count))
+    rows = unit_rows(context.embeddings()[eligible])
+    items = rows
+    if len(rows) > _MOST_ITEMS:
+        items = rows[np.sort(context.rng.choice(len(rows), size=_MOST_ITEMS, replace=False))]
+    known = context.labelled().embeddings
+    covered = nearest_neighbours(items, 1, among=known)[1][:, 0] if len(known) else None
+    similar = np.empty((len(rows), len(items)), dtype=np.float32)
+    for block in blocks(len(rows)):
+        np.matmul(rows[block], items.T, out=similar[block])
+    cover = greedy_cover(
+        Similarities(similar, covered=covered), candidates=np.arange(len(rows)), count=count
+    )
+    return context.result(eligible[cover.picks], scores=cover.gains / len(items))
+
+
+@strategy(
+    "prob_cover",
+    summary="Ask where most candidates lie within a radius of the same likely class.",
+    section="B",
+    needs=[Capability.EMBEDDINGS],
+    cost="O(min(N, 20000)^2 d)",
+    citation="Yehuda et al. 2022",
+    explanation="""
+    Takes the candidate whose ball holds most candidates that no labelled or picked ball holds yet.
+    The radius is the largest at which 95% of balls hold one k-means cluster only, with as many
+    clusters as classes (before any label: as many as the batch, at most 20). For the cold start
+    with few labels. When everything is covered it goes on like k_center. Above 20,000 candidates
+    as many are drawn.
+    """,
+)
+def prob_cover(context: QueryContext, count: int) -> QueryResult:
+    """Cover the pool with balls greedily."""
+    eligible = drawn_rows(context, max(_MOST_CANDIDATES, 2 * count))
+    rows = unit_rows(context.embeddings()[eligible])
+    known = unit_rows(context.labelled().embeddings)
+    radius = pure_radius(rows, _classes(context, count), rng=context.rng)
+    least = 1 - radius**2 / 2 - _ROUNDING
+    balls = Balls(rows, least=least)
+    if len(known):
+        balls.cover(nearest_neighbours(rows, 1, among=known)[1][:, 0] >= least)
+    cover = greedy_cover(balls, candidates=np.arange(len(rows)), count=count, stop_at_nothing=True)
+    picks = cover.picks
+    if len(picks) < count:
+        rest = np.setdiff1d(np.arange(len(rows)), picks)
+        around = np.concatenate([known, rows[picks]]) if len(known) else rows[picks]
+        more = k_center(rows[rest], labelled=around, count=count - len(picks), rng=context.rng)
+        picks = np.concatenate([picks, rest[more]])
+    return context.result(eligible[picks], radius=radius, uncovered=balls.open_share)
+
+
+def pure_radius(rows: FloatArray, classes: int, *, rng: np.random.Generator) -> float:
+    """Find the largest radius at which 95% of balls lie within one of `classes` clusters.
+
+    A ball is pure up to the distance to the nearest row of another cluster, so the radius is the
+    5% quantile of those distances, over a sample of 1,000 unit rows.
+    """
+    labels = k_means(rows, classes, rng=rng, restarts=3).labels
+    some = np.arange(len(rows))
+    if len(rows) > _PURITY_SAMPLE:
+        some = np.sort(rng.choice(len(rows), size=_PURITY_SAMPLE, replace=False))
+    nearest = np.full(len(some), -np.inf, dtype=np.float32)
+    for block in blocks(len(rows)):
+        similar = rows[some] @ rows[block].T
+        similar[labels[some][:, None] == labels[block]] = -np.inf
+        np.maximum(nearest, similar.max(axis=1), out=nearest)
+    apart = np.sqrt(np.maximum(2 - 2 * nearest, 0))
+    if not np.isfinite(apart).all():
+        return 0.0
+    return float(np.quantile(apart, 1 - _PURE, method="lower"))
+
+
+@strategy(
+    "vote_k",
+    summary="Ask about whom most others have among their nearest, and spread out.",
+    section="6, C.1",
+    needs=[Capability.EMBEDDINGS],
+    cost="O(min(N, 20000)^2 d)",
+    citation="Su et al. 2023",
+    explanation="""
+    Every candidate votes for its 15 nearest neighbours; the one with the most votes is taken, and
+    whoever voted for it counts a tenth from then on. Made for choosing what to annotate as
+    demonstrations for a language model: representative and spread. It ignores the model. Above
+    20,000 candidates as many are drawn.
+    """,
+)
+def vote_k(context: QueryContext, count: int) -> QueryResult:
+    """Take the most voted, with votes discounted by what they have already brought."""
+    eligible = drawn_rows(context, max(_MOST_CANDIDATES, 2 * count))
+    rows = context.embeddings()[eligible]
+    known = context.labelled().embeddings
+    # The labelled vote and were voted for: they stand behind the candidates.
+    everyone = np.concatenate([rows, known.astype(rows.dtype)]) if len(known) else rows
+    neighbours, _ = nearest_neighbours(everyone, _VOTES)
+    oracle = Membership(voters(neighbours), items=len(everyone), decay=_VOTE_DECAY)
+    for row in range(len(rows), len(everyone)):
+        oracle.add(row)
+    cover = greedy_cover(oracle, candidates=np.arange(len(rows)), count=count)
+    return context.result(eligible[cover.picks], scores=cover.gains)
+
+
+def _classes(context: QueryContext, count: int) -> int:
+    """Guess how many classes there are, without asking a model."""
+    classes: NDArray[np.integer] = context.labelled().classes
+    if (classes != UNKNOWN).any():
+        return max(2, int(classes.max()) + 1)
+    return max(2, min(count, _MOST_GUESSED))

@@ -1,0 +1,83 @@
+"""Strategies that ask which labels would move the last layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from querist.tools.arrays import FloatArray, unit_rows
+from querist.tools.diversity import draw_far
+from querist.tools.fisher import FisherTrace, label_factors, mean_fisher
+from querist.tools.fisher import bait as choose_by_fisher
+from querist.tools.geometry import OuterProducts
+from querist.tools.optimal_design import principal_rows
+from querist.tools.querying import Capability, QueryContext, QueryResult
+from querist.tools.strategies.registry import strategy
+from querist.tools.strategies.scale import drawn_rows
+
+_MOST_PARAMETERS = 1000
+_MOST_CANDIDATES, _MOST_WORK = 10_000, 10_000_000
+
+
+@strategy(
+    "badge",
+    summary="Draw labels that would move the model far and in different directions.",
+    section="3.1, B",
+    needs=[Capability.GRADIENTS],
+    cost="O(b N (C + d))",
+    citation="Ash et al. 2020",
+    explanation="""
+    Every candidate stands for the gradient of the last layer if the model's own guess were the
+    label: long where the model is unsure. k-means++ seeding draws a batch of long and mutually
+    distant gradients, the longest first. Uncertain and diverse without a number to tune, and the
+    safest choice when it is unknown which matters more. It needs a model that is fitted.
+    """,
+)
+def badge(context: QueryContext, count: int) -> QueryResult:
+    """Draw gradients by squared distance, from the longest on."""
+    factors = context.gradients()
+    space = OuterProducts.of(factors.errors, factors.features)
+    first = int(space.norms.argmax())
+    return context.result(draw_far(space, count=count, rng=context.rng, first=first))
+
+
+@strategy(
+    "bait",
+    summary="Ask for the batch that leaves the pool's predictions least uncertain.",
+    section="3.1, B",
+    needs=[Capability.EMBEDDINGS, Capability.PROBS],
+    cost="O((Cd)^3 + b n C (d + C^2)), Cd at most 1000, n at most 10000",
+    citation="Ash et al. 2021",
+    explanation="""
+    Chooses the batch that minimises the trace of the inverse Fisher information of what is
+    labelled, times that of the whole pool: twice b candidates join greedily, then b leave. The
+    most principled use of last-layer gradients, and the dearest: embeddings are projected so that
+    classes times width stay within 1,000, and of more than 10,000 candidates (fewer with many
+    classes) as many are drawn. Prefer badge on large pools.
+    """,
+)
+def bait(context: QueryContext, count: int) -> QueryResult:
+    """Minimise tr(M^-1 F) greedily, forwards and then backwards."""
+    probabilities = context.probabilities()
+    classes = probabilities.shape[1]
+    limit = min(_MOST_CANDIDATES, _MOST_WORK // classes**3)
+    chosen = drawn_rows(context, max(limit, 4 * count))
+    shares = probabilities[chosen]
+    rows: FloatArray = unit_rows(context.embeddings()[chosen])
+    width = min(rows.shape[1], max(1, _MOST_PARAMETERS // classes))
+    known = context.labelled()
+    seen: FloatArray = unit_rows(known.embeddings)
+    if width < rows.shape[1]:
+        rows, basis = principal_rows(rows, width)
+        seen = seen @ basis if len(seen) else seen
+    labels = 0 if known.probabilities is None else len(known.probabilities)
+    start = np.eye(classes * width)
+    if labels and known.probabilities is not None:
+        start += labels / (labels + count) * mean_fisher(known.probabilities, seen)
+    objective = FisherTrace(
+        label_factors(shares) * np.sqrt(count / (labels + count)),
+        rows,
+        start=start,
+        fisher=mean_fisher(shares, rows),
+    )
+    picks = choose_by_fisher(objective, count=count, candidates=len(rows))
+    return context.result(chosen[picks], objective=objective.value)
