@@ -28,7 +28,6 @@ Run = Callable[[Coroutine[Any, Any, T]], T]
 
 ROOM = 32_000
 """Tokens that a model is taken to read at once unless it says otherwise."""
-_AT_ONCE = 64
 
 
 @dataclass(slots=True)
@@ -102,17 +101,7 @@ class Advisor:
 
         Errors that no other answer can make good (a lost lease, a full disk) are raised.
         """
-        replies: list[Reply] = []
-        for start in range(0, len(requests), _AT_ONCE):
-            part = requests[start : start + _AT_ONCE]
-            if self.tally.is_out_of_money and isinstance(replies[-1], BudgetExceeded):
-                # The budget does not grow while we ask.
-                replies += [replies[-1]] * len(part)
-                self.tally.asked += len(part)
-                self.tally.failed += len(part)
-                continue
-            replies += self._run(self._ask(part))
-        return replies
+        return self._run(self._ask(requests)) if requests else []
 
     def ask_one(self, request: ChatRequest) -> Reply:
         """Ask one question."""

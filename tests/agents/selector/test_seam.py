@@ -71,7 +71,7 @@ def test_a_question_that_was_paid_for_is_replayed(scripted, ledger):
     assert (second.tally.replayed, ledger.balance().settled) == (1, settled)
 
 
-def test_when_the_money_ends_the_rest_is_not_even_tried(scripted, ledger):
+def test_when_the_money_ends_the_rest_comes_back_as_errors(scripted, ledger):
     ledger.set_cap(Decimal("0.0001"))
     notices = []
     advisor = scripted(lambda _: "fine", notice=notices.append)
@@ -82,6 +82,14 @@ def test_when_the_money_ends_the_rest_is_not_even_tried(scripted, ledger):
     assert "500 questions" in advisor.close()
     assert len(notices) == 1
     assert ledger.balance().settled <= ledger.balance().cap
+
+
+def test_what_was_paid_is_still_replayed_when_the_money_is_gone(scripted, ledger):
+    scripted(lambda _: "fine").ask_one(question("old"))
+    ledger.set_cap(Decimal(0))
+    new, old = scripted(lambda _: "never").ask([question("new"), question("old")])
+    assert isinstance(new, BudgetExceeded)
+    assert old.text == "fine"
 
 
 def test_a_refused_question_comes_back_as_its_error(scripted):
