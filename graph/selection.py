@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from querist.agents.mind import Agent
+from querist.agents.selector.advisor import Advisor
 from querist.graph.context import Context
 from querist.graph.evidence import last_trust
 from querist.graph.knowledge import Knowledge
@@ -27,6 +31,7 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
     sources: dict[Capability, Callable[[], object]] = {
         Capability.EMBEDDINGS: lambda: view.vectors[rows],
         Capability.TEXTS: lambda: lambda wanted: context.examples(list(wanted)),
+        Capability.LLM: _advisor(context, number),
     }
     if model is not None:
         # All rows and then a choice: copying the vectors would take longer than the product.
@@ -44,6 +49,30 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
         sources=sources,
         labelled_so_far=lambda: _labelled(context, model),
     )
+
+
+def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
+    """Open the selector's model when a strategy asks for it, to answer on the loop of the run."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = None
+
+    async def emit(trouble: str) -> None:
+        context.emit("unadvised", round=number, reason=trouble)
+
+    def tell(trouble: str) -> None:
+        # Listeners are called on the loop, and strategies are not on it.
+        if loop is not None:
+            asyncio.run_coroutine_threadsafe(emit(trouble), loop).result()
+
+    @cache
+    def make() -> Advisor:
+        model = context.model(Agent.SELECTOR)
+        model.round = number
+        return Advisor(model, task=context.task, loop=loop, notice=tell)
+
+    return make
 
 
 def _committee(context: Context, number: int) -> Committee:
