@@ -17,6 +17,12 @@ def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path
         f"Labels    {top.labels:,} of {plural(top.pool, 'example')}: "
         + (", ".join(f"{row.count:,} by {row.source}" for row in data.sources) or "none")
     )
+    missing = [row.name for row in data.classes if not row.total]
+    if top.labels and missing:
+        screen.line(
+            f"Missing   no example was labelled {' or '.join(missing)}: the model cannot know it",
+            style="yellow",
+        )
     spent = ", ".join(f"{row.agent} {dollars(row.usd)}" for row in data.spend if row.usd > 0)
     screen.line(
         f"Money     {dollars(top.spent)} of {dollars(top.cap)}" + (f": {spent}" if spent else "")

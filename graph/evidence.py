@@ -82,6 +82,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         configured=context.config.loop.strategy,
         labels=class_counts(labels, context.task.names),
         has_model=current_model(context) is not None,
+        skill=_last_skill(context),
         random_only=number == 0 and asks,
     )
 
@@ -155,6 +156,12 @@ def example_ceiling(context: Context) -> Decimal:
     bare = model.ceiling(prompt.request(Example(ExampleId("bare"), {"text": ""})))
     demonstrations = section.shared + (NEAREST if section.nearest is None else section.nearest)
     return (one + demonstrations * (one - bare)) * section.votes
+
+
+def _last_skill(context: Context) -> float | None:
+    rounds = context.journal.rounds()
+    skill = rounds[-1].detail.get("llm_skill") if rounds else None
+    return round(float(skill), 4) if isinstance(skill, int | float) else None
 
 
 def _typical_text(context: Context) -> str:

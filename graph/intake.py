@@ -120,14 +120,10 @@ def make_quote(
     price = budget.human_label_usd
     left = max(budget.usd - llm_most, budget.usd / 2) if asks else Decimal(0)
     people = min(pool, int(left / price)) if price > 0 else min(pool, loop.batch * loop.rounds)
-    lines = [
-        QuoteLine(
-            "annotator",
-            f"{examples:,} examples by {config.models.annotator}",
-            llm_most * Decimal("0.6"),
-            llm_most,
-        ),
-    ]
+    lines = []
+    if config.annotator.enabled:
+        what = f"{examples:,} examples by {config.models.annotator}"
+        lines.append(QuoteLine("annotator", what, llm_most * Decimal("0.6"), llm_most))
     if asks:
         what = f"up to {people:,} answers at {price} USD"
         lines.append(QuoteLine("people", what, people * price, people * price))

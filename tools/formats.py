@@ -25,6 +25,8 @@ from querist.tools.text_rows import (
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 HUB = "hf://"
+PATH = 300
+"""Characters of a path that a message shows."""
 # The names under which published data sets keep what Querist calls a pool, and so on.
 USUAL_SPLITS = {
     Split.POOL: ("train", "pool", "unlabeled", "unlabelled", "unsupervised"),
@@ -76,11 +78,11 @@ def _find(source: str) -> tuple[Path, str]:
         parent = path.parent
         names = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{shorten(source)} cannot be opened: {error}.") from error
+        raise InvalidInput(f"{shorten(source, PATH)} cannot be opened: {error}.") from error
     if not parent.is_dir():
-        raise InvalidInput(f"There is no folder {shorten(str(parent))}. Check the path.")
+        raise InvalidInput(f"There is no folder {shorten(str(parent), PATH)}. Check the path.")
     raise InvalidInput(
-        f"There is no file {shorten(source)}.{suggest(path.name, names)} "
+        f"There is no file {shorten(path.name, PATH)}.{suggest(path.name, names)} "
         f"Check the name and the folder ({parent.resolve()})."
     )
 

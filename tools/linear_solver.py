@@ -66,14 +66,11 @@ class Design:
         # machine cost a hundred times what they save.
         with one_thread():
             rows = torch.from_numpy(centred)
-            weighted = torch.from_numpy(weights[:, None].astype(np.float32)) * rows
-            spectrum, basis = torch.linalg.eigh(weighted.T @ rows)
-            kept = spectrum > 1e-6 * max(float(spectrum[-1]), 1e-6)
-            basis = basis[:, kept].contiguous()
+            spectrum, basis = _principal_axes(rows, torch.from_numpy(weights.astype(np.float32)))
             rotated = rows @ basis
         return cls(
             rows=rotated,
-            spectrum=spectrum[kept],
+            spectrum=spectrum,
             targets=torch.from_numpy(np.ascontiguousarray(targets)),
             basis=basis.numpy(),
             centre=centre,
@@ -92,6 +89,26 @@ class Design:
         classes = self.targets.shape[1]
         stacked = flat.reshape(len(flat), -1, classes).transpose(1, 0, 2)
         return np.ascontiguousarray(stacked), intercepts.reshape(-1, classes)
+
+
+def _principal_axes(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Find eigenvalues (r,) and axes (d, r) of the weighted scatter of (N, d) rows.
+
+    By way of the smaller of the two Gram matrices, and in double precision: in single precision
+    LAPACK gives up on a scatter with hundreds of eigenvalues that are 0.
+    """
+    import torch
+
+    weighted = (weights.sqrt()[:, None] * rows).double()
+    count, width = weighted.shape
+    is_wide = width > count
+    gram = weighted @ weighted.T if is_wide else weighted.T @ weighted
+    spectrum, axes = torch.linalg.eigh(gram)
+    kept = spectrum > 1e-6 * max(float(spectrum[-1]), 1e-6)
+    spectrum, axes = spectrum[kept], axes[:, kept]
+    if is_wide:
+        axes = weighted.T @ axes / spectrum.sqrt()
+    return spectrum.float(), axes.float().contiguous()
 
 
 def solve(

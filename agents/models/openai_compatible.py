@@ -93,7 +93,10 @@ class OpenAICompatible:
         except self._sdk.OpenAIError as error:
             raise self._translated(error) from error
         except ValueError as error:  # not JSON, or only the first half of it
-            raise Garbled(f"{self.identity} broke off its answer, or it is no JSON.") from error
+            raise Garbled(
+                f"{self.identity} broke off its answer, or it is no JSON. Check that base_url is "
+                "that of an OpenAI-compatible service; then go on with: querist resume"
+            ) from error
         return self._reply(reply, request)
 
     async def aclose(self) -> None:
@@ -155,7 +158,10 @@ class OpenAICompatible:
             return self._refused(error)
         cause = error.__cause__ or error
         if not _before_sending(cause):
-            return Garbled(f"{self.identity} broke off its answer ({cause}).")
+            return Garbled(
+                f"{self.identity} broke off its answer ({cause}). What was labelled is kept; go on "
+                "with: querist resume"
+            )
         return Unreachable(
             f"{self.identity} cannot be reached ({cause}). Check base_url and the network."
         )
