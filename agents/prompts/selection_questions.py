@@ -5,8 +5,6 @@ As in `selection`: instructions alone in the system role, the text last, as a JS
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from querist.agents.models.port import ChatRequest, Message
 from querist.agents.prompts.selection import DATA, quote
 from querist.memory.records import Example, Task
@@ -18,7 +16,7 @@ GOOD_TRAINING_TEXT = (
 LEVELS = tuple(str(number) for number in range(1, 11))
 SURENESS = ("certain", "fairly sure", "doubtful", "guessing")
 """Four verbal levels of confidence, the highest first."""
-_LONGEST, _LONGEST_SUMMARY, _ONE_WORD = 1_500, 300, 8
+_LONGEST, _SUMMARY_TOKENS, _ONE_WORD = 1_500, 80, 8
 
 
 def worth_training_on(example: Example, *, criterion: str = GOOD_TRAINING_TEXT) -> ChatRequest:
@@ -84,7 +82,7 @@ def summarise(example: Example) -> ChatRequest:
     system = f"Summarise the text in one or two sentences, using only what it says. {DATA}"
     return ChatRequest(
         (Message("system", system), Message("user", f"Text: {quote(example, 4 * _LONGEST)}")),
-        max_tokens=_LONGEST_SUMMARY // 3,
+        max_tokens=_SUMMARY_TOKENS,
     )
 
 
@@ -93,14 +91,6 @@ def describe(task: Task) -> str:
     what = task.instructions or f"{task.name} ({task.kind})"
     names = ", ".join(task.names)
     return f"{what} Labels: {names}." if names else what
-
-
-def demonstrate(pairs: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
-    """Write questions and their answers as turns."""
-    turns: list[Message] = []
-    for asked, answered in pairs:
-        turns += [Message("user", asked), Message("assistant", answered)]
-    return tuple(turns)
 
 
 def _about(example: Example, system: str, question: str) -> ChatRequest:

@@ -18,6 +18,7 @@ from querist.agents.selector import (
     curriculum,
     demonstrations,
     eagle,
+    hadas,
     select_llm,
     simulation,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "curriculum",
     "demonstrations",
     "eagle",
+    "hadas",
     "select_llm",
     "simulation",
 ]

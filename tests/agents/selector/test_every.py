@@ -17,10 +17,10 @@ PROBABILITIES = np.random.default_rng(3).dirichlet(np.ones(2), 6)
 
 
 def query(make_pool, advisor, name, count=3, **options):
-    pool = make_pool(labelled=LABELLED)
-    context = pool.context(
-        advisor, probabilities=PROBABILITIES, targets=("The tap drips.", "A wrong bill."), **options
-    )
+    pool = make_pool(labelled=LABELLED, **options)
+    probabilities = PROBABILITIES[: len(pool.examples) - len(LABELLED)]
+    targets = ("The tap drips.", "A wrong bill.")
+    context = pool.context(advisor, probabilities=probabilities, targets=targets)
     result = get(name).query(context, count)
     assert len(set(result.ids)) == len(result.ids) == count
     assert not set(result.ids) & set(LABELLED)
@@ -40,7 +40,7 @@ def test_the_package_registers_the_methods_of_the_survey():
     assert {
         "active_llm", "active_prune", "select_llm", "ask_llm", "ldcal", "cgm", "al_similarity",
         "al_diversity", "al_perplexity", "active_prompt", "eagle", "cover_icl", "ac_tune", "ape",
-        "sal",
+        "sal", "hadas",
     } <= set(OURS)  # fmt: skip
 
 
@@ -122,6 +122,13 @@ def test_texts_of_the_pool_never_reach_the_system_role(name, make_pool, scripted
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ASKING)
 def test_every_strategy_works_with_the_embedded_model(name, make_pool, local_advisor):
-    result = query(make_pool, local_advisor, name, count=2)
+    texts = (
+        "The heating is broken.",
+        "My bill is wrong.",
+        "Water drips.",
+        "Rent?",
+        "A lock stuck.",
+    )
+    result = query(make_pool, local_advisor, name, count=2, texts=texts)
     assert result.diagnostics["llm_calls"] > 0
     assert result.diagnostics["fell_back"] == ""
