@@ -143,9 +143,9 @@ def test_places_are_counted_to_show_position_bias(make_pool, scripted):
 def test_the_embedded_model_reads_as_much_of_a_window_as_it_can_hold(
     make_pool, local_advisor, monkeypatch
 ):
-    monkeypatch.setattr(local_advisor._model.model, "context", 450)
-    texts = [f"{i}: " + "the boiler in the cellar makes a noise again " * 4 for i in range(200)]
+    monkeypatch.setattr(local_advisor._model.model, "context", 300)
+    texts = [f"{i}: " + "the boiler in the cellar makes a noise again " * 4 for i in range(40)]
     result = choose(make_pool(texts).context(local_advisor), 2, output="list")
-    assert 3 < result.diagnostics["windows"][0] < 60
+    assert 3 < result.diagnostics["windows"][0] < 40
     assert result.diagnostics["fell_back"] == ""
     assert np.unique(result.indices).size == 2

@@ -17,13 +17,13 @@ PROBABILITIES = np.random.default_rng(3).dirichlet(np.ones(2), 6)
 
 
 def query(make_pool, advisor, name, count=3, **options):
-    pool = make_pool(labelled=LABELLED, **options)
-    probabilities = PROBABILITIES[: len(pool.examples) - len(LABELLED)]
+    pool = make_pool(**({"labelled": LABELLED} | options))
+    probabilities = PROBABILITIES[: len(pool.examples) - len(pool.labelled)]
     targets = ("The tap drips.", "A wrong bill.")
     context = pool.context(advisor, probabilities=probabilities, targets=targets)
     result = get(name).query(context, count)
     assert len(set(result.ids)) == len(result.ids) == count
-    assert not set(result.ids) & set(LABELLED)
+    assert not set(result.ids) & set(pool.labelled)
     assert result.ids == tuple(context.ids[row] for row in result.indices)
     return result
 
@@ -122,13 +122,7 @@ def test_texts_of_the_pool_never_reach_the_system_role(name, make_pool, scripted
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ASKING)
 def test_every_strategy_works_with_the_embedded_model(name, make_pool, local_advisor):
-    texts = (
-        "The heating is broken.",
-        "My bill is wrong.",
-        "Water drips.",
-        "Rent?",
-        "A lock stuck.",
-    )
-    result = query(make_pool, local_advisor, name, count=2, texts=texts)
+    texts = ("The heating is broken.", "My bill is wrong.", "Water drips.")
+    result = query(make_pool, local_advisor, name, count=1, texts=texts, labelled={"t1": 1})
     assert result.diagnostics["llm_calls"] > 0
     assert result.diagnostics["fell_back"] == ""
