@@ -353,12 +353,27 @@ def models() -> None:
     show_models()
 
 
-@app.command()
-def strategies() -> None:
-    """List the ways to select what to label next."""
-    from querist.app.listing import show_strategies
+strategies = typer.Typer(
+    cls=_Commands, invoke_without_command=True, help="The ways to select what to label next."
+)
+app.add_typer(strategies, name="strategies")
 
-    show_strategies()
+
+@strategies.callback()
+def list_strategies(context: typer.Context) -> None:
+    """List the ways to select what to label next; `show NAME` explains one."""
+    if context.invoked_subcommand is None:
+        from querist.app.listing import show_strategies
+
+        show_strategies()
+
+
+@strategies.command()
+def show(name: str) -> None:
+    """Explain one strategy: what it computes, when to use it, what it needs and costs."""
+    from querist.app.listing import show_strategy
+
+    show_strategy(name)
 
 
 if __name__ == "__main__":

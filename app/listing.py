@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from querist.app.place import Place, opened_run, status_of
 from querist.app.screen import Screen, dollars, percent
+from querist.memory.errors import InvalidInput
 from querist.memory.inbox import Inbox
 from querist.memory.journal import Journal
 from querist.memory.ledger import Ledger
@@ -16,6 +17,7 @@ from querist.tools.prices import PriceList
 
 if TYPE_CHECKING:
     from querist.memory.store import Store
+    from querist.tools.strategies import Strategy
 
 KEYS = {
     "anthropic": "ANTHROPIC_API_KEY",
@@ -137,16 +139,58 @@ def _local_ready(*, is_packaged: bool) -> str:
 
 def show_strategies() -> None:
     """List the registry."""
-    from querist.tools.strategies import available
-
     screen = Screen()
     rows = [
-        (one.name, one.section, ", ".join(sorted(one.requires)) or "nothing", one.cost, one.summary)
-        for one in available()
+        (
+            one.name,
+            one.section,
+            ", ".join(sorted(one.requires)) or "nothing",
+            one.cost,
+            one.citation,
+            one.summary,
+        )
+        for one in _strategies().values()
     ]
-    screen.table(["strategy", "section", "needs", "cost a round", "what it does"], rows)
+    columns = ["strategy", "section", "needs", "cost a round", "from", "what it does"]
+    screen.table(columns, rows)
     screen.line()
     screen.line(
-        "Sections are of the survey 2502.11767. Mixtures work as well: "
-        "--set loop.strategy='0.8*margin + 0.2*random'. `auto` lets the selector choose each round."
+        "Sections are of the survey 2502.11767. More about one: querist strategies show NAME. "
+        "Mixtures and pipelines work as well: --set loop.strategy='0.8*margin + 0.2*random' or "
+        "'margin@10 > k_center'. `auto` lets the selector choose each round."
     )
+
+
+def show_strategy(name: str) -> None:
+    """Explain one strategy."""
+    from querist.tools.strategies import get
+
+    known = _strategies().get(name)
+    if known is None:
+        get(name)  # an unknown name is refused with the nearest
+        raise InvalidInput(
+            f"{name!r} is made of several strategies; show one of them: querist strategies"
+        )
+    screen = Screen()
+    screen.title(known.name)
+    screen.line(known.summary)
+    rows = [
+        ("section of the survey", known.section or "-"),
+        ("needs", ", ".join(sorted(known.requires)) or "nothing"),
+        ("cost a round", known.cost or "-"),
+        ("from", known.citation or "-"),
+    ]
+    for what, value in rows:
+        screen.line(f"{what:22} {value}")
+    if known.explanation:
+        screen.line()
+        screen.line(" ".join(known.explanation.split()))
+    screen.line()
+    screen.line(f"Use it with: --set loop.strategy={known.name}")
+
+
+def _strategies() -> dict[str, Strategy]:
+    import querist.agents.selector  # noqa: F401 - puts its strategies into the registry
+    from querist.tools.strategies import available
+
+    return {one.name: one for one in available()}

@@ -23,13 +23,13 @@ from querist.graph.config import RunConfig
 from querist.graph.context import LOOKING, Context, Deliberations, Listener
 from querist.graph.intake import Quote, check_labels, import_data, make_quote
 from querist.graph.loop import build_loop
+from querist.graph.selection import check_strategy
 from querist.graph.state import GRAPH_VERSION, LoopState
 from querist.memory.errors import BudgetExceeded, QueristError
 from querist.memory.mailbox import Mailbox
 from querist.memory.records import Event, RunId, Split, utc_now
 from querist.memory.runs import Heartbeat, RunRow, Runs
 from querist.memory.store import Lease, Store
-from querist.tools.strategies import get as strategy
 
 CHECKPOINTS = "checkpoints.db"
 
@@ -63,8 +63,7 @@ class Run:
         `tell` gets a few lines in words about what was imported.
         """
         check_labels(config)
-        if config.loop.strategy != "auto":
-            strategy(config.loop.strategy)
+        check_strategy(config)
         dataset, config = import_data(config, store, tell=tell)
         task = config.as_task()
         run = RunId(f"{_slug(task.name)}-{utc_now():%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 
 import numpy as np
@@ -12,16 +13,21 @@ from numpy.typing import NDArray
 
 from querist.agents.mind import Agent
 from querist.agents.selector.advisor import Advisor
+from querist.graph.config import RunConfig
 from querist.graph.context import Context
 from querist.graph.evidence import last_trust
 from querist.graph.knowledge import Knowledge
 from querist.graph.model_files import current_model
+from querist.memory.errors import InvalidInput
 from querist.memory.records import Choice, Example, Split
 from querist.tools.querying import UNKNOWN, Capability, Labelled, QueryContext, Targets
+from querist.tools.strategies import get as strategy
 from querist.tools.training import Committee, LinearModel, fit_committee
 
 MOST_TARGETS = 500
 """Inputs of the test file that a transductive strategy sees."""
+SHARE_FOR_ADVICE = Decimal("0.25")
+"""Of the money that is left, what one selection may spend on asking the language model."""
 
 
 def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> QueryContext:
@@ -42,6 +48,10 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
         )
     if context.pool.count(Split.TEST):
         sources[Capability.TARGETS] = lambda: _targets(context)
+        if model is not None:
+            sources[Capability.TARGET_POSTERIOR] = lambda: _committee(context, number).posterior(
+                _targets(context).embeddings
+            )
     return QueryContext(
         ids=ids,
         rng=np.random.default_rng([context.config.loop.seed, number]),
@@ -49,6 +59,19 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
         sources=sources,
         labelled_so_far=lambda: _labelled(context, model),
     )
+
+
+def check_strategy(config: RunConfig) -> None:
+    """Refuse a strategy that the run could never serve, before anything is spent."""
+    if config.loop.strategy == "auto":
+        return
+    needed = strategy(config.loop.strategy).requires
+    if needed & {Capability.TARGETS, Capability.TARGET_POSTERIOR} and not config.data.test:
+        raise InvalidInput(
+            f"loop.strategy = {config.loop.strategy!r} chooses for the inputs that the model will "
+            "be used on: name a file of them as data.test, or choose another strategy "
+            "(querist strategies)."
+        )
 
 
 def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
@@ -70,7 +93,9 @@ def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
     def make() -> Advisor:
         model = context.model(Agent.SELECTOR)
         model.round = number
-        return Advisor(model, task=context.task, loop=loop, notice=tell)
+        # What the strategy does not spend is left for labels, and most of the money is.
+        allowance = context.ledger.balance().remaining * SHARE_FOR_ADVICE
+        return Advisor(model, task=context.task, loop=loop, allowance=allowance, notice=tell)
 
     return make
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from querist.agents.mind import Ruling
+from querist.tools.strategies import Capability, get
 
 # Measured with `evals/label_efficiency.py`: with up to 100 labels a share of typical examples
 # beats doubt alone on every data set.
@@ -17,6 +18,8 @@ HOT = "0.7*margin + 0.3*facility_location"
 LABELS_PER_CLASS_WHEN_HOT = 25
 RELIABLE = 0.85
 """An annotator that is right less often is of no use on the examples that the model doubts."""
+
+FROM_A_MODEL = {Capability.PROBS, Capability.POSTERIOR, Capability.GRADIENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def select(evidence: SelectorEvidence) -> Selection:
             reason="The first examples are drawn at random: they measure everything that "
             "comes after, so they must be like the pool.",
         )
-    if evidence.configured != "auto":
+    if evidence.configured != "auto" and (evidence.has_model or not _needs_model(evidence)):
         return Selection(
             strategy=evidence.configured, count=count, reason="The task file names this strategy."
         )
@@ -91,11 +94,13 @@ def select(evidence: SelectorEvidence) -> Selection:
     )
 
 
+def _needs_model(evidence: SelectorEvidence) -> bool:
+    return bool(get(evidence.configured).requires & FROM_A_MODEL)
+
+
 def check(evidence: SelectorEvidence, ruling: Selection) -> None:
     """Refuse a batch larger than the allowance or the pool."""
     most = min(evidence.batch, evidence.pool_left)
     if ruling.count > most:
         raise ValueError(f"count {ruling.count} is more than the {most} allowed")
-    from querist.tools.strategies import get
-
     get(ruling.strategy)

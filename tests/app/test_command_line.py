@@ -213,3 +213,20 @@ def test_strategies_are_listed_from_the_registry() -> None:
 
     output = ask("strategies").output
     assert all(f"\n{one.name}\t" in output for one in available())
+
+
+def test_a_strategy_is_explained_with_its_source_and_cost() -> None:
+    result = ask("strategies", "show", "badge")
+    assert result.exit_code == 0
+    assert "Ash et al. 2020" in result.output
+    assert "--set loop.strategy=badge" in result.output
+
+
+def test_an_unknown_strategy_gets_a_near_name() -> None:
+    assert "badge" in refusal("strategies", "show", "bage")
+
+
+def test_a_strategy_for_targets_without_targets_is_refused_before_a_run_is_made(
+    task: Path,
+) -> None:
+    assert "data.test" in refusal("quote", task, "--set", "loop.strategy=go")

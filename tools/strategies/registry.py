@@ -114,6 +114,8 @@ def get(text: str) -> QueryStrategy:
 
 def _find(name: str) -> Strategy:
     """Look one name up."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
     known = {found.name: found for found in available()}
     if name in known:
         return known[name]
