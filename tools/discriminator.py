@@ -7,7 +7,7 @@ import numpy as np
 from querist.tools.arrays import FloatArray, IntArray, one_hot, unit_rows
 from querist.tools.geometry import Euclidean, blocks
 
-_FEATURES, _MOST_SHOWN, _SAMPLE = 256, 5000, 500
+_FEATURES, _MOST_SHOWN, _SAMPLE = 256, 2000, 500
 _STRENGTH = 0.03
 # Features that differ less than this are those of duplicates: there is nothing to tell apart.
 _SAME = 1e-4

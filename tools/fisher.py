@@ -57,9 +57,8 @@ class FisherTrace:
         self._features = np.asarray(features, dtype=np.float64)
         self._fisher = fisher
         self._inverse = np.linalg.inv(start)
-        self._spread = self._inverse @ fisher @ self._inverse
         self._inner = self._reduced(self._inverse)
-        self._outer = self._reduced(self._spread)
+        self._outer = self._reduced(self._inverse @ fisher @ self._inverse)
 
     @property
     def value(self) -> float:
@@ -83,10 +82,14 @@ class FisherTrace:
         across = sign * (self._inverse @ (self._fisher @ reach))
         across -= reach @ (reach.T @ (self._fisher @ reach)) / 2
         self._inverse -= sign * reach @ reach.T
-        self._spread -= reach @ across.T + across @ reach.T
-        near, far = self._project(reach), self._project(across)
-        self._inner -= sign * near @ near.transpose(0, 2, 1)
-        crossed = near @ far.transpose(0, 2, 1)
+        # Side by side, because a thousand small products cost by their number, not their size.
+        seen = self._project(np.concatenate([reach, across], axis=1))
+        size = seen.shape[1]
+        columns = reach.shape[1]
+        sides = np.concatenate([seen[:, :, :columns], seen[:, :, columns:]], axis=1)
+        products = seen[:, :, :columns] @ sides.transpose(0, 2, 1)
+        self._inner -= sign * products[:, :, :size]
+        crossed = products[:, :, size:]
         self._outer -= crossed + crossed.transpose(0, 2, 1)
 
     def keep(self, rows: IntArray) -> None:

@@ -42,18 +42,22 @@ def greedy_cover(
     count: int,
     is_submodular: bool = True,
     stop_at_nothing: bool = False,
+    is_done: Callable[[], bool] | None = None,
 ) -> Cover:
     """Pick up to `count` of the candidates, each time the one that adds most.
 
     Equal gains go to the candidate that stands first. A gain that is out of date is an upper bound
     (Minoux, 1978), so only candidates whose bound reaches the best are looked at again; without
-    `is_submodular` all are. `stop_at_nothing` ends when no candidate adds anything.
+    `is_submodular` all are. `stop_at_nothing` ends when no candidate adds anything, `is_done`
+    when it says so before a pick.
     """
     candidates = np.asarray(candidates, dtype=np.intp)
     bounds = np.full(len(candidates), np.inf)
     picks: list[int] = []
     gains: list[float] = []
     for _ in range(min(count, len(candidates))):
+        if is_done is not None and is_done():
+            break
         if not is_submodular:
             bounds[bounds >= 0] = np.inf
         place = _best(oracle, candidates, bounds)

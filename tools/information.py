@@ -24,7 +24,7 @@ def bald(posterior: FloatArray) -> FloatArray:
     """
     scores = np.empty(len(posterior))
     for rows in _chunks(posterior):
-        draws = posterior[rows].astype(np.float64)
+        draws = posterior[rows]
         scores[rows] = entropy(draws.mean(axis=1)) - mean_entropy(draws)
     # At least 0 (Jensen); what is below is rounding.
     return np.asarray(np.maximum(scores, 0))

@@ -17,20 +17,31 @@ class JointInformation:
     By the chain rule the gain of x is the mean, over joint outcomes of the batch, of the entropy of
     x's label given the outcome, less its entropy given the model. An outcome is kept as its
     probability and its posterior over the K draws, so nothing underflows however large the batch.
-    All outcomes are kept while there are at most `samples`; from then on outcomes are drawn, in
-    equal numbers from every draw of the model, and followed as the batch grows.
+    All outcomes are kept while there are at most `exact`; from then on `samples` of them are drawn,
+    in equal numbers from every draw of the model, and followed as the batch grows.
     """
 
     def __init__(
-        self, posterior: FloatArray, *, rng: np.random.Generator, samples: int = 10_000
+        self,
+        posterior: FloatArray,
+        *,
+        rng: np.random.Generator,
+        exact: int = 10_000,
+        samples: int = 2_500,
     ) -> None:
         self._posterior = posterior
-        self._rng, self._samples = rng, samples
+        self._rng, self._exact, self._samples = rng, exact, samples
         draws = posterior.shape[1]
         self._chances = np.ones(1)
         self._beliefs = np.full((1, draws), 1 / draws)
         self._told_by: IntArray | None = None
         self._log_likelihoods = np.zeros((1, draws))
+
+    @property
+    def left(self) -> float:
+        """What is still unknown of the model given the batch, in nats: no gain is above it."""
+        beliefs = np.maximum(self._beliefs, np.finfo(np.float64).tiny)
+        return float(-self._chances @ (beliefs * np.log(beliefs)).sum(axis=1))
 
     def gains(self, candidates: IntArray) -> FloatArray:
         """Give what each candidate's label would add, in nats."""
@@ -49,7 +60,7 @@ class JointInformation:
         """Split every outcome by this candidate's label, or draw the label in each."""
         draws = self._posterior[candidate].astype(np.float64)
         logs = np.log(np.maximum(draws, np.finfo(np.float64).tiny))
-        if self._told_by is None and len(self._chances) * draws.shape[1] <= self._samples:
+        if self._told_by is None and len(self._chances) * draws.shape[1] <= self._exact:
             self._split(logs)
             return
         if self._told_by is None:

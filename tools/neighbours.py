@@ -12,6 +12,7 @@ from querist.tools.geometry import blocks
 
 _CELLS = 16_000_000
 """Similarities that are held at a time (64 MB)."""
+_GROUP, _MOST_REACHING = 32, 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,19 +73,25 @@ def voters(neighbours: IntArray) -> Sets:
 
 
 def _best(similar: FloatArray, k: int) -> tuple[NDArray[np.intp], FloatArray]:
-    """Take the k highest of each row in order; what ties at the end goes to lower positions."""
-    columns = similar.shape[1]
-    if k < columns:
-        some = np.argpartition(similar, columns - k, axis=1)[:, columns - k :]
-        bars = np.take_along_axis(similar, some, axis=1).min(axis=1)
-        tied = np.flatnonzero((similar >= bars[:, None]).sum(axis=1) > k)
-        for row in tied:
-            reaching = np.flatnonzero(similar[row] >= bars[row])
-            order = np.argsort(-similar[row, reaching], kind="stable")[:k]
-            some[row] = reaching[order]
-        some.sort(axis=1)
-    else:
-        some = np.broadcast_to(np.arange(columns), similar.shape)
-    values = np.take_along_axis(similar, some, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(some, order, axis=1), np.take_along_axis(values, order, axis=1)
+    """Take the k highest of each row in order; equal ones go to lower positions."""
+    rows, columns = similar.shape
+    groups = columns // _GROUP
+    if groups < k:
+        return _best_by_sorting(similar, k)
+    # The k-th best of the groups' maxima is a bar that k values at least reach, and few others.
+    grouped = similar[:, : groups * _GROUP].reshape(rows, groups, _GROUP).max(axis=2)
+    bars = np.partition(grouped, groups - k, axis=1)[:, groups - k]
+    owners, places = np.nonzero(similar >= bars[:, None])
+    if len(owners) > _MOST_REACHING * k * rows:
+        return _best_by_sorting(similar, k)
+    values = similar[owners, places]
+    order = np.lexsort((places, -values, owners))
+    starts = np.searchsorted(owners, np.arange(rows))
+    chosen = order[starts[:, None] + np.arange(k)]
+    return places[chosen], values[chosen]
+
+
+def _best_by_sorting(similar: FloatArray, k: int) -> tuple[NDArray[np.intp], FloatArray]:
+    """Sort whole rows: for few columns, or so many ties that no bar separates anything."""
+    order = np.argsort(-similar, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(similar, order, axis=1)

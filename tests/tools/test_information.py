@@ -63,6 +63,8 @@ def test_batch_bald_takes_the_pair_that_bald_does_not() -> None:
     assert batch.picks.tolist() == [0, 2]
     assert batch.gains.sum() == pytest.approx(1.0612, abs=1e-4)
     assert joint.gains(np.array([1]))[0] == pytest.approx(0, abs=1e-9)
+    # Of ln 4 that could be known, the pair tells its share; nothing can add more than the rest.
+    assert joint.left == pytest.approx(np.log(4) - batch.gains.sum(), abs=1e-6)
 
 
 def test_batch_bald_in_sampled_mode_still_sees_through_a_duplicate() -> None:
@@ -94,7 +96,7 @@ def test_exact_gains_add_up_to_the_joint_information_by_definition(seed: int) ->
 
 def test_sampled_gains_come_close_to_exact_ones() -> None:
     posterior = draws(8, 6, seed=3)
-    exact = JointInformation(posterior, rng=np.random.default_rng(0), samples=100_000)
+    exact = JointInformation(posterior, rng=np.random.default_rng(0), exact=100_000)
     sampled = JointInformation(posterior, rng=np.random.default_rng(0), samples=20_000)
     sampled._start_sampling()
     for row in range(5):

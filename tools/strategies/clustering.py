@@ -182,33 +182,52 @@ def _clusters_of_pool(context: QueryContext) -> NDArray[np.intp]:
     joined = "\n".join(everyone[place] for place in order)
     print_of_pool = hashlib.blake2b(joined.encode(), digest_size=8).hexdigest()
     key = f"cluster_margin:{print_of_pool}"
+    places = np.array(order, dtype=np.intp)
     if key not in context.state:
-        rows = context.embeddings()
-        if extra:
-            rows = np.concatenate([rows, known.embeddings.astype(rows.dtype)])
         for old in [one for one in context.state if one.startswith("cluster_margin:")]:
             del context.state[old]
-        seed = int(print_of_pool, 16)
-        made = _link(unit_rows(rows[np.array(order)]), np.random.default_rng(seed))
-        context.state[key] = made.astype(np.float64)
+        rows = [unit_rows(context.embeddings())]
+        if extra:
+            rows.append(unit_rows(known.embeddings))
+        rng = np.random.default_rng(int(print_of_pool, 16))
+        context.state[key] = _link(rows, places, rng=rng)[places].astype(np.float64)
     clusters = np.empty(len(everyone), dtype=np.intp)
-    clusters[order] = context.state[key].astype(np.intp)
+    clusters[places] = context.state[key].astype(np.intp)
     return clusters[: len(ids)]
 
 
-def _link(rows: FloatArray, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Cluster unit rows by average linkage; those beyond a sample join the nearest cluster."""
-    some = np.sort(rng.permutation(len(rows))[:_EPSILON_SAMPLE])
-    sample = Euclidean.of(rows[some])
-    apart = np.sqrt(sample.gaps(sample)[np.triu_indices(len(some), 1)])
+def _link(
+    parts: list[NDArray[np.float32]], order: IntArray, *, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Cluster unit rows by average linkage; those beyond a sample join the nearest cluster.
+
+    The rows are `parts` in a chain, and are drawn by their places in `order`: the labels are the
+    same however the rows are split and arranged.
+    """
+    count = len(order)
+    sample = Euclidean.of(_rows(parts, order[np.sort(rng.permutation(count)[:_EPSILON_SAMPLE])]))
+    apart = np.sqrt(sample.gaps(sample)[np.triu_indices(len(sample), 1)])
     cut = _EPSILON_SHARE * float(np.median(apart)) if len(apart) else 0.0
-    if len(rows) <= _MOST_LINKED:
-        return average_linkage(rows, cut=cut)
-    linked = np.sort(rng.permutation(len(rows))[:_MOST_LINKED])
-    labels = average_linkage(rows[linked], cut=cut)
-    sums = np.zeros((int(labels.max()) + 1, rows.shape[1]), dtype=np.float32)
-    np.add.at(sums, labels, rows[linked])
-    sizes = np.bincount(labels).astype(np.float32)
-    joined, _ = assign(rows, np.asarray(sums / sizes[:, None]))
+    linked = order[np.sort(rng.permutation(count)[:_MOST_LINKED])]
+    rows = _rows(parts, linked)
+    labels = average_linkage(rows, cut=cut)
+    if count <= _MOST_LINKED:
+        joined = np.empty(count, dtype=np.intp)
+    else:
+        sums = np.zeros((int(labels.max()) + 1, rows.shape[1]), dtype=np.float32)
+        np.add.at(sums, labels, rows)
+        centres = np.asarray(sums / np.bincount(labels).astype(np.float32)[:, None])
+        joined = np.concatenate([assign(part, centres)[0] for part in parts])
     joined[linked] = labels
     return joined
+
+
+def _rows(parts: list[NDArray[np.float32]], places: IntArray) -> NDArray[np.float32]:
+    """Read rows of a chain of matrices without making the chain."""
+    rows = np.empty((len(places), parts[0].shape[1]), dtype=np.float32)
+    start = 0
+    for part in parts:
+        here = (places >= start) & (places < start + len(part))
+        rows[here] = part[places[here] - start]
+        start += len(part)
+    return rows

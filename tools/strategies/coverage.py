@@ -95,7 +95,7 @@ def pure_radius(rows: FloatArray, classes: int, *, rng: np.random.Generator) -> 
     A ball is pure up to the distance to the nearest row of another cluster, so the radius is the
     5% quantile of those distances, over a sample of 1,000 unit rows.
     """
-    labels = k_means(rows, classes, rng=rng, restarts=3).labels
+    labels = k_means(rows, classes, rng=rng, restarts=1).labels
     some = np.arange(len(rows))
     if len(rows) > _PURITY_SAMPLE:
         some = np.sort(rng.choice(len(rows), size=_PURITY_SAMPLE, replace=False))

@@ -15,7 +15,7 @@ from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 
 _MOST_PARAMETERS = 1000
-_MOST_CANDIDATES, _MOST_WORK = 10_000, 10_000_000
+_MOST_CANDIDATES, _MOST_WORK = 10_000, 4_000_000
 
 
 @strategy(
@@ -51,8 +51,8 @@ def badge(context: QueryContext, count: int) -> QueryResult:
     Chooses the batch that minimises the trace of the inverse Fisher information of what is
     labelled, times that of the whole pool: twice b candidates join greedily, then b leave. The
     most principled use of last-layer gradients, and the dearest: embeddings are projected so that
-    classes times width stay within 1,000, and of more than 10,000 candidates (fewer with many
-    classes) as many are drawn. Prefer badge on large pools.
+    classes times width stay within 1,000, and of more than 10,000 candidates (fewer from eight
+    classes on, 4,000 with ten) as many are drawn. Prefer badge on large pools.
     """,
 )
 def bait(context: QueryContext, count: int) -> QueryResult:

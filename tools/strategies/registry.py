@@ -12,6 +12,7 @@ A plug-in names such an object under the entry point group `querist.strategy`.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -94,6 +95,13 @@ def strategy(
 
 def available() -> tuple[Strategy, ...]:
     """List every registered strategy by name, plug-ins included."""
+    _load_plugins()
+    return tuple(_REGISTERED[name] for name in sorted(_REGISTERED))
+
+
+@functools.cache
+def _load_plugins() -> None:
+    """Register what is installed, once: looking it up reads the whole environment's metadata."""
     for entry in entry_points(group=_GROUP):
         if entry.name not in _REGISTERED:
             loaded = entry.load()
@@ -101,7 +109,6 @@ def available() -> tuple[Strategy, ...]:
                 msg = f"The plug-in {entry.value!r} is not made by querist's strategy decorator."
                 raise InvalidInput(msg)
             _REGISTERED.setdefault(entry.name, loaded)
-    return tuple(_REGISTERED[name] for name in sorted(_REGISTERED))
 
 
 def get(text: str) -> QueryStrategy:
