@@ -28,6 +28,8 @@ Run = Callable[[Coroutine[Any, Any, T]], T]
 
 ROOM = 32_000
 """Tokens that a model is taken to read at once unless it says otherwise."""
+_AT_ONCE = 64
+_SHARE = "A question of the selection, within its share of the budget,"
 
 
 @dataclass(slots=True)
@@ -60,15 +62,19 @@ class Advisor:
         *,
         task: Task,
         loop: asyncio.AbstractEventLoop | None = None,
+        allowance: Decimal | None = None,
         notice: Callable[[str], None] | None = None,
     ) -> None:
         """Ask on `loop`, from another thread than its own; without one, on a loop of its own.
 
-        `notice` is told, once a selection, when answers were missing.
+        `allowance` is what all questions together may cost, so that choosing what to label cannot
+        use up the money for labels. `notice` is told, once a selection, when answers were missing.
         """
         self.task = task
         self._model = model
         self._notice = notice
+        self._allowance = allowance
+        self._spent = Decimal(0)
         self._loop = loop
         self._run: Run[list[Reply]] = self._on_loop if loop is not None else _own_loop(self)
         self.tally = Tally()
@@ -101,7 +107,11 @@ class Advisor:
 
         Errors that no other answer can make good (a lost lease, a full disk) are raised.
         """
-        return self._run(self._ask(requests)) if requests else []
+        replies: list[Reply] = []
+        for start in range(0, len(requests), _AT_ONCE):
+            part = requests[start : start + _AT_ONCE]
+            replies += self._run(self._ask(part, self._affordable(part)))
+        return replies
 
     def ask_one(self, request: ChatRequest) -> Reply:
         """Ask one question."""
@@ -114,14 +124,32 @@ class Advisor:
             self._notice(trouble)
         return trouble
 
-    async def _ask(self, requests: Sequence[ChatRequest]) -> list[Reply]:
-        return [self._note(one) for one in await self._model.complete_all(requests)]
+    async def _ask(self, requests: Sequence[ChatRequest], count: int) -> list[Reply]:
+        """Ask the first `count`; the others are past the allowance."""
+        outcomes = await self._model.complete_all(requests[:count])
+        left = (self._allowance or Decimal(0)) - self._spent
+        for one in requests[count:]:
+            ceiling = self._model.ceiling(one)
+            outcomes.append(BudgetExceeded(wanted=ceiling, remaining=left, what=_SHARE))
+        return [self._note(one) for one in outcomes]
+
+    def _affordable(self, requests: Sequence[ChatRequest]) -> int:
+        """Count how many of the questions fit into the allowance, whatever they may cost."""
+        if self._allowance is None or self._model.is_free:
+            return len(requests)
+        total = self._spent
+        for count, one in enumerate(requests):
+            total += self._model.ceiling(one)
+            if total > self._allowance:
+                return count
+        return len(requests)
 
     def _note(self, outcome: Answered | Exception) -> Reply:
         self.tally.asked += 1
         if isinstance(outcome, Answered):
             reply = outcome.reply
             self.tally.usd += outcome.usd
+            self._spent += outcome.usd
             self.tally.replayed += reply.replayed
             if not reply.replayed:
                 self.tally.tokens += reply.usage.input_tokens + reply.usage.output_tokens

@@ -92,6 +92,18 @@ def test_what_was_paid_is_still_replayed_when_the_money_is_gone(scripted, ledger
     assert old.text == "fine"
 
 
+def test_no_more_than_the_allowance_is_spent_and_replays_do_not_count(scripted, ledger):
+    requests = [question(f"q{i}") for i in range(200)]
+    advisor = scripted(lambda _: "fine", allowance=Decimal("0.001"))
+    replies = advisor.ask(requests)
+    answered = sum(isinstance(one, ChatReply) for one in replies)
+    assert 0 < answered < 200
+    assert advisor.tally.usd == ledger.balance().settled <= Decimal("0.001")
+    assert "share of the budget" in advisor.close()
+    again = scripted(lambda _: "fine", allowance=Decimal("0.001")).ask(requests)
+    assert sum(isinstance(one, ChatReply) for one in again) > answered
+
+
 def test_a_refused_question_comes_back_as_its_error(scripted):
     def answer(request):
         if "bad" in request.messages[-1].content:
