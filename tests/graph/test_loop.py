@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import random
 import sqlite3
 from decimal import Decimal
 
 import pytest
-from tests_graph_support import EXAMPLE, LABELS, gold_texts
+from tests_graph_support import EXAMPLE, LABELS, gold_texts, weak_annotator
 
 from querist.agents.models.scripted import ScriptedModel
 from querist.agents.selector.rules import Selection
@@ -23,19 +22,6 @@ from querist.memory.runs import Runs
 from querist.memory.store import open_store
 
 GOLD = gold_texts()
-
-
-def weak_annotator(request):
-    """Right on six texts of ten; writes texts when asked to."""
-    if not request.choices:
-        number = random.Random(str(request)).random()
-        return json.dumps({"texts": [f"please look at my bill, item {number}", "short"]})
-    text = json.loads(request.messages[-1].content.split(": ", 1)[1])
-    rng = random.Random(text)
-    label = GOLD.get(text, "noise")
-    if rng.random() < 0.4:
-        label = rng.choice(LABELS)
-    return {name: 0.7 if name == label else 0.06 for name in LABELS}
 
 
 @pytest.fixture
