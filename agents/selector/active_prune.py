@@ -12,7 +12,14 @@ import numpy as np
 
 from querist.agents.prompts.selection_questions import suits_task
 from querist.agents.selector.advisor import Advisor, advisor_of
-from querist.agents.selector.candidates import Recall, Rows, conclude, highest, labelled_examples
+from querist.agents.selector.candidates import (
+    Recall,
+    Rows,
+    conclude,
+    highest,
+    labelled_examples,
+    rank_of,
+)
 from querist.agents.selector.ngram import pool_perplexities
 from querist.agents.selector.yes_no import ask_yes_no
 from querist.memory.records import Example
@@ -30,7 +37,7 @@ LLM_CANDIDATES = 300
     summary="Keep texts of usual wording, and those the language model finds suitable.",
     section="3.2, 4.1, E.8",
     needs=[Capability.TEXTS, Capability.LLM],
-    cost="one n-gram pass once, at most 300 LLM calls of one word",
+    cost="one n-gram pass once, at most 300 LLM words (4 calls each without log-probabilities)",
     citation="Azeemi et al. 2024",
     explanation="""A filter in front of a dear strategy, as in active_prune@10 > margin. The n-gram
     model is trained on the pool and scores each text without its own counts. After each round the
@@ -52,7 +59,9 @@ def active_prune(
     usual = highest(-perplexities)[: round(usual_share * count)]
     rest = np.setdiff1d(np.arange(len(context.ids)), usual)
     if len(rest) > llm_candidates:
-        rest = np.sort(context.rng.choice(rest, size=llm_candidates, replace=False))
+        # The same ones in a later round, so that their answers are replayed.
+        ranks = np.array([rank_of(context.ids[row]) for row in rest])
+        rest = np.sort(rest[np.argsort(ranks, kind="stable")[:llm_candidates]])
     suitable, is_truncated = _suitable(rest, examples, count - len(usual), advisor)
     return conclude(
         context,

@@ -22,7 +22,7 @@ MOST = 1_000
     summary="Take the texts that the language model finds most worth training on.",
     section="3.2",
     needs=[Capability.TEXTS, Capability.LLM],
-    cost="at most 1000 LLM calls of one word, once per text",
+    cost="at most 1000 LLM calls of one word, once per text (4 each without log-probabilities)",
     citation="Sachdeva et al. 2024",
     explanation="""A quality filter for raw text: weeds out boilerplate, fragments and harmful
     texts. It looks for quality, not for variety: put it behind a sampler that covers the pool, as

@@ -136,7 +136,7 @@ def _register(name: str, variant: Variant, summary: str, explanation: str) -> No
         summary=summary,
         section="6, C.1",
         needs=[Capability.EMBEDDINGS, Capability.TEXTS, Capability.LLM],
-        cost="at most max(300, 3 b) LLM calls of one word a round, with 5 demonstrations",
+        cost="at most max(300, 3 b) LLM words a round (3 calls each without log-probabilities)",
         citation="Mavromatis et al. 2024",
         explanation=explanation,
     )

@@ -25,7 +25,7 @@ MOST = 300
     summary="Ask where the trained model and the language model differ most.",
     section="3.3",
     needs=[Capability.PROBS, Capability.TEXTS, Capability.LLM],
-    cost="at most 300 LLM calls of one word, once per text",
+    cost="at most 300 LLM calls of one word, once per text (3 each without log-probabilities)",
     citation="Bansal & Sharma 2023",
     explanation="""Conditional informativeness: for moving to a new domain, where plain uncertainty
     works poorly. Compares what the trained model says with what the language model says without

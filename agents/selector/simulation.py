@@ -52,7 +52,7 @@ class Simulator(Protocol[X_contra, Y]):
     summary="Simulate each candidate's label; ask about what would settle the test inputs.",
     section="3.3",
     needs=[Capability.TEXTS, Capability.TARGETS, Capability.LLM],
-    cost="min(b, 3) * C * 5 LLM calls of one word, C = max(12, b + 4) candidates",
+    cost="min(b, 3) * C * 5 LLM words, C = max(12, b + 4) (3 calls each without log-probabilities)",
     citation="Mukherjee et al. 2024",
     explanation="""For choosing very few demonstrations for known test inputs. Asks the language
     model what it would say about four targets if a candidate had the label that the model itself
