@@ -14,7 +14,7 @@ from querist.tools.arrays import FloatArray, IntArray
 from querist.tools.falling import take_highest
 from querist.tools.geometry import blocks
 
-_MOST_CELLS = 20_000_000
+_MOST_CELLS = 5_000_000
 _START, _MOST_ADDED = 2_000, 2_000
 _MOST_STEPS, _MOST_PASSES = 20_000, 20
 _NOTHING = 1e-9

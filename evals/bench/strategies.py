@@ -39,10 +39,11 @@ WHY_PICKS_DIFFER = {
     "k_means": "local optima; small-text works on unit vectors",
     "typiclust": "k-means has local optima, and so other clusters",
     "prob_cover": "the radius: ours is a quantile, theirs the best of a grid of ten",
-    "badge": "a draw; theirs also starts from a drawn row unless all are equal",
+    "badge": "a draw, after the same first pick",
+    "contrastive": "they clip probabilities at 1e-7, we at 1e-12; with 1e-7 all are the same",
     "discriminative": "theirs is one linear model a pick, ours ten on random features",
     "qbc": "vote entropy has many ties",
-    "batch_bald": "both sample outcomes after a few picks",
+    "batch_bald": "outcomes are drawn after a few picks; before, all picks are the same",
 }
 
 

@@ -44,7 +44,6 @@ def k_means_centres(context: QueryContext, count: int) -> QueryResult:
 @strategy(
     "weighted_k_means",
     summary="Cluster the most uncertain candidates, the more uncertain the heavier.",
-    section="B",
     needs=[Capability.EMBEDDINGS, Capability.PROBS],
     cost="O(NC + rounds b^2 d)",
     citation="Zhdanov 2019",
@@ -108,7 +107,6 @@ def take_turns(groups: IntArray, count: int, *, rng: np.random.Generator) -> NDA
 @strategy(
     "typiclust",
     summary="Ask about the most typical candidate of each large cluster without a label.",
-    section="B",
     needs=[Capability.EMBEDDINGS],
     cost="O(rounds N (L + b) d)",
     citation="Hacohen et al. 2022",

@@ -61,7 +61,6 @@ def divergence_from(
 @strategy(
     "discriminative",
     summary="Ask about what a classifier can tell from the labelled.",
-    section="B",
     needs=[Capability.EMBEDDINGS],
     cost="10 small fits, O(N d)",
     citation="Gissin & Shalev-Shwartz 2019",

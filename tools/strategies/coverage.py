@@ -57,7 +57,6 @@ def facility_location(context: QueryContext, count: int) -> QueryResult:
 @strategy(
     "prob_cover",
     summary="Ask where most candidates lie within a radius of the same likely class.",
-    section="B",
     needs=[Capability.EMBEDDINGS],
     cost="O(min(N, 20000)^2 d)",
     citation="Yehuda et al. 2022",

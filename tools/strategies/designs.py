@@ -71,7 +71,7 @@ def g_optimal(context: QueryContext, count: int) -> QueryResult:
     Takes, one after the other, the candidate after whose label the least certain target is most
     certain, for a ridge regression on embeddings of length 1. Made for choosing the demonstrations
     of a prompt: few labels for given inputs, no call of a language model. It is transductive: it
-    sees the targets' inputs, never their labels. Where candidates times targets exceed twenty
+    sees the targets' inputs, never their labels. Where candidates times targets exceed five
     million, each target keeps its most similar candidates.
     """,
 )

@@ -37,7 +37,7 @@ class Strategy:
     choose: Choose
     summary: str
     section: str = ""
-    """Section of the survey (2502.11767)."""
+    """Section of the survey (2502.11767); empty for a method that it does not name."""
     requires: frozenset[Capability] = frozenset()
     cost: str = ""
     """Per round, for N candidates, batch b, width d and C classes."""
