@@ -132,6 +132,7 @@ _LINES: Mapping[str, Callable[[Data], str | None]] = {
     "initialized": lambda d: f"Pool: {plural(d['pool'], 'example')}, test: {d['test']:,}",
     "plan": lambda d: f"Round {d['round']}: {d['action']}. {d['reason']}",
     "selected": lambda d: f"  selected {d['count']} by {d['strategy']}",
+    "unadvised": lambda d: f"  the language model did not help to select: {d['reason']}",
     "generated": lambda d: f"  wrote {d['kept']} new examples, threw {d['rejected']} away",
     "verified": _verified_line,
     "asked": _asked_line,

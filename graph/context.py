@@ -142,14 +142,21 @@ class Context:
                 if agent == "generator"
                 else self.config.models.annotator
             )
-            self._metered[agent] = MeteredModel(
+            self._metered[agent] = self.metered(name, agent=agent)
+        return self._metered[agent]
+
+    def metered(self, name: str, *, agent: str) -> MeteredModel:
+        """Open a model by its name for an agent to spend on; `aclose` closes it."""
+        key = f"{agent}:{name}"
+        if key not in self._metered:
+            self._metered[key] = MeteredModel(
                 self._open(name),
                 price=self.price(name),
                 ledger=self.ledger,
                 agent=agent,
                 patience=Patience(total=self.config.models.patience),
             )
-        return self._metered[agent]
+        return self._metered[key]
 
     def price(self, name: str) -> Price:
         """Find a model's price; raises `ModelRefused` when nobody set one."""
@@ -193,7 +200,7 @@ class Context:
 
     async def aclose(self) -> None:
         """Close the models."""
-        await asyncio.gather(*(model.model.aclose() for model in self._metered.values()))
+        await asyncio.gather(*(model.aclose() for model in self._models.values()))
 
     def _open(self, name: str) -> ChatModel:
         if name not in self._models:

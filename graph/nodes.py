@@ -25,10 +25,13 @@ from querist.graph.knowledge import Knowledge, class_counts
 from querist.graph.model_files import current_model, save_model
 from querist.graph.quality import measure
 from querist.graph.state import TAIL, LoopState, update
+from querist.graph.strategy_state import save_state
 from querist.memory.records import Action, Round, Split, Verdict
 from querist.tools.strategies import get as strategy
 
 Step = Runtime[Context]
+TOLD = ("fell_back", "llm_calls", "llm_usd")
+"""What of a selection's diagnostics is kept as an event."""
 
 
 async def initialize(state: LoopState, runtime: Step) -> LoopState:
@@ -100,8 +103,10 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     asked = selection.query_context(context, rows, number=number)
     # In a thread, so that a strategy may take its time and ask a language model meanwhile.
     result = await asyncio.to_thread(strategy(ruling.strategy).query, asked, ruling.count)
+    save_state(context, dict(asked.state), number=number)
     context.labelling.open_batch(number, list(result.ids))
-    context.emit("selected", round=number, count=len(result.ids), strategy=ruling.strategy)
+    told = {key: str(result.diagnostics[key]) for key in TOLD if key in result.diagnostics}
+    context.emit("selected", round=number, count=len(result.ids), strategy=ruling.strategy, **told)
     return update(todo=len(result.ids))
 
 

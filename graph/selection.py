@@ -18,6 +18,7 @@ from querist.graph.context import Context
 from querist.graph.evidence import last_trust
 from querist.graph.knowledge import Knowledge
 from querist.graph.model_files import current_model
+from querist.graph.strategy_state import load_state
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Choice, Example, Split
 from querist.tools.querying import UNKNOWN, Capability, Labelled, QueryContext, Targets
@@ -57,6 +58,7 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
         rng=np.random.default_rng([context.config.loop.seed, number]),
         round=number,
         sources=sources,
+        state=load_state(context, number=number),
         labelled_so_far=lambda: _labelled(context, model),
     )
 

@@ -146,8 +146,9 @@ def _fit_vector_scaling(
 
     Prior standard deviations: 0.6 around 1 for the slope that all classes share, 0.05 for what a
     class adds to it, 0.5 for an offset. On simulated annotators (honest, timid, bold and slanted)
-    this costs an honest one about 0.05 nats at most at 5 to 100 labels; small language models are so
-    timid (slopes of 3 to 5 fit Gemma 3 270M on sst2 and ag_news) that a tighter prior costs more.
+    this costs an honest one about 0.05 nats at most at 5 to 100 labels; small language models are
+    so timid (slopes of 3 to 5 fit Gemma 3 270M on sst2 and ag_news) that a tighter prior costs
+    more.
     """
     classes = logs.shape[1]
     middle = np.concatenate([[1.0], np.zeros(2 * classes)])

@@ -70,28 +70,31 @@ def select(evidence: SelectorEvidence) -> Selection:
             count=count,
             reason="There is no model to ask yet, so the batch covers the pool's variety.",
         )
-    per_class = total / max(1, len(evidence.labels))
+    return _with_a_model(evidence, count, seen=seen, per_class=total / len(evidence.labels))
+
+
+def _with_a_model(
+    evidence: SelectorEvidence, count: int, *, seen: int, per_class: float
+) -> Selection:
+    strategy = WARM
     if seen < len(evidence.labels) or per_class < LABELS_PER_CLASS_WHEN_HOT:
-        return Selection(
-            strategy=WARM,
-            count=count,
-            reason=f"With {per_class:.0f} labels a class the model's doubts are a third of the "
-            "batch; the rest is typical of what is not labelled yet.",
+        reason = (
+            f"With {per_class:.0f} labels a class the model's doubts are a third of the batch; the "
+            "rest is typical of what is not labelled yet."
         )
-    if evidence.skill is not None and evidence.skill < RELIABLE:
-        return Selection(
-            strategy=WARM,
-            count=count,
-            reason=f"The language model is right on {evidence.skill:.0%} only, and less often "
-            "where the model is in doubt; so most of the batch is typical of the pool, and the "
-            "doubtful examples in it go to people.",
+    elif evidence.skill is not None and evidence.skill < RELIABLE:
+        reason = (
+            f"The language model is right on {evidence.skill:.0%} only, and less often where the "
+            "model is in doubt; so most of the batch is typical of the pool, and the doubtful "
+            "examples in it go to people."
         )
-    return Selection(
-        strategy=HOT,
-        count=count,
-        reason=f"With {per_class:.0f} labels a class the model's doubts point to what it would "
-        "learn most from; a third of the batch keeps the labels typical.",
-    )
+    else:
+        strategy = HOT
+        reason = (
+            f"With {per_class:.0f} labels a class the model's doubts point to what it would learn "
+            "most from; a third of the batch keeps the labels typical."
+        )
+    return Selection(strategy=strategy, count=count, reason=reason)
 
 
 def _needs_model(evidence: SelectorEvidence) -> bool:

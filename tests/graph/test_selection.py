@@ -10,6 +10,7 @@ from querist.agents.models.scripted import ScriptedModel
 from querist.graph.config import make_config
 from querist.graph.context import Context
 from querist.graph.selection import check_strategy, query_context
+from querist.graph.strategy_state import save_state
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Split
 from querist.memory.runs import Runs
@@ -83,3 +84,11 @@ def test_a_strategy_for_targets_needs_a_file_of_them():
     with pytest.raises(InvalidInput, match=r"data\.test"):
         check_strategy(make_config(body, source="test"))
     assert Capability.TARGETS in get("margin@5 > go").requires
+
+
+def test_what_a_strategy_remembers_reaches_the_next_round_but_not_its_own_repetition(context):
+    asked = query_context(context, left(context), number=1)
+    asked.state["mine.place"] = np.array([3.0])
+    save_state(context, dict(asked.state), number=1)
+    assert "mine.place" not in query_context(context, left(context), number=1).state
+    assert query_context(context, left(context), number=2).state["mine.place"] == 3.0
