@@ -107,9 +107,16 @@ class Quote:
 
 
 def make_quote(
-    config: RunConfig, *, example_ceiling: Decimal, pool: int, generates: Decimal
+    config: RunConfig,
+    *,
+    example_ceiling: Decimal,
+    pool: int,
+    generates: Decimal,
+    advises: Decimal = Decimal(0),
 ) -> Quote:
     """Forecast a whole run: `example_ceiling` is the dearest one LLM label of usual length can be.
+
+    `generates` and `advises` are the most that writing examples and choosing them may cost.
 
     Providers bill what was used: about 60 % of the ceiling, since output is capped generously.
     """
@@ -130,6 +137,9 @@ def make_quote(
     if config.generator.enabled and generates > 0:
         what = "new examples of thin classes"
         lines.append(QuoteLine("generator", what, generates * Decimal("0.3"), generates))
+    if advises > 0:
+        what = f"questions of the strategy {config.loop.strategy}"
+        lines.append(QuoteLine("selector", what, advises * Decimal("0.5"), advises))
     cheapest = _cheapest_label(config, example_ceiling)
     affordable = cheapest <= budget.usd
     advice = (

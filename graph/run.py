@@ -23,7 +23,7 @@ from querist.graph.config import RunConfig
 from querist.graph.context import LOOKING, Context, Deliberations, Listener
 from querist.graph.intake import Quote, check_labels, import_data, make_quote
 from querist.graph.loop import build_loop
-from querist.graph.selection import check_strategy
+from querist.graph.selection import check_strategy, most_for_advice
 from querist.graph.state import GRAPH_VERSION, LoopState
 from querist.memory.errors import BudgetExceeded, QueristError
 from querist.memory.mailbox import Mailbox
@@ -110,7 +110,13 @@ class Run:
             price = context.price(context.config.generator_model)
             generator = price.ceiling(2_000, 400) * context.config.loop.rounds
         pool = context.pool.count(Split.POOL)
-        return make_quote(context.config, example_ceiling=ceiling, pool=pool, generates=generator)
+        return make_quote(
+            context.config,
+            example_ceiling=ceiling,
+            pool=pool,
+            generates=generator,
+            advises=most_for_advice(context),
+        )
 
     def post(self, name: str, /, *, who: str, **arguments: object) -> None:
         """Send a command to whoever drives the run."""

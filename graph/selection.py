@@ -76,6 +76,16 @@ def check_strategy(config: RunConfig) -> None:
         )
 
 
+def most_for_advice(context: Context) -> Decimal:
+    """Give what a whole run's selections may cost at most: nothing unless a paid model is asked."""
+    name = context.config.loop.strategy
+    if name == "auto" or Capability.LLM not in strategy(name).requires:
+        return Decimal(0)
+    if context.model(Agent.SELECTOR).is_free:
+        return Decimal(0)
+    return context.config.budget.usd * (1 - (1 - SHARE_FOR_ADVICE) ** context.config.loop.rounds)
+
+
 def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
     """Open the selector's model when a strategy asks for it, to answer on the loop of the run."""
     try:

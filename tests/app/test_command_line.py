@@ -230,3 +230,9 @@ def test_a_strategy_for_targets_without_targets_is_refused_before_a_run_is_made(
     task: Path,
 ) -> None:
     assert "data.test" in refusal("quote", task, "--set", "loop.strategy=go")
+
+
+def test_a_quote_counts_what_a_strategy_may_ask(pool: Path) -> None:
+    words = ("quote", "--pool", pool, "--labels", "water,power", "--model", "mock", "--price")
+    more = ("mock=1,2", "--base-url", "http://127.0.0.1:9/v1", "--set", "loop.strategy=ask_llm")
+    assert "questions of the strategy ask_llm" in ask(*words, *more).output
