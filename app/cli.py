@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from querist.app import options as o
+from querist.app.choose_command import choose
 from querist.memory.errors import QueristError
 
 if TYPE_CHECKING:
@@ -343,6 +344,9 @@ def reconcile(
     from querist.app.lifecycle import reconcile_run
 
     reconcile_run(_place(workspace, database), run, billed=billed)
+
+
+app.command()(choose)
 
 
 @app.command()

@@ -77,11 +77,16 @@ def _run_row(store: Store, row: RunRow, status: str) -> list[object]:
 
 def show_run(place: Place, name: str) -> None:
     """Show where one run stands, with its last decisions."""
+    from querist.app.choosing import show_choice
     from querist.app.report_data import gather
     from querist.app.summary import show_summary
+    from querist.graph.choosing import is_choice
 
     screen = Screen()
-    with opened_run(place, name) as run:
+    with opened_run(place, name, or_choice=True) as run:
+        if is_choice(run.id):
+            show_choice(screen, run.store, run.row)
+            return
         data = gather(run)
         screen.title(f"{data.run}: {data.status}")
         if data.reason:

@@ -46,12 +46,20 @@ class Place:
 
 
 @contextmanager
-def opened_run(place: Place, name: str | None) -> Iterator[Run]:
-    """Open a run by id or beginning of it; the newest without one."""
+def opened_run(place: Place, name: str | None, *, or_choice: bool = False) -> Iterator[Run]:
+    """Open a run by id or beginning of it; the newest without one. A choice only if it may be."""
+    from querist.graph.choosing import is_choice
     from querist.graph.run import Run
 
     with place.open() as store:
-        yield Run.open(store, name)
+        run = Run.open(store, name)
+        if is_choice(run.id) and not or_choice:
+            raise InvalidInput(
+                f"{run.id} is a choice, no run of the loop. See what came of it with: "
+                f"{place.command(f'status {run.id}')}; to go on with it, repeat the `querist "
+                "choose` command that began it."
+            )
+        yield run
 
 
 def status_of(row: RunRow, runs: Runs) -> str:

@@ -200,7 +200,8 @@ class Context:
 
     async def aclose(self) -> None:
         """Close the models."""
-        await asyncio.gather(*(model.aclose() for model in self._models.values()))
+        opened = {id(one.model): one.model for one in self._metered.values()}
+        await asyncio.gather(*(model.aclose() for model in opened.values()))
 
     def _open(self, name: str) -> ChatModel:
         if name not in self._models:

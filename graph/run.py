@@ -18,6 +18,7 @@ from langgraph.types import Command as Resume
 
 from querist.agents.models.port import ChatModel
 from querist.graph import evidence
+from querist.graph.choosing import is_choice
 from querist.graph.commands import stop_command
 from querist.graph.config import RunConfig
 from querist.graph.context import LOOKING, Context, Deliberations, Listener
@@ -79,6 +80,8 @@ class Run:
     @classmethod
     def open(cls, store: Store, run: str | None = None) -> Run:
         """Find a run by id or prefix, the newest without one; raises `InvalidInput`."""
+        if run is None:  # choices stand beside the runs, but are none
+            run = next((row.id for row in Runs(store).all() if not is_choice(row.id)), None)
         return cls(store, Runs(store).get(run).id)
 
     def use(

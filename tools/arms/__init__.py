@@ -10,7 +10,7 @@ from querist.tools.arms.fixed_budget import (
     EqualShares,
     SuccessiveHalving,
 )
-from querist.tools.arms.protocol import ArmSelector, Pull, Record, pulls_at_once
+from querist.tools.arms.protocol import ArmSelector, Pull, Record, pulls_at_once, wilson
 from querist.tools.arms.space import (
     Config,
     Options,
@@ -62,4 +62,5 @@ __all__ = [
     "mutations",
     "pulls_at_once",
     "relevant_and_varied",
+    "wilson",
 ]

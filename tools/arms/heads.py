@@ -38,6 +38,13 @@ SETTINGS = Space(
 """How a head is trained; width 0 is logistic regression."""
 
 
+def canonical(config: Config) -> Config:
+    """Write what has no hidden layer in one way: nothing else of its shape matters then."""
+    if config.get("depth", 1) == 0:
+        return {**config, "width": 16, "activation": "relu", "dropout": 0.0}
+    return {**config, "dropout": 0.0} if config["width"] == 0 else dict(config)
+
+
 class Head:
     """A network of inputs (N, d) to C classes that can go on training where it stopped."""
 

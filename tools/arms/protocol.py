@@ -91,18 +91,8 @@ class Record:
         self.rejected[arm] = self.total
 
     def interval(self, arm: int) -> tuple[float, float]:
-        """Give Wilson's 90 % interval of a mean of rewards in [0, 1]; (0, 1) before the first.
-
-        Rewards between 0 and 1 vary less than a coin of the same mean, so it is a safe one.
-        """
-        n = self.counted[arm]
-        if not n:
-            return 0.0, 1.0
-        mean = min(1.0, max(0.0, self.mean(arm)))
-        scale = 1 + LEVEL**2 / n
-        centre = (mean + LEVEL**2 / (2 * n)) / scale
-        half = LEVEL * math.sqrt(mean * (1 - mean) / n + LEVEL**2 / (4 * n * n)) / scale
-        return max(0.0, centre - half), min(1.0, centre + half)
+        """Give Wilson's 90 % interval of an arm's mean; (0, 1) before the first reward."""
+        return wilson(self.mean(arm), self.counted[arm])
 
     def ranked(self) -> tuple[int, ...]:
         """Order all arms: those still in by mean, then the rejected, the last rejected first."""
@@ -114,6 +104,20 @@ class Record:
 
     def _rank(self, arm: int) -> tuple[float, float, int]:
         return -self.rejected.get(arm, math.inf), -self.mean(arm), arm
+
+
+def wilson(mean: float, n: int) -> tuple[float, float]:
+    """Give Wilson's 90 % interval of a mean of n rewards in [0, 1]; (0, 1) of none.
+
+    Rewards between 0 and 1 vary less than a coin of the same mean, so it is a safe one.
+    """
+    if not n:
+        return 0.0, 1.0
+    mean = min(1.0, max(0.0, mean))
+    scale = 1 + LEVEL**2 / n
+    centre = (mean + LEVEL**2 / (2 * n)) / scale
+    half = LEVEL * math.sqrt(mean * (1 - mean) / n + LEVEL**2 / (4 * n * n)) / scale
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def pulls_at_once(selector: ArmSelector, most: int) -> list[Pull]:

@@ -176,36 +176,41 @@ class Proposals:
     """A proposer that never leaves the space: what is wrong or missing is drawn at random.
 
     `share` is how many of each batch `propose` is asked for; the rest is random exploration.
+    `canonical` writes configs that mean the same alike, so that none is tried twice.
     """
 
     space: Space
     rng: np.random.Generator
     propose: Propose | None = None
     share: float = 1.0
+    canonical: Callable[[Config], Config] = dict
     accepted: int = 0
     rejected: int = 0
-    """Proposals that were outside the space, or missing."""
+    """Proposals that were outside the space, tried before, or missing."""
 
     def __call__(self, count: int, trials: Sequence[Trial]) -> list[Config]:
         """Give `count` valid configs, different from each other where the space is large enough."""
         found: list[Config] = []
+        known = [one.config for one in trials]
         wanted = int(count * self.share) if self.propose is not None else 0
         if wanted and self.propose is not None:
-            offered = list(self.propose(wanted, trials))[:wanted]
-            for one in offered:
-                if not self.space.problems(one) and one not in found:
+            for one in list(self.propose(wanted, trials))[:wanted]:
+                if not self.space.problems(one):
                     assert isinstance(one, Mapping)
-                    found.append(dict(one))
+                    self._add(one, found, known)
             self.accepted += len(found)
             self.rejected += wanted - len(found)
-        known = [one.config for one in trials]
         for _ in range(20 * count):
             if len(found) == count:
                 break
-            one = self.space.draw(self.rng)
-            if one not in found and one not in known:
-                found.append(one)
+            self._add(self.space.draw(self.rng), found, known)
+        # A space that is used up leaves no choice but to repeat.
         return found + [self.space.draw(self.rng) for _ in range(count - len(found))]
+
+    def _add(self, config: Config, found: list[Config], known: Sequence[Config]) -> None:
+        plain = self.canonical(config)
+        if plain not in found and plain not in known:
+            found.append(plain)
 
 
 def mutations(space: Space, rng: np.random.Generator, *, parents: int = 4) -> Propose:

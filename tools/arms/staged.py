@@ -81,7 +81,8 @@ class StagedSearch:
         """The best config so far when an arm came up: where it may inherit from."""
         self.trials: list[Trial] = []
         self.record = Record(0)
-        self._ladders = deque(ladders)
+        self.ladders = tuple(ladders)
+        self._left = deque(ladders)
         self._rungs: deque[Rung] = deque()
         self._suggest, self._screen = suggest, screen
         self._queue: deque[Pull] = deque()
@@ -92,7 +93,7 @@ class StagedSearch:
 
     def next(self) -> Pull | None:
         """Name the next config and the resource that it may have used afterwards."""
-        if not self._queue and not self._due and self._ladders:
+        if not self._queue and not self._due and self._left:
             self._start()
         return self._queue.popleft() if self._queue else None
 
@@ -114,8 +115,12 @@ class StagedSearch:
         )
         return tuple(ordered[:count])
 
+    def reached(self, arm: int) -> int:
+        """Tell how much resource an arm's latest score is from; 0 before the first."""
+        return self._reached.get(arm, (0, 0.0))[0]
+
     def _start(self) -> None:
-        self._rungs = deque(self._ladders.popleft())
+        self._rungs = deque(self._left.popleft())
         wanted = self._rungs[0].configs
         leader = self.best()
         found = list(self._suggest(wanted * (2 if self._screen else 1), self.trials))

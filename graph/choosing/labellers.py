@@ -1,0 +1,320 @@
+"""Choosing who labels best: prompts, contexts, models. The reward is 1 for the gold label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+
+from querist.agents.mind import Agent
+from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
+from querist.agents.selector.trying import Labeller, Work, label_all
+from querist.graph.choosing.session import (
+    USUAL_TRIES,
+    ArmRow,
+    Chosen,
+    Session,
+    Tried,
+    doubts,
+    gold_examples,
+    how_many,
+)
+from querist.memory.errors import InvalidInput
+from querist.memory.records import Example
+from querist.tools.arms import (
+    AcceptsRejects,
+    ArmSelector,
+    ClusteredHalving,
+    ContinuousRejects,
+    EqualShares,
+    Pull,
+    SuccessiveHalving,
+    UpperBound,
+    greedy_ensemble,
+    relevant_and_varied,
+)
+from querist.tools.optimal_design import prior_covariance, transductive_design
+
+Method = Literal["sh", "cr", "cr-c", "clst", "equal", "ucb", "sar", "go", "mmr"]
+METHODS: Mapping[str, tuple[Method, ...]] = {
+    "prompt": ("sh", "cr", "cr-c", "clst", "equal"),
+    "model": ("sh", "cr", "cr-c", "equal", "ucb"),
+    "context": ("sar", "go", "mmr"),
+}
+"""By what is chosen; the first is the default."""
+MOST_TARGETS = 300
+SHOWN = (
+    "No key of a task file names demonstrations: the loop shows what people labelled. Write these "
+    "to a file with --output, or into task.instructions."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to choose."""
+
+    method: str = ""
+    evaluations: int | None = None
+    top: int = 4
+    """How many contexts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A context: a passage that goes into the instructions, or a labelled demonstration."""
+
+    name: str
+    passage: str = ""
+    shown: Demonstration | None = None
+    record: Mapping[str, object] = field(default_factory=dict)
+
+
+async def choose_prompt(session: Session, prompts: Mapping[str, str], terms: Terms) -> Chosen:
+    """Find the instructions that the annotator labels best by; `prompts` are texts by name."""
+    context = session.context
+    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    arms = [
+        Labeller(model, ClassificationPrompt(replace(context.task, instructions=text)))
+        for text in prompts.values()
+    ]
+    examples = gold_examples(session)
+    total = _total(session, arms, examples, terms, noun="prompts")
+    method = terms.method or "sh"
+    if method == "clst":
+        vectors = context.embed(list(prompts.values()))
+        selector: ArmSelector = ClusteredHalving(
+            vectors, total, rng=session.rng, most=len(examples)
+        )
+    else:
+        selector = _selector(method, len(arms), total, most=len(examples))
+    names = list(prompts)
+    await _play(session, selector, names, examples, lambda pull: arms[pull.arm], total=total)
+    winner, rows = names[selector.best()[0]], session.rows(selector, names)
+    return session.close(
+        Chosen(
+            what="prompt",
+            rows=rows,
+            winners=(winner,),
+            settings={"task.instructions": prompts[winner]},
+            notes=doubts(rows),
+            status=session.status,
+        )
+    )
+
+
+async def choose_model(session: Session, names: Sequence[str], terms: Terms) -> Chosen:
+    """Find the model that labels best by the task's own instructions, and a committee of them."""
+    context = session.context
+    prompt = ClassificationPrompt(context.task)
+    # All are opened first: what lacks a key is told before anything is paid.
+    arms = [Labeller(context.metered(name, agent=Agent.SELECTOR), prompt) for name in names]
+    examples = gold_examples(session)
+    total = _total(session, arms, examples, terms, noun="models")
+    selector = _selector(terms.method or "sh", len(arms), total, most=len(examples))
+    await _play(session, selector, names, examples, lambda pull: arms[pull.arm], total=total)
+    winner, rows = names[selector.best()[0]], session.rows(selector, names)
+    committee = await _committee(session, selector, arms, names, examples)
+    return session.close(
+        Chosen(
+            what="model",
+            rows=rows,
+            winners=(winner,),
+            settings={"models.annotator": winner},
+            notes=(*doubts(rows), *committee),
+            status=session.status,
+        )
+    )
+
+
+async def choose_context(session: Session, pieces: Sequence[Piece], terms: Terms) -> Chosen:
+    """Find the contexts that help most in a prompt, `terms.top` of them."""
+    context, count = session.context, terms.top
+    if count >= len(pieces):
+        raise InvalidInput(
+            f"There are {len(pieces)} contexts to choose {count} from: all would be chosen. Name "
+            "more, or ask for fewer with --top."
+        )
+    shown = {one.shown.example.text for one in pieces if one.shown}
+    examples = [one for one in gold_examples(session) if one.text not in shown]
+    if not examples:
+        raise InvalidInput(
+            "Every example with a known label is a context itself, so none is left to measure on."
+        )
+    if terms.method in {"go", "mmr"}:
+        picks = _by_vectors(session, pieces, examples, method=terms.method, count=count)
+        rows = tuple(ArmRow(pieces[place].name) for place in picks)
+        return session.close(_contexts(session, pieces, picks, rows))
+    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    widest = Labeller(model, _prompt(session, _longest(pieces, count)))
+    total = _total(session, [widest] * len(pieces), examples, terms, noun="contexts")
+    selector = AcceptsRejects(len(pieces), total, count=count, most=len(examples))
+
+    def members(pull: Pull) -> tuple[int, ...]:
+        others = [i for i in range(len(pieces)) if i not in selector.record.rejected]
+        others = [i for i in others if i != pull.arm]
+        luck = np.random.default_rng([context.config.loop.seed, *pull])
+        drawn = luck.permutation(others)[: count - 1]
+        return tuple(sorted([pull.arm, *map(int, drawn)]))
+
+    def labeller(pull: Pull) -> Labeller:
+        return Labeller(model, _prompt(session, [pieces[i] for i in members(pull)]))
+
+    names = [one.name for one in pieces]
+    await _play(session, selector, names, examples, labeller, total=total, sharers=members)
+    return session.close(
+        _contexts(session, pieces, selector.best(count), session.rows(selector, names))
+    )
+
+
+async def _play(
+    session: Session,
+    selector: ArmSelector,
+    names: Sequence[str],
+    examples: Sequence[Example],
+    labeller: Callable[[Pull], Labeller],
+    *,
+    total: int,
+    sharers: Callable[[Pull], tuple[int, ...]] = lambda _: (),
+) -> None:
+    """Play arms on gold examples; pull number n of any arm is on example n."""
+
+    async def evaluate(pulls: Sequence[Pull]) -> list[Tried]:
+        work = _grouped(pulls, labeller, examples)
+        answers = await label_all([one for one, _ in work])
+        found: dict[Pull, Tried] = {}
+        for (_, members), said in zip(work, answers, strict=True):
+            for pull, answer in zip(members, said, strict=True):
+                reward = float(answer.label == examples[pull.resource].gold)
+                others = tuple(arm for arm in sharers(pull) if arm != pull.arm)
+                found[pull] = Tried(reward, answer.usd, others)
+        return [found[pull] for pull in pulls]
+
+    await session.play(selector, evaluate, total=total, name=lambda arm: names[arm])
+
+
+def _grouped(
+    pulls: Sequence[Pull], labeller: Callable[[Pull], Labeller], examples: Sequence[Example]
+) -> list[tuple[Work, list[Pull]]]:
+    """Put pulls of one prompt and model together: one piece of work each."""
+    groups: dict[tuple[str, str], tuple[Labeller, list[Pull]]] = {}
+    for pull in pulls:
+        one = labeller(pull)
+        groups.setdefault((one.model.name, one.prompt.version), (one, []))[1].append(pull)
+    return [
+        (Work(one, [examples[pull.resource] for pull in members]), members)
+        for one, members in groups.values()
+    ]
+
+
+def _selector(method: str, arms: int, total: int, *, most: int) -> ArmSelector:
+    if method == "equal":
+        return EqualShares(arms, total, most=most)
+    if method == "ucb":
+        return UpperBound(arms, total, c=0.5, most=most)
+    if method in {"cr", "cr-c"}:
+        return ContinuousRejects(arms, total, variant="C" if method == "cr-c" else "A", most=most)
+    return SuccessiveHalving(arms, total, most=most)
+
+
+def _total(
+    session: Session, arms: Sequence[Labeller], examples: Sequence[Example], terms: Terms, noun: str
+) -> int:
+    longest = max(examples, key=lambda one: len(one.text))
+    free = all(one.model.is_free for one in arms)
+    dearest = Decimal(0) if free else max(one.ceiling(longest) for one in arms)
+    # Clusters are tried before their members, so arms need not be tried once each.
+    is_clustered = terms.method == "clst"
+    return how_many(
+        least=2 if is_clustered else len(arms),
+        usual=max(2 * USUAL_TRIES, 2 * len(arms)) if is_clustered else USUAL_TRIES * len(arms),
+        most=len(examples) * len(arms),
+        dearest=dearest,
+        cap=session.context.config.budget.usd,
+        asked=terms.evaluations,
+        noun=noun,
+    )
+
+
+async def _committee(
+    session: Session,
+    selector: ArmSelector,
+    arms: Sequence[Labeller],
+    names: Sequence[str],
+    examples: Sequence[Example],
+) -> tuple[str, ...]:
+    """Tell whether models together would do better, on what all finalists labelled."""
+    last = [arm for arm in selector.best(len(arms)) if selector.record.pulls[arm]][:4]
+    shared = min((selector.record.pulls[arm] for arm in last), default=0)
+    if len(last) < 2 or shared < 10 or session.status != "finished":
+        return ()
+    some = examples[:shared]
+    # Every one of these was labelled before, so the answers come from the store.
+    answers = await label_all([Work(arms[arm], some) for arm in last])
+    if any(one.probabilities is None for said in answers for one in said):
+        return ()
+    task = session.context.task
+    stacked = np.array([[one.probabilities for one in said] for said in answers])
+    gold = np.array([task.names.index(one.gold or "") for one in some])
+    found = greedy_ensemble(stacked, gold)
+    if len(found.counts) < 2:
+        return ()
+    members = ", ".join(f"{names[last[i]]} x{n}" for i, n in found.counts.items())
+    said = f"Averaged, {members} would be right in {found.score:.0%} of the {shared} examples that "
+    return (f"{said}all of them labelled (chosen on the same examples, so it flatters).",)
+
+
+def _prompt(session: Session, pieces: Sequence[Piece]) -> ClassificationPrompt:
+    task = session.context.task
+    passages = [one.passage for one in pieces if one.passage]
+    instructions = "\n\n".join([task.instructions.strip(), *passages]).strip()
+    shown = tuple(one.shown for one in pieces if one.shown)
+    return ClassificationPrompt(replace(task, instructions=instructions), shown)
+
+
+def _longest(pieces: Sequence[Piece], count: int) -> list[Piece]:
+    def size(one: Piece) -> int:
+        return len(one.passage) + (len(one.shown.example.text) if one.shown else 0)
+
+    return sorted(pieces, key=size, reverse=True)[:count]
+
+
+def _by_vectors(
+    session: Session,
+    pieces: Sequence[Piece],
+    examples: Sequence[Example],
+    *,
+    method: str,
+    count: int,
+) -> list[int]:
+    """Choose by embeddings alone: GO for all examples together, or MMR around their mean."""
+    context = session.context
+    texts = [one.passage or (one.shown.example.text if one.shown else "") for one in pieces]
+    vectors = context.embed(texts)
+    targets = context.embed([one.text for one in examples[:MOST_TARGETS]])
+    if method == "mmr":
+        picks = relevant_and_varied(vectors, targets.mean(axis=0), count=count)
+        return [int(one) for one in picks]
+    known = prior_covariance(np.empty((0, vectors.shape[1])), width=vectors.shape[1])
+    return [int(one) for one in transductive_design(vectors, targets, known, count=count)[0]]
+
+
+def _contexts(
+    session: Session, pieces: Sequence[Piece], picks: Sequence[int], rows: tuple[ArmRow, ...]
+) -> Chosen:
+    chosen = [pieces[place] for place in picks]
+    prompt = _prompt(session, chosen)
+    settings: dict[str, object] = {}
+    if any(one.passage for one in chosen):
+        settings["task.instructions"] = prompt.task.instructions
+    return Chosen(
+        what="context",
+        rows=rows,
+        winners=tuple(one.name for one in chosen),
+        settings=settings,
+        notes=(SHOWN,) if any(one.shown for one in chosen) else (),
+        status=session.status,
+        records=tuple(one.record for one in chosen if one.record),
+    )

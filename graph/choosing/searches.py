@@ -1,0 +1,268 @@
+"""Choosing settings: how the annotator is asked, how the target model is trained and shaped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+
+from querist.agents.mind import Agent
+from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
+from querist.agents.selector.advisor import Advisor
+from querist.agents.selector.proposing import WARM_SHARE, advised
+from querist.agents.selector.trying import Labeller, Work, label_all
+from querist.graph.choosing.session import Chosen, Session, Tried, gold_examples
+from querist.memory.errors import InvalidInput
+from querist.memory.records import Example
+from querist.tools.arms import (
+    Config,
+    Options,
+    Proposals,
+    Propose,
+    Pull,
+    Space,
+    StagedSearch,
+    cost_of,
+    from_grid,
+    hyperband_ladders,
+    ladder,
+    mutations,
+)
+from querist.tools.arms import heads as head_spaces
+from querist.tools.arms.heads import Head
+from querist.tools.arrays import FloatArray, IntArray
+
+MOST_SHOWN, MOST_VOTES = 16, 3
+ANNOTATOR = Space(
+    {
+        "shared": Options((0, 2, 4, 8, MOST_SHOWN)),
+        "votes": Options((1, MOST_VOTES)),
+        "calibrate": Options((True, False)),
+    }
+)
+"""The keys of a task file's [annotator] table that this searches; the resource is examples."""
+USUAL_EXAMPLES = 120
+EPOCHS = 27
+GENERATIONS = 3
+HERE = "No key of a task file sets this. In Python: querist.tools.arms.heads.Head(config, ...)."
+
+Proposer = Literal["random", "grid", "mutation", "llm"]
+PROPOSERS: tuple[Proposer, ...] = ("random", "grid", "mutation", "llm")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """Embedded gold examples: those to learn from, and those to measure on."""
+
+    inputs: FloatArray
+    gold: IntArray
+    held_inputs: FloatArray
+    held_gold: IntArray
+
+
+async def choose_annotator_settings(
+    session: Session, *, evaluations: int | None, proposer: Proposer
+) -> Chosen:
+    """Search [annotator] by Hyperband: demonstrations shown, votes, calibration.
+
+    A third of the gold examples, at most 16, are shown; the others measure.
+    """
+    context = session.context
+    examples = gold_examples(session)
+    bank, rest = _bank(examples, context.task.names, min(MOST_SHOWN, len(examples) // 3))
+    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    widest = Labeller(model, ClassificationPrompt(context.task, bank), votes=MOST_VOTES)
+    affordable = _affordable(widest, rest, context.config.budget.usd)
+    most = _resource(min(evaluations or USUAL_EXAMPLES, affordable), len(rest))
+    proposals = _proposals(session, ANNOTATOR, proposer, about="how a language model labels texts")
+    search = StagedSearch(hyperband_ladders(most), proposals)
+
+    def labeller(arm: int) -> Labeller:
+        config = search.configs[arm]
+        prompt = ClassificationPrompt(context.task, bank[: int(config["shared"])])
+        return Labeller(model, prompt, int(config["votes"]), bool(config["calibrate"]))
+
+    async def evaluate(pulls: Sequence[Pull]) -> list[Tried]:
+        # Examples that the arm labelled on a lower rung are replayed, not asked again.
+        work = [Work(labeller(pull.arm), rest[: pull.resource]) for pull in pulls]
+        found = []
+        for one, said in zip(work, await label_all(work), strict=True):
+            pairs = zip(said, one.examples, strict=True)
+            hits = [answer.label == example.gold for answer, example in pairs]
+            usd = sum((answer.usd for answer in said), Decimal(0))
+            found.append(Tried(float(np.mean(hits)), usd))
+        return found
+
+    total = sum(rung.configs for one in hyperband_ladders(most) for rung in one)
+    await session.play(
+        search,
+        evaluate,
+        total=total,
+        name=lambda arm: _name(search.configs[arm]),
+        at_once=9,
+        plan=f"{most}",
+    )
+    winner = search.configs[search.best()[0]]
+    return session.close(
+        Chosen(
+            what="hyperparameters",
+            rows=session.rows(search, _names(search), measured_on=search.reached),
+            winners=(_name(winner),),
+            settings={f"annotator.{key}": value for key, value in winner.items()},
+            notes=_told(proposals, proposer),
+            status=session.status,
+        )
+    )
+
+
+async def choose_head(
+    session: Session, *, what: Literal["hyperparameters", "architecture"], proposer: Proposer
+) -> Chosen:
+    """Search how a network on the embeddings is trained (Hyperband), or its shape (generations).
+
+    Half of the gold examples teach, half measure; the resource is epochs. A new shape inherits
+    weights of the best one so far where they fit.
+    """
+    data = _data(session)
+    is_shape = what == "architecture"
+    space = head_spaces.SPACE if is_shape else head_spaces.SETTINGS
+    about = f"a small network that classifies {data.inputs.shape[1]}-dimensional text embeddings"
+    proposals = _proposals(session, space, proposer, about=about)
+    proposals.canonical = head_spaces.canonical
+    seed = session.context.config.loop.seed
+    shapes = [ladder(9, EPOCHS, steps=2)] * GENERATIONS
+    search = StagedSearch(
+        shapes if is_shape else hyperband_ladders(EPOCHS),
+        proposals,
+        screen=(lambda config: _slope(config, data, seed)) if is_shape else None,
+    )
+    heads: dict[int, Head] = {}
+
+    def train(pull: Pull) -> Tried:
+        if pull.arm not in heads:
+            heads[pull.arm] = _head(search.configs[pull.arm], data, seed)
+            if pull.arm in search.parents:
+                heads[pull.arm].inherit(heads[search.parents[pull.arm]].weights)
+        heads[pull.arm].train(data.inputs, data.gold, epochs=pull.resource)
+        said = heads[pull.arm].predict_proba(data.held_inputs).argmax(axis=1)
+        return Tried(float((said == data.held_gold).mean()))
+
+    async def evaluate(pulls: Sequence[Pull]) -> list[Tried]:
+        return await asyncio.to_thread(lambda: [train(pull) for pull in pulls])
+
+    total = sum(rung.configs for one in search.ladders for rung in one)
+    await session.play(
+        search,
+        evaluate,
+        total=total,
+        name=lambda arm: _name(search.configs[arm]),
+        at_once=9,
+        is_redone=True,
+    )
+    winner = search.configs[search.best()[0]]
+    return session.close(
+        Chosen(
+            what=what,
+            rows=session.rows(search, _names(search), measured_on=lambda _: len(data.held_gold)),
+            winners=(_name(winner),),
+            notes=(*_told(proposals, proposer), HERE),
+            status=session.status,
+            records=(dict(winner),),
+        )
+    )
+
+
+def _proposals(session: Session, space: Space, proposer: Proposer, *, about: str) -> Proposals:
+    context, rng = session.context, session.rng
+    propose: Propose | None = None
+    share = 1.0
+    if proposer == "grid":
+        propose = from_grid(space)
+    elif proposer == "mutation":
+        propose = mutations(space, rng)
+    elif proposer == "llm":
+        model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+        advisor = Advisor(model, task=context.task, loop=asyncio.get_running_loop())
+        propose, share = advised(space, advisor, about=about), WARM_SHARE
+    return Proposals(space, rng, propose, share)
+
+
+def _told(proposals: Proposals, proposer: Proposer) -> tuple[str, ...]:
+    if proposer != "llm":
+        return ()
+    asked = proposals.accepted + proposals.rejected
+    said = f"{proposals.accepted} of {asked} proposals of the language model could be used"
+    return (f"{said}; the others were replaced by random ones.",)
+
+
+def _resource(evaluations: int, examples: int) -> int:
+    """Find the largest power of 3 whose Hyperband labels no more than so many examples."""
+    most = 3
+    while most * 3 <= examples and _cost(most * 3) <= evaluations:
+        most *= 3
+    if examples < most or evaluations < _cost(most):
+        raise InvalidInput(
+            f"A search needs at least {_cost(3)} evaluations, and {most} examples with a known "
+            f"label to measure on; there are {evaluations} and {examples}. Raise --budget or "
+            "--evaluations, or add examples to data.validation."
+        )
+    return most
+
+
+def _affordable(labeller: Labeller, examples: Sequence[Example], usd: Decimal) -> int:
+    """Count the examples that the budget pays for, each at its dearest."""
+    if labeller.model.is_free or not examples:
+        return 10**9
+    return int(usd / labeller.ceiling(max(examples, key=lambda one: len(one.text))))
+
+
+def _cost(most: int) -> int:
+    return sum(cost_of(one) for one in hyperband_ladders(most))
+
+
+def _bank(
+    examples: Sequence[Example], names: Sequence[str], count: int
+) -> tuple[tuple[Demonstration, ...], list[Example]]:
+    """Take demonstrations from each class in turn; give the examples that are left, too."""
+    groups = [[one for one in examples if one.gold == name] for name in names]
+    turns = [one for rank in range(count) for group in groups for one in group[rank : rank + 1]][
+        :count
+    ]
+    ids = {one.id for one in turns}
+    shown = tuple(Demonstration(one, one.gold or "") for one in turns)
+    return shown, [one for one in examples if one.id not in ids]
+
+
+def _data(session: Session) -> Data:
+    examples = gold_examples(session)
+    names = session.context.task.names
+    if len(examples) < 20:
+        raise InvalidInput(
+            f"{len(examples)} examples with a known label are too few to train on one half and "
+            "measure on the other; 20 are needed, 200 are better (data.validation)."
+        )
+    vectors = session.context.embed([one.text for one in examples])
+    gold = np.array([names.index(one.gold or "") for one in examples])
+    half = len(examples) // 2
+    return Data(vectors[:half], gold[:half], vectors[half:], gold[half:])
+
+
+def _head(config: Config, data: Data, seed: int) -> Head:
+    classes = int(max(data.gold.max(), data.held_gold.max())) + 1
+    return Head(config, width=data.inputs.shape[1], classes=classes, seed=seed)
+
+
+def _slope(config: Config, data: Data, seed: int) -> float:
+    return _head(config, data, seed).gradient_norm(data.inputs, data.gold)
+
+
+def _names(search: StagedSearch) -> list[str]:
+    return [_name(one) for one in search.configs]
+
+
+def _name(config: Config) -> str:
+    return ", ".join(f"{key} {value}" for key, value in config.items())

@@ -1,0 +1,297 @@
+"""Choosing examples to annotate, examples to evaluate on, and columns of a table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from querist.agents.mind import Agent
+from querist.agents.prompts.classification import ClassificationPrompt
+from querist.agents.selector.advisor import Advisor
+from querist.agents.selector.feature_selection import Way, select_features
+from querist.agents.selector.trying import Answer, Labeller, Work, label_all
+from querist.graph.choosing.session import ArmRow, Chosen, Session, gold_examples, how_many
+from querist.memory.errors import InvalidInput
+from querist.memory.records import Example, Split
+from querist.tools.active_testing import (
+    draw,
+    error_losses,
+    lure,
+    lure_weights,
+    proposal,
+    retraining_schedule,
+    surrogate_estimate,
+    weighted_disagreement,
+)
+from querist.tools.annotation_subset import choose_for_annotation
+from querist.tools.arrays import FloatArray, IntArray, one_hot, unit_rows
+from querist.tools.formats import open_table
+from querist.tools.text_rows import suggest
+from querist.tools.training import fit_committee
+
+MOST_EVALUATED = 200
+_UNSURE = 0.3
+"""How far a surrogate without labels doubts the model: its share of the uniform distribution."""
+_CHUNK = 32
+
+
+def choose_examples(session: Session, *, count: int | None, by_length: bool) -> Chosen:
+    """Choose what to annotate so that it stands for the pool, within the budget.
+
+    A label costs `budget.human_label_usd`; with `by_length`, in proportion to its words.
+    """
+    context = session.context
+    section = context.config.budget
+    examples = context.pool.all(Split.POOL)
+    vectors = context.embed([one.text for one in examples])
+    lengths = np.array([max(1, len(one.text.split())) for one in examples], dtype=np.float64)
+    shares = lengths / lengths.mean() if by_length else np.ones(len(examples))
+    prices = shares * float(section.human_label_usd)
+    if count is not None and not by_length:
+        cover = choose_for_annotation(vectors, budget=count)
+    elif section.human_label_usd <= 0:
+        raise InvalidInput(
+            "Labels cost nothing (budget.human_label_usd = 0), so the budget sets no end: say how "
+            "many to choose with --labels."
+        )
+    else:
+        cover = choose_for_annotation(vectors, budget=float(section.usd), prices=prices)
+    luck = session.rng.permutation(len(examples))
+    # For the same money, so many at random.
+    luck = luck[: int((prices[luck].cumsum() <= prices[cover.picks].sum() + 1e-9).sum())]
+    by_chance = _served(vectors, luck) if len(luck) else 0.0
+    records = tuple(
+        {"id": examples[i].id, **examples[i].fields, "usd": round(float(prices[i]), 6)}
+        for i in cover.picks
+    )
+    spent, near = float(prices[cover.picks].sum()), _served(vectors, cover.picks)
+    return session.close(
+        Chosen(
+            what="examples",
+            rows=tuple(ArmRow(examples[i].id, usd=_usd(prices[i])) for i in cover.picks),
+            winners=tuple(examples[i].id for i in cover.picks),
+            notes=(
+                f"{len(cover.picks)} of {len(examples)} examples, {spent:.2f} USD to annotate.",
+                f"Mean similarity of the pool to the nearest of them: {near:.3f}.",
+                f"The same for {len(luck)} at random, for the same money: {by_chance:.3f}.",
+            ),
+            records=records,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fixed:
+    """A model that is not changed, on N items: probabilities, losses by label, gold, vectors."""
+
+    examples: Sequence[Example]
+    model: FloatArray
+    losses: FloatArray
+    gold: IntArray
+    vectors: FloatArray
+
+
+async def choose_evaluation(session: Session, *, labels: int, method: str) -> Chosen:
+    """Estimate the annotator's accuracy on many examples from few labels.
+
+    `lure` draws by expected loss and is unbiased; `ase` asks where the surrogate doubts its own
+    estimate most. A label is taken from the gold when it is asked for, and not before.
+    """
+    fixed = await _fixed(session, labels)
+    if fixed is None:
+        return session.close(Chosen("evaluation", (), (), status=session.status))
+    size = len(fixed.examples)
+    surrogate, draws = _prior(fixed.model), None
+    retrain = set(retraining_schedule(labels))
+    left = list(range(size))
+    asked: list[int] = []
+    chances: list[float] = []
+    rng = session.rng
+    for number in range(labels):
+        if number in retrain:
+            surrogate, draws = _surrogate(fixed, asked, seed=session.context.config.loop.seed)
+        open_rows = np.array(left)
+        if method == "ase" and draws is not None:
+            scores = weighted_disagreement(draws[open_rows], fixed.losses[open_rows])
+            place, chance = int(scores.argmax()), float("nan")
+        else:
+            place, chance = draw(proposal(surrogate[open_rows], fixed.losses[open_rows]), rng)
+        asked.append(left.pop(place))
+        chances.append(chance)
+    surrogate, _ = _surrogate(fixed, asked, seed=session.context.config.loop.seed)
+    rows = _estimates(fixed, surrogate, asked, chances, method=method)
+    price = labels * session.context.config.budget.human_label_usd
+    return session.close(
+        Chosen(
+            what="evaluation",
+            rows=rows,
+            winners=tuple(fixed.examples[i].id for i in asked),
+            notes=(f"{labels} of {size} examples looked up: {price:.2f} USD for people's labels.",),
+            records=_drawn(fixed, asked, chances, method=method),
+        )
+    )
+
+
+async def choose_features(
+    session: Session, table: Path, *, target: str, way: Way, count: int | None
+) -> Chosen:
+    """Choose columns of a table by their names, without a look at the data (LLM-Select)."""
+    features = check_target(table, target)
+    context = session.context
+    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    advisor = Advisor(model, task=context.task, loop=asyncio.get_running_loop())
+    wanted = min(count or max(1, len(features) // 2), len(features))
+    found = await asyncio.to_thread(
+        select_features,
+        features,
+        len(features) if way != "seq" else wanted,
+        target=target,
+        advisor=advisor,
+        rng=session.rng,
+        way=way,
+    )
+    notes = [found.fell_back] if found.fell_back else []
+    if found.n_fallback:
+        notes.append(f"{found.n_fallback} columns stand where they do by chance.")
+    if advisor.tally.is_out_of_money:
+        session.status = "out of money"
+    rows = tuple(ArmRow(one, mean=found.scores.get(one)) for one in found.features)
+    return session.close(
+        Chosen(
+            what="features",
+            rows=rows,
+            winners=found.features[:wanted],
+            notes=tuple(notes),
+            status=session.status,
+        )
+    )
+
+
+def check_target(table: Path, target: str) -> list[str]:
+    """List the columns beside the target, or say what is wrong with the table."""
+    columns = open_table(table).columns
+    if target not in columns:
+        raise InvalidInput(
+            f"{table} has no column {target!r} to predict.{suggest(target, columns)} "
+            f"Its columns: {', '.join(columns)}."
+        )
+    features = [name for name in columns if name != target]
+    if len(features) < 2:
+        raise InvalidInput(f"{table} has {len(features)} columns beside {target!r}: no choice.")
+    return features
+
+
+async def _fixed(session: Session, labels: int) -> _Fixed | None:
+    """Let the annotator label everything that may be evaluated on; None if it was stopped."""
+    context = session.context
+    examples = gold_examples(session)[:MOST_EVALUATED]
+    if not 2 <= labels <= len(examples):
+        raise InvalidInput(
+            f"--labels {labels}: there are {len(examples)} examples to choose from, so from 2 to "
+            f"{len(examples)} can be labelled."
+        )
+    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    labeller = Labeller(model, ClassificationPrompt(context.task))
+    dearest = Decimal(0) if model.is_free else max(labeller.ceiling(one) for one in examples)
+    size = len(examples)
+    how_many(
+        least=size,
+        usual=size,
+        most=size,
+        dearest=dearest,
+        cap=context.config.budget.usd,
+        asked=None,
+        noun="examples",
+    )
+    answers: list[Answer] = []
+    for start in range(0, size, _CHUNK):
+        if session.should_stop():
+            session.status = "paused"
+            return None
+        answers += (await label_all([Work(labeller, examples[start : start + _CHUNK])]))[0]
+        facts = {"done": len(answers), "total": size, "best": model.name}
+        context.emit("tried", plan="", pulls=[], usd=str(session.usd), **facts)
+    classes = len(context.task.names)
+    said = [
+        np.full(classes, 1 / classes) if one.probabilities is None else one.probabilities
+        for one in answers
+    ]
+    probabilities = np.array(said)
+    gold = np.array([context.task.names.index(one.gold or "") for one in examples])
+    vectors = context.embed([one.text for one in examples])
+    return _Fixed(examples, probabilities, error_losses(probabilities), gold, vectors)
+
+
+def _prior(model: FloatArray) -> FloatArray:
+    return np.asarray((1 - _UNSURE) * model + _UNSURE / model.shape[1])
+
+
+def _surrogate(
+    fixed: _Fixed, asked: Sequence[int], *, seed: int
+) -> tuple[FloatArray, FloatArray | None]:
+    """Fit a committee on the labels so far; without two classes the model itself has to do."""
+    rows = np.array(asked)
+    if len(np.unique(fixed.gold[rows])) < 2:
+        return _prior(fixed.model), None
+    # What the fixed model says is the best feature: it may be right in ways that vectors are not.
+    inputs = np.hstack([unit_rows(fixed.vectors), fixed.model]).astype(np.float32)
+    targets = one_hot(fixed.gold[rows], fixed.model.shape[1])
+    draws = fit_committee(inputs[rows], targets, members=8, seed=seed).posterior(inputs)
+    return np.asarray(draws.mean(axis=1)), draws
+
+
+def _estimates(
+    fixed: _Fixed,
+    surrogate: FloatArray,
+    asked: Sequence[int],
+    chances: Sequence[float],
+    *,
+    method: str,
+) -> tuple[ArmRow, ...]:
+    """Give the accuracy as each way estimates it, and as it is."""
+    rows = np.array(asked)
+    gold = fixed.gold[rows]
+    losses = fixed.losses[rows, gold]
+    guessed = surrogate_estimate(surrogate, fixed.losses, labelled=rows, gold=gold)
+    found = [ArmRow("surrogate (ASE)", len(rows), 1 - guessed)]
+    if method == "lure":
+        one = lure(losses, np.array(chances), len(fixed.examples))
+        low, high = one.interval
+        row = ArmRow(
+            "weighted (LURE)", len(rows), 1 - one.value, max(0.0, 1 - high), min(1.0, 1 - low)
+        )
+        found.insert(0, row)
+    found.append(ArmRow("unweighted (biased)", len(rows), 1 - float(losses.mean())))
+    truth = 1 - float(fixed.losses[np.arange(len(fixed.gold)), fixed.gold].mean())
+    found.append(ArmRow("all labels (the truth)", len(fixed.examples), truth))
+    return tuple(found)
+
+
+def _drawn(
+    fixed: _Fixed, asked: Sequence[int], chances: Sequence[float], *, method: str
+) -> tuple[dict[str, object], ...]:
+    size = len(fixed.examples)
+    weights = lure_weights(np.array(chances), size) if method == "lure" else np.ones(len(asked))
+    return tuple(
+        {
+            "id": fixed.examples[i].id,
+            **fixed.examples[i].fields,
+            "label": fixed.examples[i].gold,
+            "weight": round(float(weights[place]), 6),
+        }
+        for place, i in enumerate(asked)
+    )
+
+
+def _served(vectors: FloatArray, picks: IntArray) -> float:
+    rows = unit_rows(vectors)
+    return float(np.maximum((rows @ rows[picks].T).max(axis=1), 0).mean())
+
+
+def _usd(amount: float) -> Decimal:
+    return Decimal(str(round(float(amount), 6)))
