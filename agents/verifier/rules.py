@@ -68,8 +68,8 @@ def verify(evidence: VerifierEvidence) -> Verification:
         weights = "/".join(f"{weight:.2f}" for weight in evidence.weights)
         reason = (
             f"Annotator, neighbours and model count {weights} (learnt from {evidence.measured} "
-            f"labels by people). The up to {evidence.questions} most doubtful below "
-            f"{accept:.2f} go to people; the rest is kept with the weight it deserves."
+            f"labels by people). Of those below {accept:.2f} the first {evidence.questions} that "
+            "the selector chose go to people; the rest is kept with the weight it deserves."
         )
     return Verification(
         accept_at=accept,
@@ -82,9 +82,16 @@ def verify(evidence: VerifierEvidence) -> Verification:
 
 
 def judge(batch: list[Opinions], ruling: Verification, *, task: Task, number: int) -> list[Verdict]:
-    """Apply the thresholds: one verdict for each example, in the order given."""
-    ranked = sorted(range(len(batch)), key=lambda i: (-_value(batch[i]), batch[i].example.id))
-    doubtful = [i for i in ranked if ruling.escalate_all or _p_correct(batch[i]) < ruling.accept_at]
+    """Apply the thresholds: one verdict for each example, in the order given.
+
+    Of the doubtful, those come to people that the selector put first, not the most doubtful:
+    where the annotator is weak nearly all are doubtful, and the extremes teach the model little.
+    """
+    doubtful = [
+        i
+        for i, one in enumerate(batch)
+        if ruling.escalate_all or _p_correct(one) < ruling.accept_at
+    ]
     asked = set(doubtful[: ruling.questions])
     return [
         _verdict(one, ruling, escalate=i in asked, task=task, number=number)
