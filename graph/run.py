@@ -26,7 +26,7 @@ from querist.graph.intake import Quote, check_labels, import_data, make_quote
 from querist.graph.loop import build_loop
 from querist.graph.selection import check_strategy, most_for_advice
 from querist.graph.state import GRAPH_VERSION, LoopState
-from querist.memory.errors import BudgetExceeded, QueristError
+from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
 from querist.memory.mailbox import Mailbox
 from querist.memory.records import Event, RunId, Split, utc_now
 from querist.memory.runs import Heartbeat, RunRow, Runs
@@ -80,9 +80,13 @@ class Run:
     @classmethod
     def open(cls, store: Store, run: str | None = None) -> Run:
         """Find a run by id or prefix, the newest without one; raises `InvalidInput`."""
-        if run is None:  # choices stand beside the runs, but are none
-            run = next((row.id for row in Runs(store).all() if not is_choice(row.id)), None)
-        return cls(store, Runs(store).get(run).id)
+        rows = Runs(store).all() if run is None else []
+        runs = [row.id for row in rows if not is_choice(row.id)]
+        if rows and not runs:
+            raise InvalidInput(
+                f"There is no run here yet in {store.folder}, only choices. See: querist status"
+            )
+        return cls(store, Runs(store).get(runs[0] if runs else run).id)
 
     def use(
         self,
