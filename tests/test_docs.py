@@ -71,3 +71,11 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
 def test_every_module_that_is_named_exists(page: Path) -> None:
     modules = re.findall(r"python -m querist\.([\w.]+\w)", page.read_text())
     assert all((ROOT / f"{one.replace('.', '/')}.py").is_file() for one in modules), modules
+
+
+def test_the_readme_counts_the_strategies_there_are() -> None:
+    import querist.agents.selector  # noqa: F401 - puts its strategies into the registry
+    from querist.tools.strategies import available
+
+    assert len(available()) == 55
+    assert "Fifty-five selection strategies" in (ROOT / "README.md").read_text()
