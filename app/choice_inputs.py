@@ -48,6 +48,7 @@ class Wanted:
     of: str = "annotator"
     propose: str | None = None
     by_length: bool = False
+    answers: Path | None = None
     output: Path | None = None
     budget: str | None = None
     model: str | None = None
@@ -170,6 +171,17 @@ def read_pieces(wanted: Wanted, config: RunConfig) -> list[Piece]:
             pieces += _demonstrations(path, config)
     _refuse_few(pieces, "contexts", wanted.example)
     return pieces
+
+
+def read_answers(path: Path | None, config: RunConfig) -> dict[str, str] | None:
+    """Read what people answered: labels by example id."""
+    if path is None:
+        return None
+    text = config.data.text
+    fields = (text,) if isinstance(text, str) else tuple(text or ())
+    columns = ColumnMap(fields=fields, id="id", gold="label")
+    found = load_examples(path, columns=columns, labels=tuple(config.task.labels))
+    return {one.id: one.gold for one in found.examples if one.gold}
 
 
 def write_records(path: Path, records: Sequence[object]) -> None:

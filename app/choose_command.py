@@ -28,8 +28,8 @@ _Method = Annotated[
     str | None,
     typer.Option(
         "--method",
-        help="prompt: sh, cr, cr-c, clst, equal; model: sh, cr, cr-c, equal, ucb; context: sar, "
-        "go, mmr; evaluation: lure, ase; features: score, rank, seq [default: the first].",
+        help="prompt: sh, cr, cr-c, clst, gse, equal; model: sh, cr, cr-c, equal, ucb; context: "
+        "sar, go, mmr; evaluation: lure, ase; features: score, rank, seq [default: the first].",
     ),
 ]
 _Evaluations = Annotated[
@@ -56,6 +56,10 @@ _Propose = Annotated[
 _ByLength = Annotated[
     bool, typer.Option("--by-length", help="examples: a label costs in proportion to words.")
 ]
+_Answers = Annotated[
+    Path | None,
+    typer.Option("--answers", metavar="FILE", help="evaluation: what --output wrote, labelled."),
+]
 _Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write what was chosen, as JSON lines.")
 ]
@@ -74,6 +78,7 @@ def choose(
     of: _Of = "annotator",
     propose: _Propose = None,
     by_length: _ByLength = False,
+    answers: _Answers = None,
     output: _Output = None,
     budget: o.Budget = None,
     model: o.Model = None,
@@ -84,7 +89,7 @@ def choose(
     workspace: o.Workspace = Path(".querist"),
     database: o.Database = None,
 ) -> None:
-    """Choose a prompt, context, model, settings or examples within a budget.
+    """Choose a prompt, model, settings or examples.
 
     Rewards come from examples whose label is known. What was tried is kept: the same command goes
     on where it was killed, and pays nothing twice.
@@ -105,6 +110,7 @@ def choose(
         of=of,
         propose=propose,
         by_length=by_length,
+        answers=answers,
         output=output,
         budget=budget,
         model=model,

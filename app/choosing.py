@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from querist.app.choice_inputs import Wanted, read_pieces, read_prompts, write_records
+from querist.app.choice_inputs import (
+    Wanted,
+    read_answers,
+    read_pieces,
+    read_prompts,
+    write_records,
+)
 from querist.app.interrupts import pausing
 from querist.app.place import Place
 from querist.app.screen import Screen, dollars
@@ -65,7 +71,9 @@ def decide(wanted: Wanted, place: Place) -> None:
                 return session.context.run.id, await _choose(wanted, session, arms), session.usd
 
         name, chosen, spent = asyncio.run(run())
+        doubts = Ledger(store, name).balance().in_doubt
     show_result(screen, chosen, spent=spent, cap=config.budget.usd)
+    _show_doubts(screen, place, name, doubts)
     if wanted.output is not None and chosen.records:
         write_records(wanted.output, chosen.records)
         screen.line(f"Wrote {wanted.output}")
@@ -75,7 +83,7 @@ def decide(wanted: Wanted, place: Place) -> None:
     raise typer.Exit(codes.get(chosen.status, 0))
 
 
-def show_choice(screen: Screen, store: Store, row: RunRow) -> None:
+def show_choice(screen: Screen, place: Place, store: Store, row: RunRow) -> None:
     """Show where a choice stands, from the store."""
     balance = Ledger(store, row.id).balance()
     screen.title(f"{row.id}: {row.status}")
@@ -84,8 +92,9 @@ def show_choice(screen: Screen, store: Store, row: RunRow) -> None:
     chosen = last_result(store, row.id)
     if chosen is None:
         screen.line(f"Nothing is chosen yet; {dollars(balance.settled)} spent so far.")
-        return
-    show_result(screen, chosen, spent=balance.settled, cap=balance.cap)
+    else:
+        show_result(screen, chosen, spent=balance.settled, cap=balance.cap)
+    _show_doubts(screen, place, row.id, balance.in_doubt)
 
 
 def show_result(screen: Screen, chosen: Chosen, *, spent: Decimal, cap: Decimal) -> None:
@@ -113,6 +122,17 @@ def show_result(screen: Screen, chosen: Chosen, *, spent: Decimal, cap: Decimal)
             put(body, key, value)
         screen.line("Write into the task file:")
         screen.line(to_toml(body))
+
+
+def _show_doubts(screen: Screen, place: Place, name: str, usd: Decimal) -> None:
+    """Tell of money that a killed process left reserved: it counts as spent until settled."""
+    if usd > 0:
+        command = place.command(f"reconcile {name} --not-billed")
+        screen.line(
+            f"In doubt  {dollars(usd)} of calls of a killed process; look at your provider's bill, "
+            f"then: {command} (or --billed)",
+            style="yellow",
+        )
 
 
 def _cells(row: ArmRow) -> list[str]:
@@ -146,6 +166,8 @@ def _arms(wanted: Wanted, config: RunConfig) -> tuple[dict[str, object], Any]:
         subsets.check_target(wanted.subject, wanted.target or "")
         PriceList.load(config.prices).price_of(model)
         return {"model": model, "table": str(wanted.subject), "target": wanted.target}, None
+    if wanted.what == "evaluation":
+        return {"model": model}, read_answers(wanted.answers, config)
     return {"model": model, "of": wanted.of, "propose": wanted.propose}, None
 
 
@@ -163,7 +185,7 @@ async def _choose(wanted: Wanted, session: Session, arms: Any) -> Chosen:
         )
     if wanted.what == "evaluation":
         return await subsets.choose_evaluation(
-            session, labels=wanted.labels or 0, method=wanted.method or "lure"
+            session, labels=wanted.labels or 0, method=wanted.method or "lure", answers=arms
         )
     if wanted.what == "features":
         assert wanted.subject is not None

@@ -85,7 +85,7 @@ def show_run(place: Place, name: str) -> None:
     screen = Screen()
     with opened_run(place, name, or_choice=True) as run:
         if is_choice(run.id):
-            show_choice(screen, run.store, run.row)
+            show_choice(screen, place, run.store, run.row)
             return
         data = gather(run)
         screen.title(f"{data.run}: {data.status}")

@@ -30,6 +30,7 @@ from querist.tools.arms import (
     ClusteredHalving,
     ContinuousRejects,
     EqualShares,
+    PredictedHalving,
     Pull,
     SuccessiveHalving,
     UpperBound,
@@ -38,13 +39,15 @@ from querist.tools.arms import (
 )
 from querist.tools.optimal_design import prior_covariance, transductive_design
 
-Method = Literal["sh", "cr", "cr-c", "clst", "equal", "ucb", "sar", "go", "mmr"]
+Method = Literal["sh", "cr", "cr-c", "clst", "gse", "equal", "ucb", "sar", "go", "mmr"]
 METHODS: Mapping[str, tuple[Method, ...]] = {
-    "prompt": ("sh", "cr", "cr-c", "clst", "equal"),
+    "prompt": ("sh", "cr", "cr-c", "clst", "gse", "equal"),
     "model": ("sh", "cr", "cr-c", "equal", "ucb"),
     "context": ("sar", "go", "mmr"),
 }
 """By what is chosen; the first is the default."""
+MANY = {"clst", "gse"}
+"""Methods for more arms than there are evaluations."""
 MOST_TARGETS = 300
 SHOWN = (
     "No key of a task file names demonstrations: the loop shows what people labelled. Write these "
@@ -83,22 +86,21 @@ async def choose_prompt(session: Session, prompts: Mapping[str, str], terms: Ter
     examples = gold_examples(session)
     total = _total(session, arms, examples, terms, noun="prompts")
     method = terms.method or "sh"
-    if method == "clst":
+    if method in MANY:
         vectors = context.embed(list(prompts.values()))
-        selector: ArmSelector = ClusteredHalving(
-            vectors, total, rng=session.rng, most=len(examples)
-        )
+        make = ClusteredHalving if method == "clst" else PredictedHalving
+        selector: ArmSelector = make(vectors, total, rng=session.rng, most=len(examples))
     else:
         selector = _selector(method, len(arms), total, most=len(examples))
     names = list(prompts)
     await _play(session, selector, names, examples, lambda pull: arms[pull.arm], total=total)
-    winner, rows = names[selector.best()[0]], session.rows(selector, names)
+    rows, winner = session.rows(selector, names), _winner(selector, names)
     return session.close(
         Chosen(
             what="prompt",
             rows=rows,
-            winners=(winner,),
-            settings={"task.instructions": prompts[winner]},
+            winners=winner,
+            settings={"task.instructions": prompts[winner[0]]} if winner else {},
             notes=doubts(rows),
             status=session.status,
         )
@@ -115,14 +117,14 @@ async def choose_model(session: Session, names: Sequence[str], terms: Terms) -> 
     total = _total(session, arms, examples, terms, noun="models")
     selector = _selector(terms.method or "sh", len(arms), total, most=len(examples))
     await _play(session, selector, names, examples, lambda pull: arms[pull.arm], total=total)
-    winner, rows = names[selector.best()[0]], session.rows(selector, names)
+    rows, winner = session.rows(selector, names), _winner(selector, names)
     committee = await _committee(session, selector, arms, names, examples)
     return session.close(
         Chosen(
             what="model",
             rows=rows,
-            winners=(winner,),
-            settings={"models.annotator": winner},
+            winners=winner,
+            settings={"models.annotator": winner[0]} if winner else {},
             notes=(*doubts(rows), *committee),
             status=session.status,
         )
@@ -164,9 +166,8 @@ async def choose_context(session: Session, pieces: Sequence[Piece], terms: Terms
 
     names = [one.name for one in pieces]
     await _play(session, selector, names, examples, labeller, total=total, sharers=members)
-    return session.close(
-        _contexts(session, pieces, selector.best(count), session.rows(selector, names))
-    )
+    best = selector.best(count) if selector.record.total else ()
+    return session.close(_contexts(session, pieces, best, session.rows(selector, names)))
 
 
 async def _play(
@@ -209,6 +210,11 @@ def _grouped(
     ]
 
 
+def _winner(selector: ArmSelector, names: Sequence[str]) -> tuple[str, ...]:
+    """Name the best arm; nobody where nothing was tried."""
+    return (names[selector.best()[0]],) if selector.record.total else ()
+
+
 def _selector(method: str, arms: int, total: int, *, most: int) -> ArmSelector:
     if method == "equal":
         return EqualShares(arms, total, most=most)
@@ -225,11 +231,11 @@ def _total(
     longest = max(examples, key=lambda one: len(one.text))
     free = all(one.model.is_free for one in arms)
     dearest = Decimal(0) if free else max(one.ceiling(longest) for one in arms)
-    # Clusters are tried before their members, so arms need not be tried once each.
-    is_clustered = terms.method == "clst"
+    # Embeddings speak for arms that were never tried.
+    are_many = terms.method in MANY
     return how_many(
-        least=2 if is_clustered else len(arms),
-        usual=max(2 * USUAL_TRIES, 2 * len(arms)) if is_clustered else USUAL_TRIES * len(arms),
+        least=2 if are_many else len(arms),
+        usual=max(2 * USUAL_TRIES, 2 * len(arms)) if are_many else USUAL_TRIES * len(arms),
         most=len(examples) * len(arms),
         dearest=dearest,
         cap=session.context.config.budget.usd,

@@ -11,13 +11,14 @@ from typing import Literal
 import numpy as np
 
 from querist.agents.mind import Agent
+from querist.agents.models.metered import MeteredModel
 from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
 from querist.agents.selector.advisor import Advisor
 from querist.agents.selector.proposing import WARM_SHARE, advised
-from querist.agents.selector.trying import Labeller, Work, label_all
-from querist.graph.choosing.session import Chosen, Session, Tried, gold_examples
+from querist.agents.selector.trying import Answer, Labeller, Work, label_all
+from querist.graph.choosing.session import Chosen, Evaluate, Session, Tried, gold_examples
 from querist.memory.errors import InvalidInput
-from querist.memory.records import Example
+from querist.memory.records import Example, Task
 from querist.tools.arms import (
     Config,
     Options,
@@ -81,38 +82,24 @@ async def choose_annotator_settings(
     proposals = _proposals(session, ANNOTATOR, proposer, about="how a language model labels texts")
     search = StagedSearch(hyperband_ladders(most), proposals)
 
-    def labeller(arm: int) -> Labeller:
-        config = search.configs[arm]
-        prompt = ClassificationPrompt(context.task, bank[: int(config["shared"])])
-        return Labeller(model, prompt, int(config["votes"]), bool(config["calibrate"]))
-
     async def evaluate(pulls: Sequence[Pull]) -> list[Tried]:
         # Examples that the arm labelled on a lower rung are replayed, not asked again.
-        work = [Work(labeller(pull.arm), rest[: pull.resource]) for pull in pulls]
-        found = []
-        for one, said in zip(work, await label_all(work), strict=True):
-            pairs = zip(said, one.examples, strict=True)
-            hits = [answer.label == example.gold for answer, example in pairs]
-            usd = sum((answer.usd for answer in said), Decimal(0))
-            found.append(Tried(float(np.mean(hits)), usd))
-        return found
+        work = [
+            Work(
+                _labeller(search.configs[pull.arm], model, context.task, bank),
+                rest[: pull.resource],
+            )
+            for pull in pulls
+        ]
+        return [_score(*one) for one in zip(work, await label_all(work), strict=True)]
 
-    total = sum(rung.configs for one in hyperband_ladders(most) for rung in one)
-    await session.play(
-        search,
-        evaluate,
-        total=total,
-        name=lambda arm: _name(search.configs[arm]),
-        at_once=9,
-        plan=f"{most}",
-    )
-    winner = search.configs[search.best()[0]]
+    await _climb(session, search, evaluate, plan=f"{most}")
     return session.close(
         Chosen(
             what="hyperparameters",
             rows=session.rows(search, _names(search), measured_on=search.reached),
-            winners=(_name(winner),),
-            settings={f"annotator.{key}": value for key, value in winner.items()},
+            winners=_winners(search),
+            settings={f"annotator.{key}": value for key, value in _best(search).items()},
             notes=_told(proposals, proposer),
             status=session.status,
         )
@@ -142,38 +129,77 @@ async def choose_head(
     )
     heads: dict[int, Head] = {}
 
-    def train(pull: Pull) -> Tried:
-        if pull.arm not in heads:
-            heads[pull.arm] = _head(search.configs[pull.arm], data, seed)
-            if pull.arm in search.parents:
-                heads[pull.arm].inherit(heads[search.parents[pull.arm]].weights)
-        heads[pull.arm].train(data.inputs, data.gold, epochs=pull.resource)
-        said = heads[pull.arm].predict_proba(data.held_inputs).argmax(axis=1)
-        return Tried(float((said == data.held_gold).mean()))
-
     async def evaluate(pulls: Sequence[Pull]) -> list[Tried]:
-        return await asyncio.to_thread(lambda: [train(pull) for pull in pulls])
+        return await asyncio.to_thread(
+            lambda: [_train(pull, search, heads, data, seed) for pull in pulls]
+        )
 
-    total = sum(rung.configs for one in search.ladders for rung in one)
-    await session.play(
-        search,
-        evaluate,
-        total=total,
-        name=lambda arm: _name(search.configs[arm]),
-        at_once=9,
-        is_redone=True,
-    )
-    winner = search.configs[search.best()[0]]
+    # Trained again in every process: weights are not kept, and it takes seconds.
+    await _climb(session, search, evaluate, is_redone=True)
     return session.close(
         Chosen(
             what=what,
             rows=session.rows(search, _names(search), measured_on=lambda _: len(data.held_gold)),
-            winners=(_name(winner),),
+            winners=_winners(search),
             notes=(*_told(proposals, proposer), HERE),
             status=session.status,
-            records=(dict(winner),),
+            records=(dict(_best(search)),),
         )
     )
+
+
+async def _climb(
+    session: Session,
+    search: StagedSearch,
+    evaluate: Evaluate,
+    *,
+    plan: str = "",
+    is_redone: bool = False,
+) -> None:
+    await session.play(
+        search,
+        evaluate,
+        total=sum(rung.configs for one in search.ladders for rung in one),
+        name=lambda arm: _name(search.configs[arm]),
+        at_once=9,
+        plan=plan,
+        is_redone=is_redone,
+    )
+
+
+def _labeller(
+    config: Config, model: MeteredModel, task: Task, bank: tuple[Demonstration, ...]
+) -> Labeller:
+    prompt = ClassificationPrompt(task, bank[: int(config["shared"])])
+    return Labeller(model, prompt, int(config["votes"]), bool(config["calibrate"]))
+
+
+def _score(work: Work, said: Sequence[Answer]) -> Tried:
+    pairs = zip(said, work.examples, strict=True)
+    hits = [answer.label == example.gold for answer, example in pairs]
+    return Tried(float(np.mean(hits)), sum((answer.usd for answer in said), Decimal(0)))
+
+
+def _train(
+    pull: Pull, search: StagedSearch, heads: dict[int, Head], data: Data, seed: int
+) -> Tried:
+    """Train an arm's head up to the pull's epochs, from its parent's weights at first."""
+    if pull.arm not in heads:
+        heads[pull.arm] = _head(search.configs[pull.arm], data, seed)
+        if pull.arm in search.parents:
+            heads[pull.arm].inherit(heads[search.parents[pull.arm]].weights)
+    heads[pull.arm].train(data.inputs, data.gold, epochs=pull.resource)
+    said = heads[pull.arm].predict_proba(data.held_inputs).argmax(axis=1)
+    return Tried(float((said == data.held_gold).mean()))
+
+
+def _best(search: StagedSearch) -> Config:
+    """Give the best config; nothing if none was tried."""
+    return search.configs[search.best()[0]] if search.best() else {}
+
+
+def _winners(search: StagedSearch) -> tuple[str, ...]:
+    return (_name(_best(search)),) if search.best() else ()
 
 
 def _proposals(session: Session, space: Space, proposer: Proposer, *, about: str) -> Proposals:

@@ -249,11 +249,8 @@ def last_result(store: Store, run: str) -> Chosen | None:
     return from_json(Chosen, results[-1].data) if results else None
 
 
-def gold_examples(session: Session) -> list[Example]:
-    """List the examples whose label is known, in a random order: validation, else the pool's.
-
-    Raises `InvalidInput` where there are none.
-    """
+def known_examples(session: Session) -> list[Example]:
+    """List the examples whose label is known, in a random order: validation, else the pool's."""
     context = session.context
     names = context.task.names
     for split in (Split.VALIDATION, Split.POOL):
@@ -261,6 +258,13 @@ def gold_examples(session: Session) -> list[Example]:
         if found:
             order = session.rng.permutation(len(found))
             return [found[int(place)] for place in order]
+    return []
+
+
+def gold_examples(session: Session) -> list[Example]:
+    """List the examples whose label is known; raises `InvalidInput` where there are none."""
+    if found := known_examples(session):
+        return found
     raise InvalidInput(
         "A choice needs examples whose label is known, to see who is right. Name a file of them as "
         "data.validation in the task file (--set data.validation=/path/gold.csv), or the column of "
@@ -304,6 +308,7 @@ def how_many(
         raise InvalidInput(
             f"{wanted} evaluations cannot try each of {least} {noun} once. Allow {least}{price} "
             f"({remedy}), or name fewer {noun}."
+            + (" For many prompts there are --method clst and gse." if noun == "prompts" else "")
         )
     if wanted * dearest > cap:
         raise InvalidInput(

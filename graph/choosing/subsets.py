@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ from querist.agents.prompts.classification import ClassificationPrompt
 from querist.agents.selector.advisor import Advisor
 from querist.agents.selector.feature_selection import Way, select_features
 from querist.agents.selector.trying import Answer, Labeller, Work, label_all
-from querist.graph.choosing.session import ArmRow, Chosen, Session, gold_examples, how_many
+from querist.graph.choosing.session import ArmRow, Chosen, Session, how_many, known_examples
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Example, Split
 from querist.tools.active_testing import (
@@ -31,6 +31,7 @@ from querist.tools.active_testing import (
 from querist.tools.annotation_subset import choose_for_annotation
 from querist.tools.arrays import FloatArray, IntArray, one_hot, unit_rows
 from querist.tools.formats import open_table
+from querist.tools.querying import UNKNOWN
 from querist.tools.text_rows import suggest
 from querist.tools.training import fit_committee
 
@@ -87,7 +88,10 @@ def choose_examples(session: Session, *, count: int | None, by_length: bool) -> 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fixed:
-    """A model that is not changed, on N items: probabilities, losses by label, gold, vectors."""
+    """A model that is not changed, on N items: probabilities, losses by label, gold, vectors.
+
+    Gold is `UNKNOWN` where nobody said yet.
+    """
 
     examples: Sequence[Example]
     model: FloatArray
@@ -95,46 +99,89 @@ class _Fixed:
     gold: IntArray
     vectors: FloatArray
 
+    @property
+    def has_gold(self) -> bool:
+        """Tell whether every label can be looked up."""
+        return bool((self.gold != UNKNOWN).all())
 
-async def choose_evaluation(session: Session, *, labels: int, method: str) -> Chosen:
+
+async def choose_evaluation(
+    session: Session, *, labels: int, method: str, answers: Mapping[str, str] | None = None
+) -> Chosen:
     """Estimate the annotator's accuracy on many examples from few labels.
 
     `lure` draws by expected loss and is unbiased; `ase` asks where the surrogate doubts its own
-    estimate most. A label is taken from the gold when it is asked for, and not before.
+    estimate most. A label is taken from the gold when it is asked for, and not before. Where no
+    gold is known the examples to label are drawn, and `answers` (labels by id) are awaited.
     """
     fixed = await _fixed(session, labels)
     if fixed is None:
         return session.close(Chosen("evaluation", (), (), status=session.status))
-    size = len(fixed.examples)
+    if not fixed.has_gold and method == "ase":
+        raise InvalidInput(
+            "--method ase needs each label before it can say which comes next. Use lure, or name "
+            "labelled examples (data.gold, data.validation)."
+        )
+    asked, chances = _ask(session, fixed, labels, method=method)
+    names = session.context.task.names
+    is_open = not fixed.has_gold and answers is None
+    if not fixed.has_gold and answers is not None:
+        _fill_in(fixed, asked, answers, names)
+    price = labels * session.context.config.budget.human_label_usd
+    note = f"{labels} of {len(fixed.examples)} examples looked up: {price:.2f} USD for labels."
+    if is_open:
+        note = (
+            f'No label is known. Have these {labels} examples labelled (fill in "label" in what '
+            "--output writes), then repeat the command with --answers FILE."
+        )
+    return session.close(
+        Chosen(
+            what="evaluation",
+            rows=() if is_open else _estimates(session, fixed, asked, chances, method=method),
+            winners=tuple(fixed.examples[i].id for i in asked),
+            notes=(note,),
+            records=_drawn(fixed, names, asked, chances, method=method),
+        )
+    )
+
+
+def _ask(
+    session: Session, fixed: _Fixed, labels: int, *, method: str
+) -> tuple[list[int], list[float]]:
+    """Choose items one after the other; give the probability that each had (nan: not drawn)."""
     surrogate, draws = _prior(fixed.model), None
-    retrain = set(retraining_schedule(labels))
-    left = list(range(size))
+    retrain = set(retraining_schedule(labels)) if fixed.has_gold else set()
+    left = list(range(len(fixed.examples)))
     asked: list[int] = []
     chances: list[float] = []
     rng = session.rng
     for number in range(labels):
         if number in retrain:
             surrogate, draws = _surrogate(fixed, asked, seed=session.context.config.loop.seed)
-        open_rows = np.array(left)
+        rows = np.array(left)
         if method == "ase" and draws is not None:
-            scores = weighted_disagreement(draws[open_rows], fixed.losses[open_rows])
+            scores = weighted_disagreement(draws[rows], fixed.losses[rows])
             place, chance = int(scores.argmax()), float("nan")
         else:
-            place, chance = draw(proposal(surrogate[open_rows], fixed.losses[open_rows]), rng)
+            place, chance = draw(proposal(surrogate[rows], fixed.losses[rows]), rng)
         asked.append(left.pop(place))
         chances.append(chance)
-    surrogate, _ = _surrogate(fixed, asked, seed=session.context.config.loop.seed)
-    rows = _estimates(fixed, surrogate, asked, chances, method=method)
-    price = labels * session.context.config.budget.human_label_usd
-    return session.close(
-        Chosen(
-            what="evaluation",
-            rows=rows,
-            winners=tuple(fixed.examples[i].id for i in asked),
-            notes=(f"{labels} of {size} examples looked up: {price:.2f} USD for people's labels.",),
-            records=_drawn(fixed, asked, chances, method=method),
+    return asked, chances
+
+
+def _fill_in(
+    fixed: _Fixed, asked: Sequence[int], answers: Mapping[str, str], names: Sequence[str]
+) -> None:
+    """Take people's answers in; every example that was drawn needs one."""
+    missing = [fixed.examples[i].id for i in asked if fixed.examples[i].id not in answers]
+    if missing:
+        raise InvalidInput(
+            f"--answers lacks a label for {len(missing)} of the {len(asked)} examples that were "
+            f"drawn, as for {missing[0]!r}. Label all that --output wrote, with the same --labels "
+            "and --seed."
         )
-    )
+    for i in asked:
+        fixed.gold[i] = names.index(answers[fixed.examples[i].id])
 
 
 async def choose_features(
@@ -186,27 +233,30 @@ def check_target(table: Path, target: str) -> list[str]:
     return features
 
 
-async def _fixed(session: Session, labels: int) -> _Fixed | None:
-    """Let the annotator label everything that may be evaluated on; None if it was stopped."""
-    context = session.context
-    examples = gold_examples(session)[:MOST_EVALUATED]
+def _items(session: Session, labels: int) -> list[Example]:
+    """Take what may be evaluated on: examples of known label, or else any of the pool."""
+    examples = known_examples(session)
+    if not examples:
+        pool = session.context.pool.all(Split.POOL)
+        examples = [pool[int(i)] for i in session.rng.permutation(len(pool))]
+    examples = examples[:MOST_EVALUATED]
     if not 2 <= labels <= len(examples):
         raise InvalidInput(
             f"--labels {labels}: there are {len(examples)} examples to choose from, so from 2 to "
             f"{len(examples)} can be labelled."
         )
+    return examples
+
+
+async def _fixed(session: Session, labels: int) -> _Fixed | None:
+    """Let the annotator label everything that may be evaluated on; None if it was stopped."""
+    context, examples = session.context, _items(session, labels)
     model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
     labeller = Labeller(model, ClassificationPrompt(context.task))
     dearest = Decimal(0) if model.is_free else max(labeller.ceiling(one) for one in examples)
-    size = len(examples)
+    size, cap = len(examples), context.config.budget.usd
     how_many(
-        least=size,
-        usual=size,
-        most=size,
-        dearest=dearest,
-        cap=context.config.budget.usd,
-        asked=None,
-        noun="examples",
+        least=size, usual=size, most=size, dearest=dearest, cap=cap, asked=None, noun="examples"
     )
     answers: list[Answer] = []
     for start in range(0, size, _CHUNK):
@@ -216,13 +266,11 @@ async def _fixed(session: Session, labels: int) -> _Fixed | None:
         answers += (await label_all([Work(labeller, examples[start : start + _CHUNK])]))[0]
         facts = {"done": len(answers), "total": size, "best": model.name}
         context.emit("tried", plan="", pulls=[], usd=str(session.usd), **facts)
-    classes = len(context.task.names)
-    said = [
-        np.full(classes, 1 / classes) if one.probabilities is None else one.probabilities
-        for one in answers
-    ]
+    names = context.task.names
+    blank = np.full(len(names), 1 / len(names))
+    said = [blank if one.probabilities is None else one.probabilities for one in answers]
     probabilities = np.array(said)
-    gold = np.array([context.task.names.index(one.gold or "") for one in examples])
+    gold = np.array([names.index(one.gold) if one.gold in names else UNKNOWN for one in examples])
     vectors = context.embed([one.text for one in examples])
     return _Fixed(examples, probabilities, error_losses(probabilities), gold, vectors)
 
@@ -246,8 +294,8 @@ def _surrogate(
 
 
 def _estimates(
+    session: Session,
     fixed: _Fixed,
-    surrogate: FloatArray,
     asked: Sequence[int],
     chances: Sequence[float],
     *,
@@ -255,6 +303,7 @@ def _estimates(
 ) -> tuple[ArmRow, ...]:
     """Give the accuracy as each way estimates it, and as it is."""
     rows = np.array(asked)
+    surrogate, _ = _surrogate(fixed, asked, seed=session.context.config.loop.seed)
     gold = fixed.gold[rows]
     losses = fixed.losses[rows, gold]
     guessed = surrogate_estimate(surrogate, fixed.losses, labelled=rows, gold=gold)
@@ -267,13 +316,20 @@ def _estimates(
         )
         found.insert(0, row)
     found.append(ArmRow("unweighted (biased)", len(rows), 1 - float(losses.mean())))
+    if not fixed.has_gold:
+        return tuple(found)
     truth = 1 - float(fixed.losses[np.arange(len(fixed.gold)), fixed.gold].mean())
     found.append(ArmRow("all labels (the truth)", len(fixed.examples), truth))
     return tuple(found)
 
 
 def _drawn(
-    fixed: _Fixed, asked: Sequence[int], chances: Sequence[float], *, method: str
+    fixed: _Fixed,
+    names: Sequence[str],
+    asked: Sequence[int],
+    chances: Sequence[float],
+    *,
+    method: str,
 ) -> tuple[dict[str, object], ...]:
     size = len(fixed.examples)
     weights = lure_weights(np.array(chances), size) if method == "lure" else np.ones(len(asked))
@@ -281,7 +337,7 @@ def _drawn(
         {
             "id": fixed.examples[i].id,
             **fixed.examples[i].fields,
-            "label": fixed.examples[i].gold,
+            "label": "" if fixed.gold[i] == UNKNOWN else names[fixed.gold[i]],
             "weight": round(float(weights[place]), 6),
         }
         for place, i in enumerate(asked)

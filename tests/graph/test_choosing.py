@@ -119,10 +119,11 @@ def test_the_prompt_that_is_right_wins(store, config, method):
     assert sum(row.pulls for row in chosen.rows) == calls
 
 
-def test_clusters_of_prompts(store, config):
+@pytest.mark.parametrize("method", ["clst", "gse"])
+def test_many_prompts_by_their_embeddings(store, config, method):
     many = {f"p{i}": f"be {'exact' if i == 7 else 'loose'} in way {i}" for i in range(9)}
     chosen, *_, calls, _ = choose(
-        store, config(), lambda s: labellers.choose_prompt(s, many, Terms("clst", 40))
+        store, config(), lambda s: labellers.choose_prompt(s, many, Terms(method, 40))
     )
     assert calls <= 40
     assert len(chosen.rows) == 9
@@ -365,3 +366,41 @@ def test_accuracy_is_estimated_from_few_labels(store, config, method):
 def test_more_labels_than_examples_are_refused(store, config):
     with pytest.raises(InvalidInput, match="from 2 to 60"):
         choose(store, config(), lambda s: subsets.choose_evaluation(s, labels=61, method="lure"))
+
+
+def test_without_any_label_the_examples_to_label_are_drawn_and_answers_awaited(store, config):
+    made = config(data={"gold": None})
+
+    def work(method="lure", answers=None):
+        return lambda s: subsets.choose_evaluation(s, labels=20, method=method, answers=answers)
+
+    drawn, *_, calls, _ = choose(store, made, work(), what="evaluation")
+    assert drawn.rows == ()
+    assert {one["label"] for one in drawn.records} == {""}
+    assert "--answers" in drawn.notes[0]
+    said = {one["id"]: gold_of(one["text"]) for one in drawn.records}
+    found, *_, more, _ = choose(store, made, work(answers=said), what="evaluation")
+    assert (calls, more) == (60, 0)
+    assert found.winners == drawn.winners
+    row = found.rows[0]
+    assert row.low <= 1 / 3 <= row.high
+    with pytest.raises(InvalidInput, match="lacks a label for 19 of the 20"):
+        choose(store, made, work(answers=dict(list(said.items())[:1])), what="evaluation")
+    with pytest.raises(InvalidInput, match="Use lure"):
+        choose(store, made, work("ase"), what="evaluation")
+
+
+@pytest.mark.parametrize("what", ["prompt", "context", "hyperparameters", "evaluation"])
+def test_what_is_stopped_at_once_has_chosen_nothing(store, config, what):
+    pieces = [Piece(f"p{i}", passage=f"number {i} great") for i in range(5)]
+    work = {
+        "prompt": prompts(),
+        "context": lambda s: labellers.choose_context(s, pieces, Terms(top=2)),
+        "hyperparameters": lambda s: searches.choose_annotator_settings(
+            s, evaluations=80, proposer="random"
+        ),
+        "evaluation": lambda s: subsets.choose_evaluation(s, labels=5, method="lure"),
+    }[what]
+    chosen, usd, _, calls, _ = choose(store, config(), work, what=what, stop=lambda: True)
+    assert (chosen.status, chosen.winners, usd, calls) == ("paused", (), 0, 0)
+    assert not chosen.settings

@@ -12,6 +12,7 @@ from querist.tools.arms import (
     ClusteredHalving,
     ContinuousRejects,
     EqualShares,
+    PredictedHalving,
     Record,
     SuccessiveHalving,
     TimeIncreasing,
@@ -225,6 +226,23 @@ def test_too_few_evaluations_for_the_clusters_are_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(InvalidInput, match="allow at least 8"):
         ClusteredHalving(rng.standard_normal((16, 3)), 7, rng=rng)
+
+
+def test_a_regression_finds_good_arms_that_were_never_tried():
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((60, 4))
+    means = 1 / (1 + np.exp(-2 * vectors[:, 0]))
+    selector = PredictedHalving(vectors, 80, rng=rng, ridge=0.1)
+    pulls = play(selector, fixed(means), at_once=4)
+    assert len(pulls) <= 80
+    assert np.corrcoef(selector.predicted(), means)[0, 1] > 0.9
+    assert means[selector.best()[0]] >= np.sort(means)[-3]
+    tried_first = {pull.arm for pull in pulls[:40]}
+    assert len(tried_first) == 20
+    dropped = [arm for arm, when in selector.record.rejected.items() if when == 40]
+    assert len(dropped) >= 30
+    with pytest.raises(InvalidInput, match="allow at least 8"):
+        PredictedHalving(vectors, 7, rng=rng)
 
 
 # ---------------------------------------------------------------- upper bounds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from querist.tools.arms.clustered import ClusteredHalving
+from querist.tools.arms.clustered import ClusteredHalving, PredictedHalving
 from querist.tools.arms.ensembles import Ensemble, greedy_ensemble, relevant_and_varied
 from querist.tools.arms.fixed_budget import (
     AcceptsRejects,
@@ -42,6 +42,7 @@ __all__ = [
     "EqualShares",
     "Ladder",
     "Options",
+    "PredictedHalving",
     "Proposals",
     "Propose",
     "Pull",

@@ -132,7 +132,7 @@ def check_budget(arms: int, budget: int) -> None:
     if budget < arms:
         raise InvalidInput(
             f"{budget} evaluations cannot try each of {arms} arms once; allow at least {arms}, or "
-            "name fewer arms. (Very many can be clustered first: method clst.)"
+            "name fewer arms. (For very many prompts there are the methods clst and gse.)"
         )
 
 
