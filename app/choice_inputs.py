@@ -71,6 +71,10 @@ class Wanted:
                 f"{', '.join(self.arms)}: choosing {self.what} takes one file. For example: "
                 f"{self.example}"
             )
+        if self.output is not None and not self.output.expanduser().parent.is_dir():
+            raise InvalidInput(
+                f"--output {self.output}: there is no folder {self.output.parent}; make it first."
+            )
         if self.what == "evaluation" and self.labels is None:
             raise InvalidInput(
                 f"--labels N is missing: how many examples may be labelled. For example: "

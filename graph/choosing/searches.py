@@ -16,7 +16,14 @@ from querist.agents.prompts.classification import ClassificationPrompt, Demonstr
 from querist.agents.selector.advisor import Advisor
 from querist.agents.selector.proposing import WARM_SHARE, advised
 from querist.agents.selector.trying import Answer, Labeller, Work, label_all
-from querist.graph.choosing.session import Chosen, Evaluate, Session, Tried, gold_examples
+from querist.graph.choosing.session import (
+    Chosen,
+    Evaluate,
+    Session,
+    Tried,
+    doubts,
+    gold_examples,
+)
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Example, Task
 from querist.tools.arms import (
@@ -94,13 +101,14 @@ async def choose_annotator_settings(
         return [_score(*one) for one in zip(work, await label_all(work), strict=True)]
 
     await _climb(session, search, evaluate, plan=f"{most}")
+    rows = session.rows(search, _names(search), measured_on=search.reached)
     return session.close(
         Chosen(
             what="hyperparameters",
-            rows=session.rows(search, _names(search), measured_on=search.reached),
+            rows=rows,
             winners=_winners(search),
             settings={f"annotator.{key}": value for key, value in _best(search).items()},
-            notes=_told(proposals, proposer),
+            notes=(*doubts(rows), *_told(proposals, proposer)),
             status=session.status,
         )
     )
@@ -136,12 +144,13 @@ async def choose_head(
 
     # Trained again in every process: weights are not kept, and it takes seconds.
     await _climb(session, search, evaluate, is_redone=True)
+    rows = session.rows(search, _names(search), measured_on=lambda _: len(data.held_gold))
     return session.close(
         Chosen(
             what=what,
-            rows=session.rows(search, _names(search), measured_on=lambda _: len(data.held_gold)),
+            rows=rows,
             winners=_winners(search),
-            notes=(*_told(proposals, proposer), HERE),
+            notes=(*doubts(rows), *_told(proposals, proposer), HERE),
             status=session.status,
             records=(dict(_best(search)),),
         )

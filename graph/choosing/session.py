@@ -279,7 +279,7 @@ def doubts(rows: Sequence[ArmRow]) -> tuple[str, ...]:
     if rows[1].mean < rows[0].low:
         return ()
     said = f"{rows[1].name} is within the interval of {rows[0].name}: they may be equally good."
-    return (f"{said} More --evaluations would tell.",)
+    return (f"{said} More evaluations, or more examples of known label, would tell.",)
 
 
 def how_many(

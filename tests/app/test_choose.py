@@ -218,6 +218,7 @@ def test_a_terminal_sees_a_bar_and_a_table(task: Path, tmp_path: Path) -> None:
         (("model", "TASK", "local", "--model", "local"), "after the task file"),
         (("examples", "TASK", "more"), "takes one file"),
         (("evaluation", "TASK"), "--labels N is missing"),
+        (("examples", "TASK", "-o", "/nowhere/at/all.jsonl"), "there is no folder /nowhere/at"),
         (("evaluation", "TASK", "--labels", "99"), "from 2 to 40"),
         (("hyperparameters", "TASK", "--of", "heads"), "Did you mean 'head'?"),
         (("hyperparameters", "TASK", "--propose", "llms"), "Did you mean 'llm'?"),
