@@ -21,7 +21,7 @@ from querist.graph.model_files import current_model
 from querist.graph.strategy_state import load_state
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Choice, Example, Split
-from querist.tools.querying import UNKNOWN, Capability, Labelled, QueryContext, Targets
+from querist.tools.querying import UNKNOWN, Capability, Labelled, QueryContext, RowsOf, Targets
 from querist.tools.strategies import get as strategy
 from querist.tools.training import Committee, LinearModel, fit_committee
 
@@ -36,13 +36,13 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
     view, model = context.view(), current_model(context)
     ids = [view.ids[row] for row in rows]
     sources: dict[Capability, Callable[[], object]] = {
-        Capability.EMBEDDINGS: lambda: view.vectors[rows],
+        Capability.EMBEDDINGS: RowsOf(lambda: view.vectors, rows),
         Capability.TEXTS: lambda: lambda wanted: context.examples(list(wanted)),
         Capability.LLM: _advisor(context, number),
     }
     if model is not None:
         # All rows and then a choice: copying the vectors would take longer than the product.
-        sources[Capability.PROBS] = lambda: model.predict_proba(view.vectors)[rows]
+        sources[Capability.PROBS] = RowsOf(cache(lambda: model.predict_proba(view.vectors)), rows)
         sources[Capability.GRADIENTS] = lambda: model.gradients(view.vectors[rows])
         sources[Capability.POSTERIOR] = lambda: _committee(context, number).posterior(
             view.vectors[rows]

@@ -54,6 +54,25 @@ class Targets:
     examples: tuple[Example, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsOf:
+    """A source that takes some rows of what another gives, and copies none before it is asked."""
+
+    whole: Callable[[], object]
+    rows: IntArray
+
+    def __call__(self) -> object:
+        """Copy the rows."""
+        known = self.whole()
+        if isinstance(known, GradientFactors):
+            return GradientFactors(known.errors[self.rows], known.features[self.rows])
+        return cast("FloatArray", known)[self.rows]
+
+    def narrow(self, rows: IntArray) -> RowsOf:
+        """Take only `rows` of these rows."""
+        return RowsOf(self.whole, self.rows[rows])
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class QueryContext:
     """N candidates, and what is known about them.
@@ -71,9 +90,12 @@ class QueryContext:
     """Arrays that a strategy keeps from round to round, under keys that start with its name."""
     _known: dict[str, object] = field(default_factory=dict, repr=False)
 
-    def embeddings(self) -> FloatArray:
-        """Vectors of the candidates: (N, d)."""
-        return cast("FloatArray", self._provide(Capability.EMBEDDINGS))
+    def embeddings(self, rows: IntArray | None = None) -> FloatArray:
+        """Vectors of the candidates, or of those at `rows`: (N, d). Of few rows few are copied."""
+        kind = Capability.EMBEDDINGS
+        if rows is None:
+            return cast("FloatArray", self._provide(kind))
+        return cast("FloatArray", self._part(kind, rows)())
 
     def probabilities(self) -> FloatArray:
         """Class probabilities of the candidates: (N, C), rows sum to 1."""
@@ -123,7 +145,7 @@ class QueryContext:
     def narrow(self, rows: IntArray) -> QueryContext:
         """Show only these candidates."""
         per_candidate = {
-            kind: source if kind in _SHARED else _Rows(self, kind, rows)
+            kind: source if kind in _SHARED else self._part(kind, rows)
             for kind, source in self.sources.items()
         }
         ids = [self.ids[row] for row in rows]
@@ -156,13 +178,20 @@ class QueryContext:
         known = self.labelled()
         fresh: dict[str, FloatArray] = {}
         if Capability.EMBEDDINGS in self.sources:
-            fresh["embeddings"] = np.concatenate([known.embeddings, self.embeddings()[picked]])
+            fresh["embeddings"] = np.concatenate([known.embeddings, self.embeddings(picked)])
         if Capability.PROBS in self.sources and known.probabilities is not None:
             told = self.probabilities()[picked]
             fresh["probabilities"] = np.concatenate([known.probabilities, told])
         classes = np.concatenate([known.classes, np.full(len(picked), UNKNOWN)])
         ids = (*known.ids, *(self.ids[row] for row in picked))
         return replace(known, classes=classes, ids=ids, **fresh)
+
+    def _part(self, kind: Capability, rows: IntArray) -> RowsOf:
+        """Take rows of one kind, without copying all of them first where that can be helped."""
+        source = self.sources.get(kind)
+        if isinstance(source, RowsOf) and kind not in self._known:
+            return source.narrow(rows)
+        return RowsOf(lambda: self._provide(kind), rows)
 
     def _provide(self, kind: Capability) -> object:
         if kind not in self._known:
@@ -179,21 +208,6 @@ _SHARED = {
     Capability.TARGETS,
     Capability.TARGET_POSTERIOR,
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """Some rows of what a wider context knows, taken when asked for."""
-
-    context: QueryContext
-    kind: Capability
-    rows: IntArray
-
-    def __call__(self) -> object:
-        known = self.context._provide(self.kind)  # noqa: SLF001
-        if isinstance(known, GradientFactors):
-            return GradientFactors(known.errors[self.rows], known.features[self.rows])
-        return cast("FloatArray", known)[self.rows]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -53,7 +53,7 @@ def cover_icl(
     order = highest(losses)
     order = order[~np.isnan(losses[order])]
     hard = np.sort(order[: max(count, round(hard_share * len(order)))])
-    vectors = context.embeddings()[rows]
+    vectors = context.embeddings(rows)
     phases = 1
     if not len(hard):
         picks: NDArray[np.intp] = np.empty(0, dtype=np.intp)
@@ -125,7 +125,7 @@ def _losses(context: QueryContext, rows: Rows, advisor: Advisor) -> FloatArray:
     examples = context.examples(rows)
     nearest = []
     if shown:
-        near, _ = nearest_neighbours(context.embeddings()[rows], SHOTS, among=bank)
+        near, _ = nearest_neighbours(context.embeddings(rows), SHOTS, among=bank)
         nearest = [tuple(shown[one] for one in reversed(row)) for row in near]
     return uncertainty(classify(examples, advisor=advisor, nearest=nearest))
 

@@ -57,7 +57,7 @@ def select_llm(
     menus = max(1, min(count, most_menus, -(-size // menu)))
     longest = max(LONGEST_MENU, -(-2 * count // menus))
     rows = sample(context, max(count, min(most or size, menus * longest)))
-    dealt = [rows[part] for part in deal(context.embeddings()[rows], menus, rng=context.rng)]
+    dealt = [rows[part] for part in deal(context.embeddings(rows), menus, rng=context.rng)]
     shares = share_out(count, [1.0] * len(dealt))
     shown = context.examples(np.concatenate(dealt))
     texts = iter([quote(one, _LONGEST_TEXT) for one in shown])

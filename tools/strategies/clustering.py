@@ -58,7 +58,7 @@ def weighted_k_means(context: QueryContext, count: int) -> QueryResult:
     scores = scoring.breaking_ties(context.probabilities())
     # In pool order, so that ties still go to the lower position.
     kept = np.sort(scoring.highest(scores, _OVERSAMPLING * count))
-    rows = context.embeddings()[kept]
+    rows = context.embeddings(kept)
     clusters = k_means(rows, count, rng=context.rng, weights=scores[kept])
     return context.result(kept[nearest_to_centres(clusters)])
 

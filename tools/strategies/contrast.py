@@ -75,7 +75,7 @@ def discriminative(context: QueryContext, count: int) -> QueryResult:
     """Take what looks least like the labelled, sub-batch by sub-batch."""
     eligible = drawn_rows(context, max(_MOST_CANDIDATES, 2 * count))
     judge = Discriminator(
-        context.embeddings()[eligible], context.labelled().embeddings, rng=context.rng
+        context.embeddings(eligible), context.labelled().embeddings, rng=context.rng
     )
     picks = np.empty(0, dtype=np.intp)
     for number in range(_SUB_BATCHES):

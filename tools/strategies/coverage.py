@@ -40,7 +40,7 @@ _ROUNDING = 1e-6
 def facility_location(context: QueryContext, count: int) -> QueryResult:
     """Cover the pool's similarity greedily."""
     eligible = drawn_rows(context, max(_MOST_WEIGHED, 2 * count))
-    rows = unit_rows(context.embeddings()[eligible])
+    rows = unit_rows(context.embeddings(eligible))
     items = rows
     if len(rows) > _MOST_ITEMS:
         items = rows[np.sort(context.rng.choice(len(rows), size=_MOST_ITEMS, replace=False))]
@@ -72,7 +72,7 @@ def facility_location(context: QueryContext, count: int) -> QueryResult:
 def prob_cover(context: QueryContext, count: int) -> QueryResult:
     """Cover the pool with balls greedily."""
     eligible = drawn_rows(context, max(_MOST_CANDIDATES, 2 * count))
-    rows = unit_rows(context.embeddings()[eligible])
+    rows = unit_rows(context.embeddings(eligible))
     known = unit_rows(context.labelled().embeddings)
     radius = pure_radius(rows, _classes(context, count), rng=context.rng)
     least = 1 - radius**2 / 2 - _ROUNDING
@@ -127,7 +127,7 @@ def pure_radius(rows: FloatArray, classes: int, *, rng: np.random.Generator) -> 
 def vote_k(context: QueryContext, count: int) -> QueryResult:
     """Take the most voted, with votes discounted by what they have already brought."""
     eligible = drawn_rows(context, max(_MOST_CANDIDATES, 2 * count))
-    rows = context.embeddings()[eligible]
+    rows = context.embeddings(eligible)
     known = context.labelled().embeddings
     # The labelled vote and were voted for: they stand behind the candidates.
     everyone = np.concatenate([rows, known.astype(rows.dtype)]) if len(known) else rows

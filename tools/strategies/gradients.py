@@ -62,7 +62,7 @@ def bait(context: QueryContext, count: int) -> QueryResult:
     limit = min(_MOST_CANDIDATES, _MOST_WORK // classes**3)
     chosen = drawn_rows(context, max(limit, 4 * count))
     shares = probabilities[chosen]
-    rows: FloatArray = unit_rows(context.embeddings()[chosen])
+    rows: FloatArray = unit_rows(context.embeddings(chosen))
     width = min(rows.shape[1], max(1, _MOST_PARAMETERS // classes))
     known = context.labelled()
     seen: FloatArray = unit_rows(known.embeddings)
