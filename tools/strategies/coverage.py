@@ -17,7 +17,7 @@ from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 
 _MOST_CANDIDATES = 20_000
-_MOST_WEIGHED, _MOST_ITEMS = 10_000, 2500
+_MOST_WEIGHED, _MOST_ITEMS = 5_000, 2_000
 _PURE, _PURITY_SAMPLE, _MOST_GUESSED = 0.95, 1000, 20
 _VOTES, _VOTE_DECAY = 15, 0.1
 _ROUNDING = 1e-6
@@ -28,18 +28,19 @@ _ROUNDING = 1e-6
     summary="Ask where it raises most how similar everything is to something labelled.",
     section="A",
     needs=[Capability.EMBEDDINGS],
-    cost="O(min(N, 10000) min(N, 2500) d)",
+    cost="O(min(N, 5000 or 20 b) min(N, 2000) d)",
     citation="Bhatt et al. 2024; Wei et al. 2015",
     explanation="""
     Takes the candidate that adds most to the sum, over the pool, of the similarity to the nearest
     labelled or picked example: greedy, within 63% of the best batch. Favours dense regions where
     k_center favours outliers, so it suits noisy pools and first batches. It ignores the model.
-    Above 2,500 candidates the sum is over as many drawn ones; above 10,000 as many are eligible.
+    Above 2,000 candidates the sum is over as many drawn ones; above 5,000 (or 20 batches) as many
+    are eligible.
     """,
 )
 def facility_location(context: QueryContext, count: int) -> QueryResult:
     """Cover the pool's similarity greedily."""
-    eligible = drawn_rows(context, max(_MOST_WEIGHED, 2 * count))
+    eligible = drawn_rows(context, max(_MOST_WEIGHED, 20 * count))
     rows = unit_rows(context.embeddings(eligible))
     items = rows
     if len(rows) > _MOST_ITEMS:
