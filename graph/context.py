@@ -97,6 +97,8 @@ class Context:
         self._listener = listener
         self._models = dict(models or {})
         self._metered: dict[str, MeteredModel] = {}
+        self.kept: tuple[int, Any] | None = None
+        """The round that was trained last by this process, and the knowledge it was trained on."""
         self._view: PoolView | None = None
         self._remembered: set[ExampleId] = set()
 

@@ -82,7 +82,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         configured=context.config.loop.strategy,
         labels=class_counts(labels, context.task.names),
         has_model=current_model(context) is not None,
-        skill=_last_skill(context),
+        skill=last_skill(context),
         random_only=number == 0 and asks,
     )
 
@@ -100,9 +100,7 @@ def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> Gen
     )
 
 
-def for_annotator(
-    context: Context, *, number: int, batch: int, bank: int, skill: float | None
-) -> AnnotatorEvidence:
+def for_annotator(context: Context, *, number: int, batch: int, bank: int) -> AnnotatorEvidence:
     """What the language model can be shown."""
     section = context.config.annotator
     return AnnotatorEvidence(
@@ -117,7 +115,7 @@ def for_annotator(
         is_local=context.model(Agent.ANNOTATOR).model.in_flight == 1,
         calibrate=section.calibrate,
         has_logprobs=_has_logprobs(context, number),
-        skill=None if skill is None else round(skill, 4),
+        skill=last_skill(context),
     )
 
 
@@ -158,7 +156,8 @@ def example_ceiling(context: Context) -> Decimal:
     return (one + demonstrations * (one - bare)) * section.votes
 
 
-def _last_skill(context: Context) -> float | None:
+def last_skill(context: Context) -> float | None:
+    """How often the language model was right, as the last round measured it."""
     rounds = context.journal.rounds()
     skill = rounds[-1].detail.get("llm_skill") if rounds else None
     return round(float(skill), 4) if isinstance(skill, int | float) else None

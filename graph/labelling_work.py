@@ -166,10 +166,7 @@ async def _prompt(
         action = dict(earlier[0].action)
         ruling = annotator.Annotating.model_validate(action | {"reason": earlier[0].reason})
     else:
-        skill = Knowledge(context, model=None).skill()
-        found = evidence.for_annotator(
-            context, number=number, batch=batch, bank=len(bank), skill=skill
-        )
+        found = evidence.for_annotator(context, number=number, batch=batch, bank=len(bank))
         ruling, decision = await decide(
             found,
             annotator.plan,

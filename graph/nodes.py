@@ -27,6 +27,7 @@ from querist.graph.quality import measure
 from querist.graph.state import TAIL, LoopState, update
 from querist.graph.strategy_state import save_state
 from querist.memory.records import Action, Round, Split, Verdict
+from querist.tools.querying import others
 from querist.tools.strategies import get as strategy
 
 Step = Runtime[Context]
@@ -88,7 +89,8 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
         return update(todo=1)
     touched = context.labelling.touched()
     view = context.view()
-    rows = np.array([i for i, one in enumerate(view.ids) if one not in touched], dtype=np.intp)
+    gone = np.array([view.rows[one] for one in touched if one in view.rows], dtype=np.intp)
+    rows = others(gone, len(view.ids)).astype(np.intp)
     found = evidence.for_selector(context, number=number, pool_left=len(rows))
     ruling, decision = await decide(
         found,
@@ -221,6 +223,7 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     labelling_work.reconsider(context, knowledge)
     knowledge = Knowledge(context, model=current_model(context))
     rows = knowledge.training_set
+    context.kept = (number, knowledge)
     trained = save_model(context, rows, number=number)
     if trained is not None:
         context.emit(
@@ -238,7 +241,9 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     """Measure the model and close the round."""
     context, number = runtime.context, state["round"]
     model = current_model(context)
-    knowledge = Knowledge(context, model=model)
+    kept = context.kept
+    # Nothing is labelled between training and this, unless another process trained.
+    knowledge = kept[1] if kept and kept[0] == number else Knowledge(context, model=model)
     quality = measure(context, knowledge, model)
     counts = context.labelling.counts()
     done = Round(

@@ -159,7 +159,7 @@ class QueryContext:
 
     def after(self, picked: IntArray) -> QueryContext:
         """Show the candidates that are left once `picked` count as labelled."""
-        rest = np.setdiff1d(np.arange(len(self.ids)), picked)
+        rest = others(picked, len(self.ids))
 
         def labelled() -> Labelled:
             return self._with(picked)
@@ -208,6 +208,13 @@ _SHARED = {
     Capability.TARGETS,
     Capability.TARGET_POSTERIOR,
 }
+
+
+def others(picked: IntArray, count: int) -> IntArray:
+    """Give the positions below `count` that are not picked, in order."""
+    is_left = np.ones(count, dtype=bool)
+    is_left[picked] = False
+    return np.flatnonzero(is_left)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,7 +17,7 @@ from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 
 _MOST_CANDIDATES = 20_000
-_MOST_WEIGHED, _MOST_ITEMS = 5_000, 2_000
+_MOST_WEIGHED, _MOST_ITEMS = 3_000, 1_500
 _PURE, _PURITY_SAMPLE, _MOST_GUESSED = 0.95, 1000, 20
 _VOTES, _VOTE_DECAY = 15, 0.1
 _ROUNDING = 1e-6
@@ -28,13 +28,13 @@ _ROUNDING = 1e-6
     summary="Ask where it raises most how similar everything is to something labelled.",
     section="A",
     needs=[Capability.EMBEDDINGS],
-    cost="O(min(N, 5000 or 20 b) min(N, 2000) d)",
+    cost="O(min(N, 3000 or 20 b) min(N, 1500) d)",
     citation="Bhatt et al. 2024; Wei et al. 2015",
     explanation="""
     Takes the candidate that adds most to the sum, over the pool, of the similarity to the nearest
     labelled or picked example: greedy, within 63% of the best batch. Favours dense regions where
     k_center favours outliers, so it suits noisy pools and first batches. It ignores the model.
-    Above 2,000 candidates the sum is over as many drawn ones; above 5,000 (or 20 batches) as many
+    Above 1,500 candidates the sum is over as many drawn ones; above 3,000 (or 20 batches) as many
     are eligible.
     """,
 )

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
-from querist.tools.querying import Capability, QueryContext, QueryResult, QueryStrategy, check
+from querist.tools.querying import (
+    Capability,
+    QueryContext,
+    QueryResult,
+    QueryStrategy,
+    check,
+    others,
+)
 
 Find = Callable[[str], QueryStrategy]
 
@@ -107,7 +114,7 @@ def _extend(
         return chosen
     if len(chosen) == 0:
         return part.query(context, share).indices.astype(np.intp)
-    rest = np.setdiff1d(np.arange(len(context.ids)), chosen)
+    rest = others(chosen, len(context.ids))
     picked = part.query(context.after(chosen), share).indices
     return np.concatenate([chosen, rest[picked]])
 
