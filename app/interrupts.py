@@ -38,7 +38,7 @@ def pausing(drain: Callable[[], None], say: Callable[[str], None]) -> Iterator[I
             # A hard end is safe: whatever was written is whole, and a resume goes on from there.
             if sys.stderr.isatty():
                 os.write(2, SHOW_CURSOR.encode())
-            os.write(2, b"\nLeft at once. Go on with: querist resume\n")
+            os.write(2, b"\nLeft at once; nothing is lost. How to go on: querist status\n")
             os._exit(seen.exit_code)
         drain()
         # The signal may have come in the middle of a write to the same stream.

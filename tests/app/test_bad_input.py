@@ -9,7 +9,6 @@ import re
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,7 +176,7 @@ def test_a_model_without_a_price_is_refused_with_the_lines_that_set_one(
 # ---------------------------------------------------------------- endpoints
 
 
-def test_an_unreachable_endpoint_is_named_and_the_run_goes_on_later(pool: Path, work: Path) -> None:
+def test_an_unreachable_endpoint_is_named_with_the_remedy(pool: Path, work: Path) -> None:
     with serving(Behaviour()) as server:
         url = server.base_url
     words = refusal(*served(pool, work, url))
@@ -264,7 +263,5 @@ def test_a_full_disk_stops_the_run_and_a_resume_ends_it(pool: Path, work: Path) 
     assert "Free some disk space" in done.stderr
     assert "Traceback" not in done.stderr
     assert "selected" in done.stdout
-    started = time.monotonic()
     resumed(work)
-    assert time.monotonic() - started < 120
     assert "\tfinished\t" in ask("status", "-w", work).output
