@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from langgraph.runtime import RunControl
 
 FloatArray = NDArray[np.floating]
-LOOKING = -1
-"""The fencing number of a context that may not write."""
 Listener = Callable[[Event], None]
 
 
@@ -130,7 +128,7 @@ class Context:
 
     def emit(self, kind: str, **data: object) -> None:
         """Note an event and tell whoever listens; who only looks at a run notes nothing."""
-        if self.lease.fencing == LOOKING:
+        if not self.lease.may_write:
             return
         event = self.journal.event(kind, data)
         if self._listener is not None:
@@ -214,7 +212,7 @@ class Context:
                     cache=self.store.folder / "models",
                     base_url=section.base_url,
                     # Who only looks (a quote) sends nothing and needs no key.
-                    api_key=api_key(self.config) or "none" * (self.lease.fencing == LOOKING),
+                    api_key=api_key(self.config) or "none" * (not self.lease.may_write),
                     in_flight=section.in_flight,
                     timeout=section.timeout,
                     threads=section.threads,

@@ -126,7 +126,7 @@ def for_verifier(
     config = context.config
     allowed = plan_of(context, number)["questions"]
     asked = sum(v.action is Action.ESCALATE for v in context.labelling.verdicts(number))
-    weights = knowledge.pool_weights.weights if knowledge.truth else START_WEIGHTS
+    weights = knowledge.pool_weights.weights if knowledge.testimony.truth else START_WEIGHTS
     return VerifierEvidence(
         round=number,
         batch=batch,
@@ -134,7 +134,7 @@ def for_verifier(
         questions=max(0, allowed - asked),
         is_seed=number == 0 and config.people.kind != "none" and allowed > 0,
         may_reannotate=config.annotator.enabled and config.annotator.votes > 1,
-        measured=len(knowledge.truth),
+        measured=len(knowledge.testimony.truth),
         weights=tuple(round(float(one), 3) for one in weights),
     )
 

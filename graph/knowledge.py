@@ -1,11 +1,10 @@
-"""What the run knows about its examples: who says what, whom to believe, what to train on.
+"""What the run knows about its examples: whom to believe, and what to train on.
 
 Computed from the store whenever it is needed; nothing here is kept between nodes.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +12,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.agents.annotator.classify import opinion
 from querist.agents.verifier.rules import Opinions
-from querist.graph import people
 from querist.graph.context import Context
-from querist.memory.records import Annotation, Choice, Example, ExampleId, Label
-from querist.tools.arrays import log_softmax
-from querist.tools.calibration import LabelModel
+from querist.graph.testimony import OWN_CALIBRATION, Testimony
+from querist.memory.records import Choice, Example, ExampleId, Label
 from querist.tools.pooling import OpinionPool
 from querist.tools.retrieval import nearest
 from querist.tools.training import LinearModel, cross_fit
@@ -32,15 +28,7 @@ TRUSTS = (0.0, 0.1, 0.3, 1.0, 3.0)
 START_WEIGHTS = (1.0, 0.3, 0.5)
 """What annotator, neighbours and model count before anything was measured."""
 NEIGHBOURS = 10
-OWN_CALIBRATION = 12
-"""Labels by people that a prompt version needs for a label model of its own."""
 FOLDS = 5
-PRIOR_COUNT = 5
-"""Labels that every class is taken to have had before any was seen."""
-
-
-_Row = tuple[FloatArray, int, float]
-"""Log-probabilities (C,), the true class, and how much the row counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,133 +53,25 @@ class Knowledge:
     """A view of the store at one moment."""
 
     def __init__(
-        self, context: Context, *, model: LinearModel | None, trust: float | None = None
+        self,
+        context: Context,
+        *,
+        model: LinearModel | None,
+        trust: float | None = None,
+        testimony: Testimony | None = None,
     ) -> None:
-        """`model` is the current target model; `trust` in machine labels is measured if None."""
+        """`model` is the current target model; `trust` in machine labels is measured if None.
+
+        `testimony` is read anew from the store if None.
+        """
         self._known_trust = trust
         self._context = context
         self._task = context.task
         self._view = context.view()
         self._model = model
-        self.labels: dict[ExampleId, Label] = {
-            one.example: one for one in context.labelling.labels()
-        }
-
-    # ------------------------------------------------------------ who says what
-
-    @cached_property
-    def _latest(self) -> dict[ExampleId, list[Annotation]]:
-        """Each example's usable annotations by language models under its latest prompt."""
-        found: dict[ExampleId, list[Annotation]] = defaultdict(list)
-        for one in self._context.labelling.annotations():
-            if not one.who.startswith("llm:") or one.answer is None:
-                continue
-            kept = found[one.example]
-            if kept and kept[-1].prompt_version != one.prompt_version:
-                kept.clear()
-            kept.append(one)
-        return dict(found)
-
-    @cached_property
-    def truth(self) -> dict[ExampleId, int]:
-        """Class numbers of what people labelled."""
-        names = self._task.names
-        return {
-            one.example: names.index(one.answer.value)
-            for one in self.labels.values()
-            if one.source == "human" and isinstance(one.answer, Choice)
-        }
-
-    @cached_property
-    def _stands_for(self) -> dict[ExampleId, float]:
-        """How much of the pool each label by a person stands for.
-
-        The random sample is like the pool: 1. What was asked about later was asked because it was
-        doubtful; it stands for as much as its share among all that was labelled since. Without
-        this, everyone would look as unreliable as on the hardest examples.
-        """
-        seed = people.seed_examples(self._context)
-        asked = sum(one not in seed for one in self.truth)
-        machine = len(self.labels) - len(self.truth)
-        share = asked / (asked + machine) if seed and asked else 1.0
-        return {one: 1.0 if one in seed else share for one in self.truth}
-
-    @cached_property
-    def _label_models(self) -> dict[str, LabelModel]:
-        """A map from the annotator's probabilities to honest ones, by prompt version."""
-        rows: dict[str, list[_Row]] = defaultdict(list)
-        for example, label in self.truth.items():
-            raw = self._raw.get(example)
-            if raw is not None:
-                row = (np.log(raw), label, self._stands_for[example])
-                rows[self._version(example)].append(row)
-        pooled = [row for version in rows.values() for row in version]
-        models = {
-            version: _fit(own) for version, own in rows.items() if len(own) >= OWN_CALIBRATION
-        }
-        models[""] = _fit(pooled) if pooled else LabelModel.identity(len(self._task.names))
-        return models
-
-    def annotator(self, example: ExampleId) -> FloatArray | None:
-        """What the language model says, made honest by what people said: (C,)."""
-        return self._honest.get(example)
-
-    @cached_property
-    def _honest(self) -> dict[ExampleId, FloatArray]:
-        found: dict[ExampleId, FloatArray] = {}
-        for version, ids in self._by_version.items():
-            model = self._label_models.get(version, self._label_models[""])
-            told = model.predict(np.log(np.stack([self._raw[one] for one in ids])))
-            found.update(zip(ids, told, strict=True))
-        return found
-
-    @cached_property
-    def _raw(self) -> dict[ExampleId, FloatArray]:
-        """What the language model says, its bias towards some labels taken out: (C,)."""
-        found: dict[ExampleId, FloatArray] = {}
-        for ids in self._by_version.values():
-            logs = np.log(np.stack([self._said[one] for one in ids]))
-            if len(ids) >= OWN_CALIBRATION:
-                logs = log_softmax(logs - self._bias(logs))
-            found.update(zip(ids, np.exp(logs), strict=True))
-        return found
-
-    def _bias(self, logs: FloatArray) -> FloatArray:
-        """How far the mean log-probability (N, C) -> (C,) is from what is usual.
-
-        Batch calibration (Zhou et al., 2024): over many examples a model without bias would name
-        each label as often as it occurs; how often that is, the random sample tells.
-        """
-        counts = np.bincount(
-            np.array(list(self.truth.values()), dtype=np.intp),
-            weights=np.array(list(self._stands_for.values())),
-            minlength=len(self._task.names),
-        )
-        usual = np.log((counts + PRIOR_COUNT) / (counts + PRIOR_COUNT).sum())
-        return np.asarray(logs.mean(axis=0) - usual)
-
-    @cached_property
-    def _said(self) -> dict[ExampleId, FloatArray]:
-        found = {one: opinion(said, self._task) for one, said in self._latest.items()}
-        return {one: np.maximum(raw, 1e-9) for one, raw in found.items() if raw is not None}
-
-    @cached_property
-    def _by_version(self) -> dict[str, list[ExampleId]]:
-        found: dict[str, list[ExampleId]] = defaultdict(list)
-        for example in self._said:
-            found[self._version(example)].append(example)
-        return dict(found)
-
-    def _version(self, example: ExampleId) -> str:
-        return self._latest[example][-1].prompt_version
-
-    def skill(self) -> float | None:
-        """The language model's accuracy on what people labelled, as far as it is like the pool."""
-        known = [one for one in self.truth if one in self._raw]
-        if not known:
-            return None
-        hits = [int(self._raw[one].argmax()) == self.truth[one] for one in known]
-        return float(np.average(hits, weights=[self._stands_for[one] for one in known]))
+        labels = context.labelling.labels()
+        self.labels: dict[ExampleId, Label] = {one.example: one for one in labels}
+        self.testimony = testimony or Testimony(context, labels)
 
     def neighbours(self, examples: Sequence[ExampleId]) -> FloatArray | None:
         """What the closest labelled examples say, themselves left out: (N, C)."""
@@ -203,9 +83,8 @@ class Knowledge:
         close, similarity = nearest(
             self._view.of(list(examples)), self._view.of(ids), NEIGHBOURS + 1
         )
-        own = np.array(
-            [[ids[j] == example for j in row] for example, row in zip(examples, close, strict=True)]
-        )
+        place = {one: i for i, one in enumerate(ids)}
+        own = close == np.array([place.get(one, -1) for one in examples])[:, None]
         strength = np.where(own, 0.0, np.maximum(similarity, 0.0) ** 2)
         mass = np.einsum("nk,nkc->nc", strength, says[close]) + 1.0 / says.shape[1]
         return np.asarray(mass / mass.sum(axis=1, keepdims=True))
@@ -222,14 +101,14 @@ class Knowledge:
     @cached_property
     def pool_weights(self) -> OpinionPool:
         """How much annotator, neighbours and model count, learnt from what people labelled."""
-        rows = [one for one in self.truth if one in self._raw]
+        rows = [one for one in self.testimony.truth if one in self.testimony.raw]
         around = self.neighbours(rows)
         if around is None or self._model is None or len(rows) < OWN_CALIBRATION:
             return OpinionPool(np.array(START_WEIGHTS))
-        annotator = np.stack([self._honest[one] for one in rows])
-        labels = np.array([self.truth[one] for one in rows], dtype=np.intp)
+        annotator = np.stack([self.testimony.honest[one] for one in rows])
+        labels = np.array([self.testimony.truth[one] for one in rows], dtype=np.intp)
         sides = (annotator, around, self._held_out(rows))
-        counts = np.array([self._stands_for[one] for one in rows])
+        counts = np.array([self.testimony.stands_for[one] for one in rows])
         return OpinionPool.fit(sides, labels, start=START_WEIGHTS, weights=counts)
 
     def opinions(self, examples: Sequence[Example], attempts: Sequence[int]) -> list[Opinions]:
@@ -237,7 +116,7 @@ class Knowledge:
         ids = [one.id for one in examples]
         around = self.neighbours(ids)
         model = None if self._model is None else self._model.predict_proba(self._view.of(ids))
-        says = [self.annotator(one) for one in ids]
+        says = [self.testimony.honest.get(one) for one in ids]
         pooled = self._pool(says, around, model)
         return [
             Opinions(
@@ -283,7 +162,7 @@ class Knowledge:
         ids = tuple(sorted(self.labels))
         targets = np.stack([self._target(one) for one in ids]) if ids else np.empty((0, 0))
         inputs = self._view.of(list(ids)) if ids else np.empty((0, 0), dtype=np.float32)
-        is_human = np.array([one in self.truth for one in ids], dtype=bool)
+        is_human = np.array([one in self.testimony.truth for one in ids], dtype=bool)
         certainty = _certainty(targets) if ids else np.empty(0)
         human = np.flatnonzero(is_human)
         trust = self._trust(inputs, targets, certainty, is_human)
@@ -293,7 +172,7 @@ class Knowledge:
     def _target(self, example: ExampleId) -> FloatArray:
         label = self.labels[example]
         if label.source != "human":
-            said = self.annotator(example)
+            said = self.testimony.honest.get(example)
             if said is not None:
                 return said
         return self._soft(label)
@@ -312,7 +191,7 @@ class Knowledge:
         if len(human) < OWN_CALIBRATION or is_human.all():
             return 1.0
         truth = targets[human].argmax(axis=1)
-        counts = [self._stands_for[one] for one in sorted(self.truth)]
+        counts = [self.testimony.stands_for[one] for one in sorted(self.testimony.truth)]
         losses = []
         for trust in TRUSTS:
             weights = np.where(is_human, 1.0, trust * certainty)
@@ -320,13 +199,6 @@ class Knowledge:
             lost = -np.log(predicted[np.arange(len(human)), truth] + 1e-9)
             losses.append(np.average(lost, weights=counts))
         return TRUSTS[int(np.argmin(losses))]
-
-
-def _fit(rows: Sequence[_Row]) -> LabelModel:
-    logs, labels, weights = zip(*rows, strict=True)
-    return LabelModel.fit(
-        np.stack(logs), np.array(labels, dtype=np.intp), weights=np.array(weights)
-    )
 
 
 def _certainty(targets: FloatArray) -> FloatArray:

@@ -97,7 +97,7 @@ def machine_label(context: Context, verdict: Verdict, opinions: Opinions) -> Lab
 def reconsider(context: Context, knowledge: Knowledge) -> None:
     """Give machine labels the answer and the certainty that today's knowledge supports."""
     machine = [one for one in knowledge.labels.values() if one.source != "human"]
-    if not machine or not knowledge.truth:
+    if not machine or not knowledge.testimony.truth:
         return
     examples = context.examples([one.example for one in machine])
     changed = []

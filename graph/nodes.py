@@ -218,10 +218,11 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     """Look at all labels again in the light of the newest answers, then train the target model."""
     context, number = runtime.context, state["round"]
     started = time.monotonic()
-    trust = evidence.last_trust(context)
-    knowledge = Knowledge(context, model=current_model(context), trust=trust)
+    trust, current = evidence.last_trust(context), current_model(context)
+    knowledge = Knowledge(context, model=current, trust=trust)
     labelling_work.reconsider(context, knowledge)
-    knowledge = Knowledge(context, model=current_model(context))
+    # Other labels stand now, made of what the same witnesses said.
+    knowledge = Knowledge(context, model=current, testimony=knowledge.testimony)
     rows = knowledge.training_set
     context.kept = (number, knowledge)
     trained = save_model(context, rows, number=number)
@@ -259,7 +260,7 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
             "n": quality.n,
             "test": quality.test,
             "trust": knowledge.training_set.trust if knowledge.labels else None,
-            "llm_skill": knowledge.skill(),
+            "llm_skill": knowledge.testimony.skill(),
             "classes": class_counts(knowledge.labels, context.task.names),
             "sources": counts,
             "phase": state.get("phase", ""),

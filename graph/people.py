@@ -37,7 +37,7 @@ def ask(
     ]
     # After a crash between the two steps below, the money is set aside already.
     held = {hold.request.call_key for hold in context.ledger.open_holds(kind=SpendKind.HUMAN)}
-    known = {one.id for one in context.inbox.all()}
+    known = context.inbox.known([one.id for one in questions])
     news = [one for one in questions if one.id not in held and one.id not in known]
     price = context.config.budget.human_label_usd
     holds = context.ledger.reserve(
@@ -93,7 +93,7 @@ def fold(context: Context, *, number: int) -> int:
 
 def seed_examples(context: Context) -> set[ExampleId]:
     """The random sample that people were asked about first: it measures everything."""
-    return {one.example for one in context.inbox.all() if one.purpose == "seed"}
+    return context.inbox.examples("seed")
 
 
 def _question(context: Context, verdict: Verdict, example: Example, *, purpose: str) -> Question:

@@ -41,7 +41,7 @@ def measure(context: Context, knowledge: Knowledge, model: LinearModel | None) -
     rows = knowledge.training_set if knowledge.labels else None
     if rows is None or model is None:
         return Quality(None, None, None, 0, "nothing yet", test)
-    seed = people.seed_examples(context) & set(knowledge.truth)
+    seed = people.seed_examples(context) & set(knowledge.testimony.truth)
     what = "random sample labelled by people, cross-fitted"
     place = [i for i, one in enumerate(rows.ids) if one in seed]
     if len(place) < FEWEST:

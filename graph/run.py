@@ -21,7 +21,7 @@ from querist.graph import evidence
 from querist.graph.choosing import is_choice
 from querist.graph.commands import stop_command
 from querist.graph.config import RunConfig
-from querist.graph.context import LOOKING, Context, Deliberations, Listener
+from querist.graph.context import Context, Deliberations, Listener
 from querist.graph.intake import Quote, check_labels, import_data, make_quote
 from querist.graph.loop import build_loop
 from querist.graph.selection import check_strategy, most_for_advice
@@ -106,7 +106,7 @@ class Run:
 
     def view(self) -> Context:
         """Look at the run without the right to change it."""
-        return Context(self.store, self.row, Lease(self.id, LOOKING), models=self._models)
+        return Context(self.store, self.row, Lease.to_look(self.id), models=self._models)
 
     def quote(self) -> Quote:
         """Forecast the run; nothing is spent."""

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from querist.memory import schema
 from querist.memory.codec import from_json, to_json
 from querist.memory.errors import InvalidInput, NotOpen
-from querist.memory.records import Answer, Choice, Question, utc_now
-from querist.memory.store import Lease, Store, upsert
+from querist.memory.records import Answer, Choice, ExampleId, Question, utc_now
+from querist.memory.store import Lease, Store, in_chunks, upsert
 
 LEASE = timedelta(minutes=10)
 _questions = schema.questions
@@ -130,6 +130,22 @@ class Inbox:
             query = query.where(_questions.c.status == status)
         return self._fetch(query.order_by(_questions.c.value.desc(), _questions.c.id))
 
+    def examples(self, purpose: str) -> set[ExampleId]:
+        """All examples that were asked about for this purpose."""
+        wanted = _questions.c.body["purpose"].as_string() == purpose
+        query = sa.select(_questions.c.example).where(self._mine, wanted)
+        with self._store.read() as connection:
+            return {ExampleId(one) for one in connection.execute(query).scalars()}
+
+    def known(self, questions: Sequence[str]) -> set[str]:
+        """Tell which of these questions were asked already."""
+        found: set[str] = set()
+        with self._store.read() as connection:
+            for part in in_chunks(questions):
+                query = sa.select(_questions.c.id).where(self._mine, _questions.c.id.in_(part))
+                found.update(connection.execute(query).scalars())
+        return found
+
     def unfolded(self) -> list[Question]:
         """List closed questions that the loop has not taken notice of yet."""
         closed = sa.and_(_questions.c.status != "open", _questions.c.folded.is_(False))
@@ -138,8 +154,9 @@ class Inbox:
     def folded(self, questions: Sequence[str], *, lease: Lease | None = None) -> None:
         """Note that the loop took these in."""
         with self._store.write(lease) as connection:
-            for one in questions:
-                connection.execute(self._update(one).values(folded=True))
+            for part in in_chunks(questions):
+                mine = sa.and_(self._mine, _questions.c.id.in_(part))
+                connection.execute(sa.update(_questions).where(mine).values(folded=True))
 
     def counts(self) -> dict[str, int]:
         """Count questions by status."""

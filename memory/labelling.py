@@ -6,7 +6,8 @@ another attempt. Each step is one transaction, so a killed run finds every item 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,6 +40,8 @@ class Labelling:
         self._store = store
         self._run = run
         self._lease = lease
+        self._labels: dict[ExampleId, Label] | None = None
+        self._annotations: dict[tuple[object, ...], Annotation] | None = None
 
     # ------------------------------------------------------------ the batch
 
@@ -101,25 +104,34 @@ class Labelling:
 
     def annotated(self, number: int, annotations: Sequence[Annotation]) -> None:
         """Record opinions on batch items and mark the items as annotated."""
-        with self._store.write(self._lease) as connection:
+        with self._write() as connection:
             self._insert_annotations(connection, annotations)
             self._move(connection, number, {one.example: "annotated" for one in annotations})
 
     def record(self, annotations: Sequence[Annotation]) -> None:
         """Record opinions that belong to no batch (a person's answers, probes)."""
-        with self._store.write(self._lease) as connection:
+        with self._write() as connection:
             self._insert_annotations(connection, annotations)
 
     def annotations(
         self, examples: Iterable[ExampleId] | None = None, *, number: int | None = None
     ) -> list[Annotation]:
-        """List opinions, oldest round first; of some examples or of one round if asked."""
-        table = schema.opinions
-        query = sa.select(table.c.body).where(table.c.run == self._run)
-        if number is not None:
-            query = query.where(table.c.round == number)
-        query = query.order_by(table.c.round, table.c.example, table.c.who, table.c.sample)
-        return [from_json(Annotation, body) for body in self._select(query, table, examples)]
+        """List opinions, oldest round first; of some examples or of one round if asked.
+
+        They are kept like `labels`.
+        """
+        if self._annotations is None or not self._is_mine:
+            table = schema.opinions
+            query = sa.select(table.c.body).where(table.c.run == self._run)
+            found = [from_json(Annotation, body) for body in self._select(query)]
+            self._annotations = {_key(one): one for one in found}
+        wanted = None if examples is None else set(examples)
+        listed = [
+            one
+            for one in self._annotations.values()
+            if (wanted is None or one.example in wanted) and number in (None, one.round)
+        ]
+        return sorted(listed, key=lambda one: (one.round, one.example, one.who, one.sample))
 
     # ------------------------------------------------------------ verdicts and labels
 
@@ -141,7 +153,7 @@ class Labelling:
             "escalate": "escalated",
             "drop": "dropped",
         }
-        with self._store.write(self._lease) as connection:
+        with self._write() as connection:
             upsert(connection, schema.verdicts, rows)
             self._put_labels(connection, labels)
             self._move(
@@ -158,18 +170,25 @@ class Labelling:
         if number is not None:
             query = query.where(table.c.round == number)
         query = query.order_by(table.c.round, table.c.example, table.c.attempt)
-        return [from_json(Verdict, body) for body in self._select(query, table, None)]
+        return [from_json(Verdict, body) for body in self._select(query)]
 
     def relabel(self, labels: Sequence[Label]) -> None:
         """Put labels in place; a person's label is never replaced by a machine's."""
-        with self._store.write(self._lease) as connection:
+        with self._write() as connection:
             self._put_labels(connection, labels)
 
     def labels(self) -> list[Label]:
-        """List what stands, ordered by example id."""
-        table = schema.labels
-        query = sa.select(table.c.body).where(table.c.run == self._run).order_by(table.c.example)
-        return [from_json(Label, body) for body in self._select(query, table, None)]
+        """List what stands, ordered by example id.
+
+        Every step of a round asks. Who holds the lease is the only one who writes labels, so they
+        are read from the database once.
+        """
+        if self._labels is None or not self._is_mine:
+            table = schema.labels
+            query = sa.select(table.c.body).where(table.c.run == self._run)
+            found = [from_json(Label, body) for body in self._select(query)]
+            self._labels = {one.example: one for one in found}
+        return sorted(self._labels.values(), key=lambda one: one.example)
 
     def counts(self) -> dict[str, int]:
         """Count labels by source."""
@@ -181,6 +200,11 @@ class Labelling:
         )
         with self._store.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
+
+    @property
+    def _is_mine(self) -> bool:
+        """Tell whether nobody else writes meanwhile, so that what was read stays true."""
+        return self._lease is not None and self._lease.may_write
 
     # ------------------------------------------------------------ inside a transaction
 
@@ -201,6 +225,10 @@ class Labelling:
             for a in annotations
         ]
         upsert(connection, schema.opinions, rows, replace=False)
+        if self._annotations is not None:
+            for row in rows:
+                one = from_json(Annotation, row["body"])
+                self._annotations.setdefault(_key(one), one)
 
     def _put_labels(self, connection: sa.Connection, labels: Sequence[Label]) -> None:
         human = self._by_people(connection, [one.example for one in labels])
@@ -216,6 +244,9 @@ class Labelling:
             if one.source == "human" or one.example not in human
         ]
         upsert(connection, schema.labels, rows)
+        if self._labels is not None:
+            written = [from_json(Label, row["body"]) for row in rows]
+            self._labels |= {one.example: one for one in written}
 
     def _by_people(self, connection: sa.Connection, examples: Sequence[str]) -> set[str]:
         table = schema.labels
@@ -253,13 +284,21 @@ class Labelling:
         )
         connection.execute(statement, parameters)
 
-    def _select(
-        self, query: sa.Select[Any], table: sa.Table, examples: Iterable[ExampleId] | None
-    ) -> list[Any]:
+    def _select(self, query: sa.Select[Any]) -> list[Any]:
         with self._store.read() as connection:
-            if examples is None:
-                return list(connection.execute(query).scalars())
-            bodies: list[Any] = []
-            for part in in_chunks(list(examples)):
-                bodies += connection.execute(query.where(table.c.example.in_(part))).scalars()
-            return bodies
+            return list(connection.execute(query).scalars())
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        """Write in one transaction; what is not committed must not be remembered either."""
+        try:
+            with self._store.write(self._lease) as connection:
+                yield connection
+        except BaseException:
+            self._labels = self._annotations = None
+            raise
+
+
+def _key(one: Annotation) -> tuple[object, ...]:
+    """The primary key of an opinion."""
+    return (one.round, one.example, one.who, one.prompt_version, one.sample)

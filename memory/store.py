@@ -31,6 +31,16 @@ class Lease:
     run: str
     fencing: int
 
+    @property
+    def may_write(self) -> bool:
+        """Tell this from the lease of who only looks at a run, which has no number."""
+        return self.fencing >= 0
+
+    @classmethod
+    def to_look(cls, run: str) -> Lease:
+        """Make the lease of who only looks; every write with it is refused."""
+        return cls(run, -1)
+
 
 class Store:
     """A workspace's database and folder. Cheap to open; safe to share between threads."""

@@ -1,8 +1,10 @@
 """What goes into the store comes out the same; migrations and the schema agree."""
 
+import random
 import threading
 from dataclasses import replace
 from decimal import Decimal
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -132,6 +134,35 @@ def test_a_machine_never_replaces_a_persons_label(store, run):
     assert labelling.labels()[0].answer == Choice("b")
 
 
+def test_who_drives_a_run_remembers_what_the_database_holds(store, run):
+    labelling = Labelling(store, "run", lease=run)
+    looking = Labelling(store, "run", lease=Lease.to_look("run"))
+    rng = random.Random(5)
+    for number in range(30):
+        one = ExampleId(rng.choice("abcdef"))
+        by = rng.choice(["human", "llm"])
+        label = Label(one, Choice(rng.choice("xy")), by, f"{by}:m", 0.5, 1 / 3, number)
+        said = Annotation(one, label.who, label.answer, number % 3, usd=Decimal(number))
+        rng.choice([lambda m=label: labelling.relabel([m]), lambda m=said: labelling.record([m])])()
+        assert labelling.labels() == looking.labels() == Labelling(store, "run").labels()
+        assert labelling.annotations() == looking.annotations()
+        assert labelling.annotations([one], number=1) == looking.annotations([one], number=1)
+    assert labelling.labels()
+    assert labelling.annotations()
+
+
+def test_what_was_not_committed_is_not_remembered(store, run):
+    labelling = Labelling(store, "run", lease=run)
+    label = Label(ExampleId("e"), Choice("a"), "llm", "llm:x", 0.9, 0.9, 1)
+    assert labelling.labels() == []
+    verdict = Verdict(ExampleId("e"), 1, 0, Choice("a"), 0.9, Action.ACCEPT, "sure")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(labelling, "_move", Mock(side_effect=RuntimeError("broken")))
+        with pytest.raises(RuntimeError, match="broken"):
+            labelling.judged(1, [verdict], [label])
+    assert labelling.labels() == []
+
+
 def test_one_process_at_a_time_drives_a_run(store, run):
     with pytest.raises(RunBusy, match="querist status"):
         Runs(store).take(RunId("run"))
@@ -252,5 +283,5 @@ def test_two_threads_writing_at_once_both_succeed(store, run):
 
 def test_a_reader_without_a_lease_sees_what_was_committed(store, run):
     Journal(store, "run", lease=run).event("x", {})
-    assert len(Journal(store, "run", lease=Lease("run", -1)).events()) == 1
+    assert len(Journal(store, "run", lease=Lease.to_look("run")).events()) == 1
     assert Inbox(store, "run").all() == []
