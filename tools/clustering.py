@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from querist.tools.accelerator import products
 from querist.tools.arrays import FloatArray, IntArray
 from querist.tools.diversity import draw_far
 from querist.tools.geometry import Euclidean, blocks
@@ -40,24 +41,26 @@ def k_means(
     drawn rows, and all rows are assigned to them. Rows with more `weights` pull centres harder. A
     cluster that would be empty keeps its centre.
     """
-    space = Euclidean.of(rows)
-    clusters = min(clusters, len(space))
-    weights = np.ones(len(space)) if weights is None else np.asarray(weights, dtype=np.float64)
+    clusters = min(clusters, len(rows))
+    weights = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
     if not weights.sum() > 0:
-        weights = np.ones(len(space))
+        weights = np.ones(len(rows))
     limit = max(_MOST_FITTED, _PER_CLUSTER * clusters)
     chosen: NDArray[np.intp] | slice = slice(None)
-    if len(space) > limit:
-        chosen = np.sort(rng.choice(len(space), size=limit, replace=False))
-    fitted, heavy = space.take(chosen), weights[chosen]
+    if len(rows) > limit:
+        chosen = np.sort(rng.choice(len(rows), size=limit, replace=False))
+    fitted, heavy = np.ascontiguousarray(rows[chosen], dtype=np.float32), weights[chosen]
+    space = Euclidean.of(fitted)
     trials = []
     for _ in range(restarts):
-        seeds = _seeds(fitted, heavy, clusters, rng)
-        trials.append(_lloyd(fitted, heavy, seeds, _TRIAL_ROUNDS if restarts > 1 else _ROUNDS))
+        first = int(rng.choice(len(space), p=heavy / heavy.sum()))
+        seeds = fitted[draw_far(space, count=clusters, rng=rng, first=first)]
+        steps = _TRIAL_ROUNDS if restarts > 1 else _ROUNDS
+        trials.append(_lloyd(fitted, space, heavy, seeds, steps))
     centres, _ = min(trials, key=lambda trial: trial[1])
     if restarts > 1:
-        centres, _ = _lloyd(fitted, heavy, centres, _ROUNDS)
-    labels, gaps = assign(space, centres)
+        centres, _ = _lloyd(fitted, space, heavy, centres, _ROUNDS)
+    labels, gaps = assign(rows, centres)
     return Clusters(centres, labels, gaps)
 
 
@@ -66,13 +69,14 @@ def assign(
 ) -> tuple[NDArray[np.intp], FloatArray]:
     """Find each row's nearest centre and the squared distance to it; ties to the lower number."""
     space = rows if isinstance(rows, Euclidean) else Euclidean.of(rows)
-    around = Euclidean.of(centres)
+    centres = np.asarray(centres, dtype=np.float32)
+    lengths, twice = np.einsum("kd,kd->k", centres, centres), -2 * centres
     labels = np.empty(len(space), dtype=np.intp)
     gaps = np.empty(len(space), dtype=np.float32)
     for block in blocks(len(space), 4096):
         # The rows' own norms change no comparison, so they are added only for the nearest.
-        part = space.rows[block] @ (-2 * around.rows.T)
-        part += around.norms
+        part = products(space.rows[block], twice)
+        part += lengths
         labels[block] = part.argmin(axis=1)
         gaps[block] = np.take_along_axis(part, labels[block][:, None], axis=1)[:, 0]
     gaps += space.norms
@@ -148,17 +152,8 @@ def _roots(parent: NDArray[np.intp]) -> NDArray[np.intp]:
     return rank[labels]
 
 
-def _seeds(
-    space: Euclidean, weights: FloatArray, clusters: int, rng: np.random.Generator
-) -> FloatArray:
-    """Draw starting centres by squared distance, the first by weight."""
-    first = int(rng.choice(len(space), p=weights / weights.sum()))
-    seeds = draw_far(space, count=clusters, rng=rng, first=first)
-    return space.rows[seeds].copy()
-
-
 def _lloyd(
-    space: Euclidean, weights: FloatArray, centres: FloatArray, rounds: int
+    rows: FloatArray, space: Euclidean, weights: FloatArray, centres: FloatArray, rounds: int
 ) -> tuple[FloatArray, float]:
     """Move centres to the weighted means of their rows, over and over; also give the loss."""
     from scipy.sparse import csr_matrix
@@ -175,7 +170,7 @@ def _lloyd(
         )
         mass = np.bincount(labels, weights=weights, minlength=len(centres))
         filled = mass > 0
-        means = (belongs.T @ space.rows)[filled] / mass[filled, None]
+        means = (belongs.T @ rows)[filled] / mass[filled, None]
         centres = centres.copy()
         centres[filled] = means.astype(np.float32)
     return centres, loss

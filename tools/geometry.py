@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from querist.tools.accelerator import Rows, place, products
 from querist.tools.arrays import FloatArray, IntArray
 
 BLOCK = 8192
@@ -35,14 +36,14 @@ class Space(Protocol):
 class Euclidean:
     """Rows (N, d) under squared Euclidean distance. Make one by `of`."""
 
-    rows: FloatArray
+    rows: Rows
     norms: FloatArray
 
     @classmethod
     def of(cls, rows: FloatArray) -> Euclidean:
-        """Prepare rows (N, d); float32 ones are not copied."""
+        """Prepare rows (N, d); float32 ones are not copied, but large ones go to a GPU."""
         rows = np.ascontiguousarray(rows, dtype=np.float32)
-        return cls(rows, np.einsum("nd,nd->n", rows, rows))
+        return cls(place(rows), np.einsum("nd,nd->n", rows, rows))
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -54,7 +55,7 @@ class Euclidean:
 
     def gaps(self, points: Euclidean) -> FloatArray:
         """Give |x|^2 + |y|^2 - 2 xy, with rounding removed."""
-        return _expand(self.rows @ points.rows.T, self.norms, points.norms)
+        return _expand(products(self.rows, points.rows), self.norms, points.norms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +66,7 @@ class OuterProducts:
     """
 
     errors: FloatArray
-    features: FloatArray
+    features: Rows
     norms: FloatArray
 
     @classmethod
@@ -74,7 +75,7 @@ class OuterProducts:
         errors = np.ascontiguousarray(errors, dtype=np.float32)
         features = np.ascontiguousarray(features, dtype=np.float32)
         norms = np.einsum("nc,nc->n", errors, errors) * np.einsum("nd,nd->n", features, features)
-        return cls(errors, features, norms)
+        return cls(errors, place(features), norms)
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -86,9 +87,9 @@ class OuterProducts:
 
     def gaps(self, points: OuterProducts) -> FloatArray:
         """Give |a|^2 |h|^2 + |a'|^2 |h'|^2 - 2 (a a')(h h'), with rounding removed."""
-        products = self.features @ points.features.T
-        products *= self.errors @ points.errors.T
-        return _expand(products, self.norms, points.norms)
+        inner = products(self.features, points.features)
+        inner *= self.errors @ points.errors.T
+        return _expand(inner, self.norms, points.norms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,11 +132,11 @@ def blocks(count: int, size: int = BLOCK) -> Iterator[slice]:
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def _expand(products: FloatArray, mine: FloatArray, theirs: FloatArray) -> FloatArray:
+def _expand(inner: FloatArray, mine: FloatArray, theirs: FloatArray) -> FloatArray:
     """Turn inner products (N, M) into distances, in place; what is only rounding becomes 0."""
-    products *= -2
-    products += theirs
-    products += mine[:, None]
+    inner *= -2
+    inner += theirs
+    inner += mine[:, None]
     rounding = _ROUNDING * (np.abs(mine) + np.abs(theirs).max(initial=0))
-    products[products <= rounding[:, None]] = 0
-    return products
+    inner[inner <= rounding[:, None]] = 0
+    return inner

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from querist.tools.accelerator import place, products
 from querist.tools.arrays import FloatArray, IntArray, unit_rows
 from querist.tools.geometry import blocks
 
@@ -49,15 +50,15 @@ def nearest_neighbours(
     itself; `among` (M, d) names others. Fewer than k there means fewer columns. O(N M d) time, but
     never more than a block of the N x M similarities in memory.
     """
-    mine = unit_rows(rows)
-    others = mine if among is None else unit_rows(among)
+    mine = place(unit_rows(rows))
+    others = mine if among is None else place(unit_rows(among))
     k = min(k, len(others) - (among is None))
     found = np.empty((len(mine), max(k, 0)), dtype=np.intp)
     how_near = np.empty(found.shape, dtype=np.float32)
     if k <= 0:
         return found, how_near
     for block in blocks(len(mine), max(1, _CELLS // len(others))):
-        similar = mine[block] @ others.T
+        similar = products(mine[block], others)
         if among is None:
             similar[np.arange(len(similar)), np.arange(block.start, block.stop)] = -np.inf
         found[block], how_near[block] = _best(similar, k)

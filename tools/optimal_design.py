@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from querist.tools.accelerator import place, products
 from querist.tools.arrays import FloatArray, IntArray
 from querist.tools.falling import take_highest
 from querist.tools.geometry import blocks
@@ -53,7 +54,7 @@ class Leverage:
     """Variances x' S x, which fall as rows are picked and their labels counted on."""
 
     def __init__(self, rows: FloatArray, covariance: FloatArray) -> None:
-        self._rows = rows
+        self._rows, self._placed = rows, place(rows)
         self.covariance = np.array(covariance, dtype=np.float64)
         self._steps: list[FloatArray] = []
 
@@ -66,7 +67,7 @@ class Leverage:
 
     def lower(self, values: FloatArray, rows: IntArray | slice, since: int) -> FloatArray:
         """Take from variances what the picks from number `since` on explain."""
-        explained = self._rows[rows] @ np.stack(self._steps[since:], axis=1)
+        explained = products(self._placed[rows], np.stack(self._steps[since:]))
         return np.asarray(np.maximum(values - np.einsum("np,np->n", explained, explained), 0))
 
 

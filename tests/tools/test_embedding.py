@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from querist.evals.bench.embedding import main as benchmark
@@ -86,6 +87,15 @@ def test_a_vector_does_not_depend_on_its_batch(minilm: MiniLM) -> None:
 
 def test_names_tell_precisions_apart() -> None:
     assert len({MiniLM(quantised=choice).name for choice in (False, True)}) == 2
+
+
+def test_half_precision_on_a_device_stays_near_the_exact_vectors() -> None:
+    # The processor stands in for a GPU here: the same operations, in the same precision.
+    exact, half = MiniLM(quantised=False), MiniLM(device=torch.device("cpu"))
+    assert half.name.endswith("float16")
+    vectors = half.embed(TEXTS)
+    assert vectors.dtype == np.float32
+    assert (exact.embed(TEXTS) * vectors).sum(axis=1).min() > 0.999
 
 
 def test_no_texts_give_no_vectors(minilm: MiniLM) -> None:
