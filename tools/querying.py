@@ -13,6 +13,7 @@ from querist.memory.errors import InvalidInput
 from querist.memory.records import Example, ExampleId
 from querist.tools.arrays import FloatArray, IntArray
 from querist.tools.training import GradientFactors
+from querist.tools.unit_mixtures import Units
 
 
 class Capability(StrEnum):
@@ -20,6 +21,7 @@ class Capability(StrEnum):
 
     EMBEDDINGS = "embeddings"
     PROBS = "probs"
+    UNITS = "units"
     POSTERIOR = "posterior"
     GRADIENTS = "gradients"
     TEXTS = "texts"
@@ -42,6 +44,8 @@ class Labelled:
     """(L,), class numbers or `UNKNOWN`."""
     probabilities: FloatArray | None = None
     """(L, C), what the current model says of them."""
+    units: Units | None = None
+    """What it says of their units."""
     ids: tuple[ExampleId, ...] = ()
 
 
@@ -66,6 +70,8 @@ class RowsOf:
         known = self.whole()
         if isinstance(known, GradientFactors):
             return GradientFactors(known.errors[self.rows], known.features[self.rows])
+        if isinstance(known, Units):
+            return known[self.rows]
         return cast("FloatArray", known)[self.rows]
 
     def narrow(self, rows: IntArray) -> RowsOf:
@@ -100,6 +106,10 @@ class QueryContext:
     def probabilities(self) -> FloatArray:
         """Class probabilities of the candidates: (N, C), rows sum to 1."""
         return cast("FloatArray", self._provide(Capability.PROBS))
+
+    def units(self) -> Units:
+        """What the model says of the units of each candidate: tokens of a text, say."""
+        return cast("Units", self._provide(Capability.UNITS))
 
     def posterior(self) -> FloatArray:
         """Probabilities under K models, the same model k for every candidate: (N, K, C)."""
@@ -176,12 +186,15 @@ class QueryContext:
     def _with(self, picked: IntArray) -> Labelled:
         """Count candidates as labelled, with their classes unknown."""
         known = self.labelled()
-        fresh: dict[str, FloatArray] = {}
+        fresh: dict[str, Any] = {}
         if Capability.EMBEDDINGS in self.sources:
             fresh["embeddings"] = np.concatenate([known.embeddings, self.embeddings(picked)])
         if Capability.PROBS in self.sources and known.probabilities is not None:
             told = self.probabilities()[picked]
             fresh["probabilities"] = np.concatenate([known.probabilities, told])
+        if Capability.UNITS in self.sources:
+            more = self.units()[picked]
+            fresh["units"] = more if known.units is None else known.units.then(more)
         classes = np.concatenate([known.classes, np.full(len(picked), UNKNOWN)])
         ids = (*known.ids, *(self.ids[row] for row in picked))
         return replace(known, classes=classes, ids=ids, **fresh)

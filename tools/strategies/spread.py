@@ -6,6 +6,7 @@ from querist.tools import diversity
 from querist.tools.geometry import Predictions
 from querist.tools.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
+from querist.tools.unit_mixtures import Mixtures
 
 
 @strategy(
@@ -84,16 +85,22 @@ def k_means_pp(context: QueryContext, count: int) -> QueryResult:
     k_center over predictions instead of embeddings: the distance of two candidates is the mean of
     both Kullback-Leibler divergences between their class probabilities. Takes candidates confused
     in different ways, confident ones of every class included. With few classes there are few ways
-    to differ, so prefer it where there are many; an untrained model makes it meaningless.
+    to differ, so prefer it where there are many; an untrained model makes it meaningless. In
+    Python, where a context has units (tokens of a text, pixels), those that are taken for the same
+    class are mixed, and the distances of the classes' mixtures are added up.
     """,
 )
 def cdal(context: QueryContext, count: int) -> QueryResult:
-    """Cover the predictions greedily: CDAL-CS, one unit per example."""
-    known = context.labelled().probabilities
-    picks = diversity.pick_farthest(
-        Predictions.of(context.probabilities()),
-        labelled=None if known is None else Predictions.of(known),
-        count=count,
-        rng=context.rng,
-    )
+    """Cover the predictions greedily: CDAL-CS, by units where there are any."""
+    known = context.labelled()
+    space: Predictions | Mixtures
+    around: Predictions | Mixtures | None
+    if Capability.UNITS in context.sources:
+        space = Mixtures.of(context.units())
+        around = None if known.units is None else Mixtures.of(known.units)
+    else:
+        told = known.probabilities
+        space = Predictions.of(context.probabilities())
+        around = None if told is None else Predictions.of(told)
+    picks = diversity.pick_farthest(space, labelled=around, count=count, rng=context.rng)
     return context.result(picks)
