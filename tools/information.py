@@ -25,16 +25,22 @@ def bald(posterior: FloatArray) -> FloatArray:
     scores = np.empty(len(posterior))
     for rows in _chunks(posterior):
         draws = posterior[rows]
-        scores[rows] = entropy(draws.mean(axis=1)) - mean_entropy(draws)
+        scores[rows] = entropy(consensus(draws)) - mean_entropy(draws)
     # At least 0 (Jensen); what is below is rounding.
     return np.asarray(np.maximum(scores, 0))
+
+
+def consensus(posterior: FloatArray) -> FloatArray:
+    """Average the draws: (N, K, C) to (N, C)."""
+    draws = posterior.shape[1]
+    # As a product: NumPy takes six times as long for means over a short axis in the middle.
+    return (np.full((1, draws), 1 / draws, dtype=posterior.dtype) @ posterior)[:, 0]
 
 
 def mean_entropy(posterior: FloatArray) -> FloatArray:
     """Average the entropies of the draws: (N, K, C) to (N,)."""
     rows, draws, classes = posterior.shape
-    each = entropy(posterior.reshape(rows * draws, classes))
-    return np.asarray(each.reshape(rows, draws).mean(axis=1))
+    return entropy(posterior.reshape(rows, draws * classes)) / draws
 
 
 def epig(posterior: FloatArray, targets: FloatArray) -> FloatArray:
@@ -54,7 +60,7 @@ def epig(posterior: FloatArray, targets: FloatArray) -> FloatArray:
         mine = posterior[rows]
         tables = mine.transpose(0, 2, 1).reshape(-1, draws) @ flat
         joint = entropy(tables.reshape(len(mine), -1)) / max(1, len(known))
-        scores[rows] = entropy(mine.mean(axis=1)) + alone - joint
+        scores[rows] = entropy(consensus(mine)) + alone - joint
     return np.asarray(np.maximum(scores, 0))
 
 

@@ -1,14 +1,13 @@
 """Every classical strategy against the libraries that have it: time, memory and what is picked.
 
-    python -m querist.evals.bench.strategies [--rows 10000 100000] [--peers]
+    python -m querist.evals.bench.strategies [--rows 10000 100000] [--threads 1 2] [--peers]
         [--peer-python PATH] [--only margin badge]
 
 Every measurement is a process of its own, warmed up on a small pool, so that peak memory belongs
 to one strategy; the arrays are the same for all and are loaded before the clock starts. MB is the
 peak above the loaded arrays. `--peers` needs an interpreter that has scikit-activeml, small-text,
 modAL-python, baal, alipy or cleanlab; a library that is not there, fails or takes longer than
-`--limit` is left out and named below the table. Seconds are the processor's: with one thread, what
-the clock would say on an idle machine.
+`--limit` is left out and named below the table. Seconds are the clock's: use an idle machine.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000])
     parser.add_argument("--batch", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--peers", action="store_true", help="measure other libraries, too")
     parser.add_argument("--peer-python", default=sys.executable, help="an interpreter with them")
     parser.add_argument("--only", nargs="*", help="strategies; all by default")
@@ -76,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as place:
             make_pool(Path(place), rows)
-            _print_table(Path(place), names, rows=rows, options=options)
+            for threads in options.threads:
+                _print_table(Path(place), names, rows=rows, threads=threads, options=options)
     return 0
 
 
@@ -158,16 +158,18 @@ def _measure_ours(folder: Path, name: str, batch: int) -> None:
     print("\n" + json.dumps(strategy_peers.measure(select, arrays, batch)))
 
 
-def _print_table(folder: Path, names: list[str], *, rows: int, options: argparse.Namespace) -> None:
+def _print_table(
+    folder: Path, names: list[str], *, rows: int, threads: int, options: argparse.Namespace
+) -> None:
     """Measure and print row by row, so that a long run shows where it is."""
-    print(f"\n{rows:,} x {WIDTH}, batch {options.batch}, threads: {options.threads}\n")
+    print(f"\n{rows:,} x {WIDTH}, batch {options.batch}, threads: {threads}\n")
     print("| strategy | ours, s | MB | best peer | its s | its MB | ratio | same picks |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     troubles, differing = [], []
     for name in names:
         ours_command = [sys.executable, "-m", "querist.evals.bench.strategies"]
         ours_command += ["--measure", str(folder), name, "--batch", str(options.batch)]
-        ours = _run(ours_command, options)
+        ours = _run(ours_command, threads, options.limit)
         if isinstance(ours, str):
             troubles.append(f"{name}: {ours}")
             continue
@@ -175,7 +177,9 @@ def _print_table(folder: Path, names: list[str], *, rows: int, options: argparse
         best, library = None, ""
         for one in [one for one, what in strategy_peers.PEERS if what == name and options.peers]:
             command = [options.peer_python, str(Path(strategy_peers.__file__))]
-            found = _run([*command, str(folder), one, name, str(options.batch)], options)
+            found = _run(
+                [*command, str(folder), one, name, str(options.batch)], threads, options.limit
+            )
             if isinstance(found, str):
                 troubles.append(f"{name}, {one}: {found}")
             elif best is None or found.seconds < best.seconds:
@@ -197,11 +201,10 @@ def _print_table(folder: Path, names: list[str], *, rows: int, options: argparse
         print(f"\nNot measured: {trouble}")
 
 
-def _run(command: list[str], options: argparse.Namespace) -> Measured | str:
+def _run(command: list[str], threads: int, limit: float) -> Measured | str:
     """Run one measurement; give what went wrong if it did."""
-    threads = str(options.threads)
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    environment = {**os.environ, **dict.fromkeys(names, threads)}
+    environment = {**os.environ, **dict.fromkeys(names, str(threads))}
     try:
         done = subprocess.run(
             command,
@@ -209,10 +212,10 @@ def _run(command: list[str], options: argparse.Namespace) -> Measured | str:
             capture_output=True,
             text=True,
             check=False,
-            timeout=options.limit + 60,
+            timeout=limit + 60,
         )
     except subprocess.TimeoutExpired:
-        return f"more than {options.limit:.0f} s"
+        return f"more than {limit:.0f} s"
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["no message"])[-1][:160]
     result = json.loads(done.stdout.strip().splitlines()[-1])

@@ -63,16 +63,16 @@ def first_rows(arrays: Arrays, rows: int) -> Arrays:
 def measure(select: Callable[[Arrays, int], Any], arrays: Arrays, batch: int) -> dict[str, Any]:
     """Warm up, then time selections and the memory that one takes above what is loaded.
 
-    Seconds are of the processor, the least of three if they are short: machines are shared.
+    Seconds are the least of three if they are short: machines are shared.
     """
     select(first_rows(arrays, _WARM_ROWS), _WARM_BATCH)
     before = _reset_peak()
     times: list[float] = []
     picks: Any = ()
     while len(times) < _REPEATS and sum(times) < _ENOUGH:
-        started = time.process_time()
+        started = time.perf_counter()
         picks = select(arrays, batch)
-        times.append(time.process_time() - started)
+        times.append(time.perf_counter() - started)
     return {
         "seconds": min(times),
         "megabytes": max(0.0, _status("VmHWM") - before),
