@@ -29,6 +29,9 @@ def _key(name: str) -> str:
 def _value(value: object) -> str:
     if isinstance(value, str):
         return _text(value)
+    if isinstance(value, Mapping):
+        pairs = [f"{_key(key)} = {_value(one)}" for key, one in value.items()]
+        return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(one) for one in value)}]"
     return json.dumps(value)

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task, TaskKind
@@ -110,6 +110,18 @@ class LoopSection(_Section):
     plateau_delta: float = Field(default=0.002, ge=0, le=1)
 
 
+class ShownSection(_Section):
+    """A labelled example that every prompt shows."""
+
+    text: str | dict[str, str]
+    """Of a task with several fields, a table of them."""
+    label: str
+
+    def fields(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Name the fields as the task does."""
+        return {names[0]: self.text} if isinstance(self.text, str) else dict(self.text)
+
+
 class AnnotatorSection(_Section):
     """How the language model labels."""
 
@@ -120,6 +132,8 @@ class AnnotatorSection(_Section):
     nearest: int | None = Field(default=None, ge=0, le=16)
     """Demonstrations retrieved for each example; 4 unless the model is local."""
     calibrate: bool = True
+    demonstrations: tuple[ShownSection, ...] = Field(default=(), max_length=64)
+    """Shown to the model before all others, from the first round on."""
 
 
 class GeneratorSection(_Section):
@@ -152,6 +166,23 @@ class RunConfig(_Section):
     generator: GeneratorSection = GeneratorSection()
     people: PeopleSection = PeopleSection()
     prices: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _shows_what_the_task_has(self) -> RunConfig:
+        names = self.as_task().fields
+        for one in self.annotator.demonstrations:
+            if one.label not in self.task.labels:
+                known = ", ".join(self.task.labels)
+                raise ValueError(
+                    f"annotator.demonstrations has the label {one.label!r}, which is none of the "
+                    f"task's ({known})"
+                )
+            if set(one.fields(names)) != set(names):
+                raise ValueError(
+                    f"annotator.demonstrations must give {', '.join(names)}, the task's fields: "
+                    "write text = {" + ", ".join(f'{name} = "..."' for name in names) + "}"
+                )
+        return self
 
     def as_task(self) -> Task:
         """Make the record that agents see."""

@@ -109,6 +109,7 @@ def for_annotator(context: Context, *, number: int, batch: int, bank: int) -> An
         batch=batch,
         classes=len(context.task.labels),
         bank=bank,
+        given=len(section.demonstrations),
         votes=section.votes,
         shared=section.shared,
         nearest=section.nearest,
@@ -152,7 +153,8 @@ def example_ceiling(context: Context) -> Decimal:
     prompt = ClassificationPrompt(context.task)
     one = model.ceiling(prompt.request(example))
     bare = model.ceiling(prompt.request(Example(ExampleId("bare"), {"text": ""})))
-    demonstrations = section.shared + (NEAREST if section.nearest is None else section.nearest)
+    shared = max(section.shared, len(section.demonstrations))
+    demonstrations = shared + (NEAREST if section.nearest is None else section.nearest)
     return (one + demonstrations * (one - bare)) * section.votes
 
 

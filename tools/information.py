@@ -34,13 +34,14 @@ def consensus(posterior: FloatArray) -> FloatArray:
     """Average the draws: (N, K, C) to (N, C)."""
     draws = posterior.shape[1]
     # As a product: NumPy takes six times as long for means over a short axis in the middle.
-    return (np.full((1, draws), 1 / draws, dtype=posterior.dtype) @ posterior)[:, 0]
+    weights = np.full((1, draws), 1 / draws, dtype=posterior.dtype)
+    return np.asarray((weights @ posterior)[:, 0])
 
 
 def mean_entropy(posterior: FloatArray) -> FloatArray:
     """Average the entropies of the draws: (N, K, C) to (N,)."""
     rows, draws, classes = posterior.shape
-    return entropy(posterior.reshape(rows, draws * classes)) / draws
+    return np.asarray(entropy(posterior.reshape(rows, draws * classes)) / draws)
 
 
 def epig(posterior: FloatArray, targets: FloatArray) -> FloatArray:

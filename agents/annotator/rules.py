@@ -22,6 +22,8 @@ class AnnotatorEvidence:
     classes: int
     bank: int
     """Examples labelled by people (or accepted with certainty) that can serve as demonstrations."""
+    given: int
+    """Demonstrations that the task file gives; they are always shown."""
     votes: int
     """Samples per example that the task file asks for."""
     shared: int
@@ -40,13 +42,14 @@ class Annotating(Ruling):
 
     votes: int = Field(ge=1, le=15)
     shared: int = Field(ge=0, le=64)
+    """Besides those that the task file gives."""
     nearest: int = Field(ge=0, le=16)
     calibrate: bool
 
 
 def plan(evidence: AnnotatorEvidence) -> Annotating:
     """Show as many demonstrations as there are, and sample where there are no probabilities."""
-    shared = min(evidence.shared, evidence.bank)
+    shared = min(max(0, evidence.shared - evidence.given), evidence.bank)
     wanted = (0 if evidence.is_local else NEAREST) if evidence.nearest is None else evidence.nearest
     nearest = min(wanted, max(0, evidence.bank - shared))
     votes = evidence.votes
@@ -57,6 +60,9 @@ def plan(evidence: AnnotatorEvidence) -> Annotating:
         )
     if evidence.bank == 0:
         reasons = ["No demonstrations yet: the model sees the label descriptions only"]
+    if evidence.given:
+        said = f"{evidence.given} demonstrations of the task file"
+        reasons[0] = f"{said}, {reasons[0]}" if evidence.bank else said
     if not evidence.has_logprobs and votes == 1:
         votes = 3
         reasons.append("the model gives no log-probabilities, so 3 samples show how sure it is")

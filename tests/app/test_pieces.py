@@ -24,8 +24,11 @@ from querist.memory.store import open_store
 
 NASTY = '<script>"&\x1b[31m'
 SCALARS = st.text() | st.integers(-(2**40), 2**40) | st.booleans() | st.floats(0, 10**6)
+LISTS = st.lists(SCALARS, max_size=3) | st.lists(
+    st.dictionaries(st.text(), SCALARS, min_size=1, max_size=3), min_size=1, max_size=2
+)
 TABLES = st.recursive(
-    st.dictionaries(st.text(), SCALARS | st.lists(SCALARS, max_size=3), max_size=4),
+    st.dictionaries(st.text(), SCALARS | LISTS, max_size=4),
     lambda inner: st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -183,6 +186,15 @@ def test_the_time_left_is_that_of_the_rounds_to_come() -> None:
     now[0] += 4
     assert tally.seconds_left == 16
     assert tally.spent == Decimal("1.5")
+
+
+def test_a_model_that_learnt_from_pseudo_labels_is_told_of() -> None:
+    tally = Tally(rounds=1, cap=Decimal(1))
+    plain = {"round": 1, "rows": 40, "people": 9, "trust": 1.0, "seconds": 0.1}
+    assert describe(event("trained", **plain), tally) is None
+    said = describe(event("trained", pseudo=1200, **plain), tally)
+    assert said is not None
+    assert "1,200 pseudo-labels" in said
 
 
 def test_events_that_nobody_knows_are_passed_over() -> None:

@@ -84,6 +84,34 @@ def test_every_agent_says_what_it_decided_and_why(scripted):
     assert all(len(one.reason) > 10 and one.evidence for one in decisions)
 
 
+def test_demonstrations_of_the_task_file_come_first_in_every_prompt(scripted):
+    given = [{"text": f"given {n}", "label": LABELS[n]} for n in range(3)]
+    run, model = scripted(annotator={"demonstrations": given, "shared": 5, "nearest": 0})
+    drive(run)
+    asked = [request for request in model.calls if request.choices]
+    assert asked
+    for request in asked:
+        turns = request.messages[1:]
+        firsts = [(turns[2 * n].content, turns[2 * n + 1].content) for n in range(3)]
+        assert firsts == [(f'Text: "given {n}"', LABELS[n]) for n in range(3)]
+    # People's labels fill up to the five that are shared.
+    assert max(len(request.messages) for request in asked) == 1 + 2 * 5 + 1
+    said = [one for one in run.view().journal.decisions() if one.agent == "annotator"]
+    assert "3 demonstrations of the task file" in said[0].reason
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ({"text": "a", "label": "nonsense"}, "'nonsense', which is none of the task's"),
+        ({"text": {"body": "a"}, "label": LABELS[0]}, "must give text, the task's fields"),
+    ],
+)
+def test_a_demonstration_that_does_not_fit_the_task_is_refused(make_run, given, remedy):
+    with pytest.raises(InvalidInput, match=remedy):
+        make_run(annotator={"demonstrations": [given]})
+
+
 def test_every_label_has_its_annotations(scripted):
     run, _ = scripted()
     drive(run)
