@@ -9,8 +9,8 @@ from pathlib import Path
 
 from querist.agents.prompts.classification import Demonstration
 from querist.app.inputs import Inputs
+from querist.graph.choosing.heads import PROPOSERS
 from querist.graph.choosing.labellers import METHODS, Piece
-from querist.graph.choosing.searches import PROPOSERS
 from querist.graph.config import RunConfig
 from querist.memory.errors import InvalidInput
 from querist.tools.load import ColumnMap, load_examples
@@ -28,7 +28,11 @@ EXAMPLES = {
     "evaluation": "querist choose evaluation task.toml --labels 50",
 }
 """What can be chosen, each with a command to start from."""
-OTHER_METHODS = {"evaluation": ("lure", "ase"), "features": ("score", "rank", "seq")}
+OTHER_METHODS = {
+    "evaluation": ("lure", "ase"),
+    "features": ("score", "rank", "seq"),
+    "architecture": ("generations", "ti-ucb"),
+}
 _PASSAGES = {".md", ".txt"}
 _LONGEST = 20_000
 
@@ -84,6 +88,20 @@ class Wanted:
         self._check("--method", self.method, known)
         self._check("--propose", self.propose, PROPOSERS)
         self._check("--of", self.of, ("annotator", "head"))
+        if self.evaluations is not None and not self._evaluates:
+            raise InvalidInput(
+                f"--evaluations {self.evaluations} says nothing here: this search trains as much "
+                "as it needs, in seconds. Leave it out."
+            )
+
+    @property
+    def _evaluates(self) -> bool:
+        """Tell whether a number of evaluations means something for what is chosen."""
+        if self.what == "architecture":
+            return self.method == "ti-ucb"
+        if self.what == "hyperparameters":
+            return self.of == "annotator"
+        return self.what in METHODS and self.method not in {"go", "mmr"}
 
     @property
     def example(self) -> str:

@@ -29,12 +29,18 @@ _Method = Annotated[
     typer.Option(
         "--method",
         help="prompt: sh, cr, cr-c, clst, gse, equal; model: sh, cr, cr-c, equal, ucb; context: "
-        "sar, go, mmr; evaluation: lure, ase; features: score, rank, seq [default: the first].",
+        "sar, go, mmr; evaluation: lure, ase; features: score, rank, seq; architecture: "
+        "generations, ti-ucb [default: the first].",
     ),
 ]
 _Evaluations = Annotated[
     int | None,
-    typer.Option("--evaluations", "-n", min=1, help="How many labels to ask models for at most."),
+    typer.Option(
+        "--evaluations",
+        "-n",
+        min=1,
+        help="How many labels to ask models for at most; ti-ucb: how many epochs to train.",
+    ),
 ]
 _Top = Annotated[
     int | None, typer.Option("--top", min=1, help="How many contexts or features to choose.")

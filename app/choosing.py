@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -21,7 +22,8 @@ from querist.app.interrupts import pausing
 from querist.app.place import Place
 from querist.app.screen import Screen, dollars
 from querist.app.toml_text import to_toml
-from querist.graph.choosing import labellers, searches, subsets
+from querist.graph.choosing import labellers, rising, searches, subsets
+from querist.graph.choosing.heads import Proposer
 from querist.graph.choosing.session import ArmRow, Chosen, Session, last_result, opened
 from querist.graph.config import RunConfig, put
 from querist.memory.errors import BudgetExceeded
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from querist.memory.store import Store
 
 MOST_ROWS = 30
+MOST_LINES = 20
+"""Of progress, where there is no terminal."""
 FIRST_COLUMN = {
     "examples": "example",
     "evaluation": "estimate",
@@ -102,7 +106,7 @@ def show_result(screen: Screen, chosen: Chosen, *, spent: Decimal, cap: Decimal)
     screen.line()
     columns = [FIRST_COLUMN.get(chosen.what, chosen.what), "tries>"]
     columns += [MEAN.get(chosen.what, "accuracy>"), "90 % interval"]
-    columns += ["cost>", "rejected"]
+    columns += ["cost>", "rejected", "levelled off"]
     rows = [_cells(row) for row in chosen.rows[:MOST_ROWS]]
     kept = [i for i, name in enumerate(columns) if i == 0 or any(row[i] != "-" for row in rows)]
     screen.table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
@@ -121,7 +125,7 @@ def show_result(screen: Screen, chosen: Chosen, *, spent: Decimal, cap: Decimal)
         for key, value in chosen.settings.items():
             put(body, key, value)
         screen.line("Write into the task file:")
-        screen.line(to_toml(body))
+        screen.code(to_toml(body))
 
 
 def _show_doubts(screen: Screen, place: Place, name: str, usd: Decimal) -> None:
@@ -146,6 +150,7 @@ def _cells(row: ArmRow) -> list[str]:
         interval,
         dollars(row.usd) if row.usd else "-",
         "-" if row.rejected_after is None else f"after {row.rejected_after}",
+        "-" if row.levelled_after is None else f"after {row.levelled_after}",
     ]
 
 
@@ -196,8 +201,13 @@ async def _choose(wanted: Wanted, session: Session, arms: Any) -> Chosen:
             way=cast("Any", wanted.method or "score"),
             count=wanted.top,
         )
-    default = "mutation" if wanted.what == "architecture" else "random"
-    proposer = cast("searches.Proposer", wanted.propose or default)
+    is_rising = wanted.method == "ti-ucb"
+    default = "mutation" if wanted.what == "architecture" and not is_rising else "random"
+    proposer = cast("Proposer", wanted.propose or default)
+    if is_rising:
+        return await rising.choose_rising_head(
+            session, evaluations=wanted.evaluations, proposer=proposer
+        )
     if wanted.what == "hyperparameters" and wanted.of == "annotator":
         return await searches.choose_annotator_settings(
             session, evaluations=wanted.evaluations, proposer=proposer
@@ -209,7 +219,20 @@ async def _choose(wanted: Wanted, session: Session, arms: Any) -> Chosen:
 def _progress(screen: Screen) -> Iterator[Say]:
     """Show how far it is: a bar on a terminal, lines elsewhere."""
     if not screen.is_terminal:
-        yield lambda event: _say(screen, event)
+        said = -math.inf
+
+        def say(event: Event) -> None:
+            nonlocal said
+            if event.kind not in {"tried", "embedding"}:
+                return
+            data: Mapping[str, Any] = event.data
+            done, total = data["done"], data["total"]
+            # A log of one line a try would be long: TI-UCB tries one at a time, in milliseconds.
+            if done == total or not 0 <= done - said < total / MOST_LINES:
+                said = done
+                screen.line(f"  {done} of {total}: {_words(event)}")
+
+        yield say
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
@@ -225,12 +248,6 @@ def _progress(screen: Screen) -> Iterator[Say]:
                 bar.update(task, description=words, completed=data["done"], total=data["total"])
 
         yield show
-
-
-def _say(screen: Screen, event: Event) -> None:
-    if event.kind in {"tried", "embedding"}:
-        data: Mapping[str, Any] = event.data
-        screen.line(f"  {data['done']} of {data['total']}: {_words(event)}")
 
 
 def _words(event: Event) -> str:

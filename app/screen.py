@@ -40,6 +40,13 @@ class Screen:
             self.console.file.write(f"{shown}\n")
             self.console.file.flush()
 
+    def code(self, text: str) -> None:
+        """Print what is to be copied: the terminal wraps it, so no line break gets into it."""
+        if self.is_terminal:
+            self.console.print(Text(clean(text)), soft_wrap=True)
+        else:
+            self.line(text)
+
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
         """Say what takes a while; on a terminal something moves meanwhile."""

@@ -32,6 +32,8 @@ def _value(value: object) -> str:
     if isinstance(value, Mapping):
         pairs = [f"{_key(key)} = {_value(one)}" for key, one in value.items()]
         return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
+        return "\n".join(["[", *(f"  {_value(one)}," for one in value), "]"])
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(one) for one in value)}]"
     return json.dumps(value)

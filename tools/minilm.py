@@ -245,12 +245,9 @@ class _Network:
         import torch
         from safetensors.torch import load
 
-        kind = torch.float16 if precision == "float16" else torch.float32
-        found = {
-            name.removeprefix("bert."): value.to(device, kind)
-            for name, value in load(weights).items()
-            if value.is_floating_point()
-        }
+        found = {name.removeprefix("bert."): value for name, value in load(weights).items()}
+        if precision == "float16":
+            found = {name: value.to(device, torch.float16) for name, value in found.items()}
         linear = cast("type[_Exact]", _Quantised if precision == "int8" else _Exact)
 
         def take(*names: str) -> tuple[Tensor, Tensor]:
@@ -277,13 +274,12 @@ class _Network:
             )
 
         tables = "embeddings.{}_embeddings.weight"
+        names = [f"encoder.layer.{number}" for number in range(config["num_hidden_layers"])]
         return cls(
             words=found[tables.format("word")] + found[tables.format("token_type")][0],
             positions=found[tables.format("position")],
             start=norm("embeddings.LayerNorm"),
-            layers=tuple(
-                layer(f"encoder.layer.{number}") for number in range(config["num_hidden_layers"])
-            ),
+            layers=tuple(layer(name) for name in names),
         )
 
     def embed(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:

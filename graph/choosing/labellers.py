@@ -49,10 +49,6 @@ METHODS: Mapping[str, tuple[Method, ...]] = {
 MANY = {"clst", "gse"}
 """Methods for more arms than there are evaluations."""
 MOST_TARGETS = 300
-SHOWN = (
-    "No key of a task file names demonstrations: the loop shows what people labelled. Write these "
-    "to a file with --output, or into task.instructions."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,12 +311,20 @@ def _contexts(
     settings: dict[str, object] = {}
     if any(one.passage for one in chosen):
         settings["task.instructions"] = prompt.task.instructions
+    if prompt.shared:
+        settings["annotator.demonstrations"] = [_written(one) for one in prompt.shared]
     return Chosen(
         what="context",
         rows=rows,
         winners=tuple(one.name for one in chosen),
         settings=settings,
-        notes=(SHOWN,) if any(one.shown for one in chosen) else (),
         status=session.status,
         records=tuple(one.record for one in chosen if one.record),
     )
+
+
+def _written(shown: Demonstration) -> dict[str, object]:
+    """Write a demonstration as a task file does."""
+    fields = dict(shown.example.fields)
+    text: object = fields if len(fields) > 1 else next(iter(fields.values()))
+    return {"text": text, "label": shown.label}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
@@ -13,9 +12,18 @@ import numpy as np
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
 from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
-from querist.agents.selector.advisor import Advisor
-from querist.agents.selector.proposing import WARM_SHARE, advised
 from querist.agents.selector.trying import Answer, Labeller, Work, label_all
+from querist.graph.choosing.heads import (
+    HERE,
+    Data,
+    Proposer,
+    head_data,
+    head_proposals,
+    make_proposals,
+    name_config,
+    name_configs,
+    told,
+)
 from querist.graph.choosing.session import (
     Chosen,
     Evaluate,
@@ -29,20 +37,15 @@ from querist.memory.records import Example, Task
 from querist.tools.arms import (
     Config,
     Options,
-    Proposals,
-    Propose,
     Pull,
     Space,
     StagedSearch,
     cost_of,
-    from_grid,
     hyperband_ladders,
     ladder,
-    mutations,
 )
 from querist.tools.arms import heads as head_spaces
 from querist.tools.arms.heads import Head
-from querist.tools.arrays import FloatArray, IntArray
 
 MOST_SHOWN, MOST_VOTES = 16, 3
 ANNOTATOR = Space(
@@ -56,20 +59,6 @@ ANNOTATOR = Space(
 USUAL_EXAMPLES = 120
 EPOCHS = 27
 GENERATIONS = 3
-HERE = "No key of a task file sets this. In Python: querist.tools.arms.heads.Head(config, ...)."
-
-Proposer = Literal["random", "grid", "mutation", "llm"]
-PROPOSERS: tuple[Proposer, ...] = ("random", "grid", "mutation", "llm")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Data:
-    """Embedded gold examples: those to learn from, and those to measure on."""
-
-    inputs: FloatArray
-    gold: IntArray
-    held_inputs: FloatArray
-    held_gold: IntArray
 
 
 async def choose_annotator_settings(
@@ -86,7 +75,8 @@ async def choose_annotator_settings(
     widest = Labeller(model, ClassificationPrompt(context.task, bank), votes=MOST_VOTES)
     affordable = _affordable(widest, rest, context.config.budget.usd)
     most = _resource(min(evaluations or USUAL_EXAMPLES, affordable), len(rest))
-    proposals = _proposals(session, ANNOTATOR, proposer, about="how a language model labels texts")
+    about = "how a language model labels texts"
+    proposals = make_proposals(session, ANNOTATOR, proposer, about=about)
     search = StagedSearch(hyperband_ladders(most), proposals)
 
     async def evaluate(pulls: Sequence[Pull]) -> list[Tried]:
@@ -101,14 +91,14 @@ async def choose_annotator_settings(
         return [_score(*one) for one in zip(work, await label_all(work), strict=True)]
 
     await _climb(session, search, evaluate, plan=f"{most}")
-    rows = session.rows(search, _names(search), measured_on=search.reached)
+    rows = session.rows(search, name_configs(search.configs), measured_on=search.reached)
     return session.close(
         Chosen(
             what="hyperparameters",
             rows=rows,
             winners=_winners(search),
             settings={f"annotator.{key}": value for key, value in _best(search).items()},
-            notes=(*doubts(rows), *_told(proposals, proposer)),
+            notes=(*doubts(rows), *told(proposals, proposer)),
             status=session.status,
         )
     )
@@ -122,12 +112,10 @@ async def choose_head(
     Half of the gold examples teach, half measure; the resource is epochs. A new shape inherits
     weights of the best one so far where they fit.
     """
-    data = _data(session)
+    data = head_data(session)
     is_shape = what == "architecture"
     space = head_spaces.SPACE if is_shape else head_spaces.SETTINGS
-    about = f"a small network that classifies {data.inputs.shape[1]}-dimensional text embeddings"
-    proposals = _proposals(session, space, proposer, about=about)
-    proposals.canonical = head_spaces.canonical
+    proposals = head_proposals(session, space, proposer, data)
     seed = session.context.config.loop.seed
     shapes = [ladder(9, EPOCHS, steps=2)] * GENERATIONS
     search = StagedSearch(
@@ -144,13 +132,15 @@ async def choose_head(
 
     # Trained again in every process: weights are not kept, and it takes seconds.
     await _climb(session, search, evaluate, is_redone=True)
-    rows = session.rows(search, _names(search), measured_on=lambda _: len(data.held_gold))
+    rows = session.rows(
+        search, name_configs(search.configs), measured_on=lambda _: len(data.held_gold)
+    )
     return session.close(
         Chosen(
             what=what,
             rows=rows,
             winners=_winners(search),
-            notes=(*doubts(rows), *_told(proposals, proposer), HERE),
+            notes=(*doubts(rows), *told(proposals, proposer), HERE),
             status=session.status,
             records=(dict(_best(search)),),
         )
@@ -169,7 +159,7 @@ async def _climb(
         search,
         evaluate,
         total=sum(rung.configs for one in search.ladders for rung in one),
-        name=lambda arm: _name(search.configs[arm]),
+        name=lambda arm: name_config(search.configs[arm]),
         at_once=9,
         plan=plan,
         is_redone=is_redone,
@@ -194,12 +184,10 @@ def _train(
 ) -> Tried:
     """Train an arm's head up to the pull's epochs, from its parent's weights at first."""
     if pull.arm not in heads:
-        heads[pull.arm] = _head(search.configs[pull.arm], data, seed)
+        heads[pull.arm] = data.head(search.configs[pull.arm], seed=seed)
         if pull.arm in search.parents:
             heads[pull.arm].inherit(heads[search.parents[pull.arm]].weights)
-    heads[pull.arm].train(data.inputs, data.gold, epochs=pull.resource)
-    said = heads[pull.arm].predict_proba(data.held_inputs).argmax(axis=1)
-    return Tried(float((said == data.held_gold).mean()))
+    return Tried(data.accuracy_after(heads[pull.arm], epochs=pull.resource))
 
 
 def _best(search: StagedSearch) -> Config:
@@ -208,30 +196,7 @@ def _best(search: StagedSearch) -> Config:
 
 
 def _winners(search: StagedSearch) -> tuple[str, ...]:
-    return (_name(_best(search)),) if search.best() else ()
-
-
-def _proposals(session: Session, space: Space, proposer: Proposer, *, about: str) -> Proposals:
-    context, rng = session.context, session.rng
-    propose: Propose | None = None
-    share = 1.0
-    if proposer == "grid":
-        propose = from_grid(space)
-    elif proposer == "mutation":
-        propose = mutations(space, rng)
-    elif proposer == "llm":
-        model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
-        advisor = Advisor(model, task=context.task, loop=asyncio.get_running_loop())
-        propose, share = advised(space, advisor, about=about), WARM_SHARE
-    return Proposals(space, rng, propose, share)
-
-
-def _told(proposals: Proposals, proposer: Proposer) -> tuple[str, ...]:
-    if proposer != "llm":
-        return ()
-    asked = proposals.accepted + proposals.rejected
-    said = f"{proposals.accepted} of {asked} proposals of the language model could be used"
-    return (f"{said}; the others were replaced by random ones.",)
+    return (name_config(_best(search)),) if search.best() else ()
 
 
 def _resource(evaluations: int, examples: int) -> int:
@@ -272,32 +237,5 @@ def _bank(
     return shown, [one for one in examples if one.id not in ids]
 
 
-def _data(session: Session) -> Data:
-    examples = gold_examples(session)
-    names = session.context.task.names
-    if len(examples) < 20:
-        raise InvalidInput(
-            f"{len(examples)} examples with a known label are too few to train on one half and "
-            "measure on the other; 20 are needed, 200 are better (data.validation)."
-        )
-    vectors = session.context.embed([one.text for one in examples])
-    gold = np.array([names.index(one.gold or "") for one in examples])
-    half = len(examples) // 2
-    return Data(vectors[:half], gold[:half], vectors[half:], gold[half:])
-
-
-def _head(config: Config, data: Data, seed: int) -> Head:
-    classes = int(max(data.gold.max(), data.held_gold.max())) + 1
-    return Head(config, width=data.inputs.shape[1], classes=classes, seed=seed)
-
-
 def _slope(config: Config, data: Data, seed: int) -> float:
-    return _head(config, data, seed).gradient_norm(data.inputs, data.gold)
-
-
-def _names(search: StagedSearch) -> list[str]:
-    return [_name(one) for one in search.configs]
-
-
-def _name(config: Config) -> str:
-    return ", ".join(f"{key} {value}" for key, value in config.items())
+    return data.head(config, seed=seed).gradient_norm(data.inputs, data.gold)

@@ -44,6 +44,8 @@ class ArmRow:
     usd: Decimal = Decimal(0)
     rejected_after: int | None = None
     """How many evaluations, of all arms together, it took to leave it out."""
+    levelled_after: int | None = None
+    """How many of its own tries it took to see that it no longer gets better (TI-UCB)."""
 
 
 @dataclass(frozen=True, slots=True)

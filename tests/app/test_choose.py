@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from querist.app.cli import app
 from querist.evals.mock_server import Behaviour, MockServer, serving
+from querist.graph.config import make_config
 from querist.tools.load import load_examples
 
 WORDS = {"great": "good", "dull": "bad"}
@@ -118,6 +119,12 @@ def test_demonstrations_and_passages_are_chosen(
     assert result.exit_code == 0, result.output
     chosen = load_examples(output).examples
     assert len(chosen) == 2
+    # What it says to write into the task file makes a run's prompts show these.
+    said = result.output.split("Write into the task file:")[1].split("Wrote")[0]
+    written = tomllib.loads(said)
+    config = make_config(tomllib.loads(task.read_text()) | written, source="test")
+    shown = {one.text for one in config.annotator.demonstrations}
+    assert shown == {one.text for one in chosen}
     for i in range(3):
         (tmp_path / f"rule{i}.txt").write_text(f"Rule {i}.")
     result = ask("choose", "context", task, tmp_path / "rule?.txt", "--top", "1", "-n", 9, *where)
@@ -128,9 +135,41 @@ def test_settings_are_chosen(task: Path, tmp_path: Path, server: MockServer) -> 
     result = ask("choose", "hyperparameters", task, "-n", "40", *at(server, tmp_path))
     assert result.exit_code == 0, result.output
     assert "[annotator]\nshared = " in result.output
-    result = ask("choose", "architecture", task, "--propose", "grid", "-w", tmp_path / "work")
+    words = ("architecture", task, "--propose", "grid", "-w", tmp_path / "work")
+    result = ask("choose", *words)
     assert result.exit_code == 0, result.output
     assert "Chosen    depth " in result.output
+    named = ask("choose", *words, "--method", "generations")
+    assert named.output.splitlines()[-5:] == result.output.splitlines()[-5:]
+
+
+def test_heads_are_chosen_while_they_are_trained(data: Path, tmp_path: Path) -> None:
+    with gzip.open(data / "trec6" / "train.jsonl.gz", "rt") as file:
+        rows = [json.loads(next(file)) for _ in range(200)]
+    (tmp_path / "pool.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    labels = json.dumps(sorted({row["label"] for row in rows}))
+    task = tmp_path / "task.toml"
+    task.write_text(
+        f'[task]\nname = "questions"\nlabels = {labels}\n[data]\npool = "pool.jsonl"\n'
+        'text = "text"\ngold = "label"\nembedder = "hashing"\n'
+    )
+    output = tmp_path / "chosen.jsonl"
+    words = ("choose", "architecture", task, "--method", "ti-ucb", "-w", tmp_path / "work")
+    result = ask(*words, "-o", output)
+    assert result.exit_code == 0, result.output
+    assert lines_of(result.output, "architecture")[-1] == "levelled off"
+    lines = [line.split("\t") for line in result.output.splitlines() if line.startswith("depth ")]
+    assert len(lines) == 8
+    assert sum(int(line[1]) for line in lines) == 240
+    assert f"Chosen    {lines[0][0]}" in result.output
+    assert any(line[4].startswith("after ") for line in lines)
+    assert "On the same heads UCB1" in result.output
+    assert "240 of 240: best so far" in result.output
+    assert result.output.count("best so far") <= 21
+    config = json.loads(output.read_text())
+    assert lines[0][0] == ", ".join(f"{key} {value}" for key, value in config.items())
+    again = ask(*words)
+    assert again.output.splitlines()[-14:] == result.output.splitlines()[-15:-1]
 
 
 def test_examples_and_evaluations_are_chosen(
@@ -221,6 +260,13 @@ def test_a_terminal_sees_a_bar_and_a_table(task: Path, tmp_path: Path) -> None:
         (("examples", "TASK", "-o", "/nowhere/at/all.jsonl"), "there is no folder /nowhere/at"),
         (("evaluation", "TASK", "--labels", "99"), "from 2 to 40"),
         (("hyperparameters", "TASK", "--of", "heads"), "Did you mean 'head'?"),
+        (("hyperparameters", "TASK", "--method", "ti-ucb"), "one way to choose hyperparameters"),
+        (("architecture", "TASK", "--method", "tiucb"), "Did you mean 'ti-ucb'?"),
+        (("architecture", "TASK", "--method", "sh"), "There is: generations, ti-ucb."),
+        (("architecture", "TASK", "--method", "ti-ucb", "-n", "15"), "(--evaluations 16)"),
+        (("architecture", "TASK", "-n", "15"), "--evaluations 15 says nothing here"),
+        (("hyperparameters", "TASK", "--of", "head", "-n", "15"), "Leave it out"),
+        (("context", "TASK", "POOL", "--method", "go", "-n", "9"), "--evaluations 9 says nothing"),
         (("hyperparameters", "TASK", "--propose", "llms"), "Did you mean 'llm'?"),
         (("features", "POOL"), "--target COLUMN is missing"),
         (("features", "POOL", "--target", "lable"), "Did you mean 'label'?"),

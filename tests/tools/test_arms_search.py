@@ -20,7 +20,7 @@ from querist.tools.arms import (
     ladder,
     mutations,
 )
-from querist.tools.arms.heads import SETTINGS, Head
+from querist.tools.arms.heads import SETTINGS, Head, canonical
 from querist.tools.arms.heads import SPACE as HEADS
 
 SPACE = Space({"rate": Range(1e-4, 1e-1, is_log=True), "depth": Options((1, 2, 3))})
@@ -172,11 +172,21 @@ def test_the_worse_half_by_a_free_score_is_not_tried():
 
 
 def test_a_grid_is_proposed_once_and_then_drawn():
-    source = Proposals(SPACE, np.random.default_rng(0), from_grid(SPACE, points=1))
+    rng = np.random.default_rng(0)
+    source = Proposals(SPACE, rng, from_grid(SPACE, rng, points=1))
     first, second = source(2, []), source(2, [])
-    assert [one["depth"] for one in first] == [1, 2]
-    assert second[0]["depth"] == 3
+    assert {one["depth"] for one in (*first, second[0])} == {1, 2, 3}
     assert (source.accepted, source.rejected) == (3, 1)
+
+
+def test_a_grid_proposes_what_means_the_same_once():
+    rng = np.random.default_rng(0)
+    propose = from_grid(HEADS, rng, canonical=canonical)
+    found = propose(10_000, [])
+    assert sum(one["depth"] == 0 for one in found) == 1
+    assert len({tuple(one.values()) for one in found}) == len(found) > 20
+    # Not the grid's own order, whose first dozens differ in the last settings only.
+    assert len({one["depth"] for one in found[:8]}) > 1
 
 
 def test_children_inherit_tensors_of_equal_shape():

@@ -225,12 +225,26 @@ def mutations(space: Space, rng: np.random.Generator, *, parents: int = 4) -> Pr
     return propose
 
 
-def from_grid(space: Space, *, points: int = 3) -> Propose:
-    """Propose the combinations one after the other; too few at the end."""
-    combinations = space.grid(points)
+def from_grid(
+    space: Space,
+    rng: np.random.Generator,
+    *,
+    points: int = 3,
+    canonical: Callable[[Config], Config] = dict,
+) -> Propose:
+    """Propose the combinations, each once, in a random order; too few at the end.
+
+    Random, because the first of a grid in its own order differ in the last settings only.
+    `canonical` writes those that mean the same alike.
+    """
+    distinct: list[Config] = []
+    for one in map(canonical, space.grid(points)):
+        if one not in distinct:
+            distinct.append(one)
+    left = iter([distinct[place] for place in rng.permutation(len(distinct))])
 
     def propose(count: int, trials: Sequence[Trial]) -> list[Config]:
         del trials
-        return list(itertools.islice(combinations, count))
+        return list(itertools.islice(left, count))
 
     return propose
