@@ -127,6 +127,13 @@ def _asked_line(data: Data) -> str | None:
     return f"  {plural(data['open'], 'question')} to people open" if data["open"] else None
 
 
+def _trained_line(data: Data) -> str | None:
+    # Said only of a model that learnt from guesses; labels are counted when the round is done.
+    if not data.get("pseudo"):
+        return None
+    return f"  trained on {data['rows']:,} labels and {data['pseudo']:,} pseudo-labels"
+
+
 _LINES: Mapping[str, Callable[[Data], str | None]] = {
     "embedding": _embedding_line,
     "initialized": lambda d: f"Pool: {plural(d['pool'], 'example')}, test: {d['test']:,}",
@@ -136,6 +143,7 @@ _LINES: Mapping[str, Callable[[Data], str | None]] = {
     "generated": lambda d: f"  wrote {d['kept']} new examples, threw {d['rejected']} away",
     "verified": _verified_line,
     "asked": _asked_line,
+    "trained": _trained_line,
     "command": lambda d: f"  {d['who']} said {d['name']}: {d['result']} ({d['status']})",
     "out_of_money": lambda d: f"  out of money: {d['reason']}",
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from querist.graph.context import Context
 from querist.graph.knowledge import TrainingSet
+from querist.graph.pseudo_labels import PseudoRows, self_train
 from querist.tools.training import LinearHead, LinearModel
 
 
@@ -22,11 +23,19 @@ def current_model(context: Context) -> LinearModel | None:
     return LinearModel.load(files[-1]) if files else None
 
 
-def save_model(context: Context, rows: TrainingSet, *, number: int) -> LinearModel | None:
-    """Train on the rows and keep the model; None when there is nothing to train on."""
+def save_model(
+    context: Context, rows: TrainingSet, *, number: int, pseudo: PseudoRows | None = None
+) -> LinearModel | None:
+    """Train on the rows and keep the model; None when there is nothing to train on.
+
+    `pseudo` are rows that a strategy predicted, to be learnt from beside the labels.
+    """
     if not rows.can_train:
         return None
     seed = context.config.loop.seed
-    model = LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
+    if pseudo is None:
+        model = LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
+    else:
+        model = self_train(rows, pseudo, seed=seed)
     model.save(model_path(context, number))
     return model

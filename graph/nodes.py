@@ -23,6 +23,7 @@ from querist.graph.commands import apply_commands, stop_command
 from querist.graph.context import Context
 from querist.graph.knowledge import Knowledge, class_counts
 from querist.graph.model_files import current_model, save_model
+from querist.graph.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.quality import measure
 from querist.graph.state import TAIL, LoopState, update
 from querist.graph.strategy_state import save_state
@@ -106,6 +107,7 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     # In a thread, so that a strategy may take its time and ask a language model meanwhile.
     result = await asyncio.to_thread(strategy(ruling.strategy).query, asked, ruling.count)
     save_state(context, dict(asked.state), number=number)
+    save_pseudo(context, result.diagnostics.get("pseudo"), number=number)
     context.labelling.open_batch(number, list(result.ids))
     told = {key: str(result.diagnostics[key]) for key in TOLD if key in result.diagnostics}
     context.emit("selected", round=number, count=len(result.ids), strategy=ruling.strategy, **told)
@@ -225,7 +227,10 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     knowledge = Knowledge(context, model=current, testimony=knowledge.testimony)
     rows = knowledge.training_set
     context.kept = (number, knowledge)
-    trained = save_model(context, rows, number=number)
+    # For this fit only. Trust, reliability and quality are measured on labels that are held out,
+    # and pseudo-labels come from a model that saw those: with them everyone would look better.
+    pseudo = pseudo_rows(context, rows, number=number)
+    trained = save_model(context, rows, number=number, pseudo=pseudo)
     if trained is not None:
         context.emit(
             "trained",
@@ -234,6 +239,7 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
             people=len(rows.human),
             trust=rows.trust,
             seconds=round(time.monotonic() - started, 3),
+            **({} if pseudo is None else {"pseudo": len(pseudo.weights)}),
         )
     return {}
 

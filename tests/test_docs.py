@@ -77,5 +77,5 @@ def test_the_readme_counts_the_strategies_there_are() -> None:
     import querist.agents.selector  # noqa: F401 - puts its strategies into the registry
     from querist.tools.strategies import available
 
-    assert len(available()) == 55
-    assert "Fifty-five selection strategies" in (ROOT / "README.md").read_text()
+    assert len(available()) == 56
+    assert "Fifty-six selection strategies" in (ROOT / "README.md").read_text()

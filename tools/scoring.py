@@ -1,6 +1,11 @@
-"""Uncertainty of predictions: (N, C) probabilities in, (N,) scores out, higher is asked first."""
+"""Uncertainty of predictions: (N, C) probabilities in, (N,) scores out, higher is asked first.
+
+Of a generated text, what its tokens were given: N arrays of different lengths in, (N,) out.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +47,28 @@ def entropy(probabilities: FloatArray) -> FloatArray:
     # A zero becomes the smallest normal number, whose p log p vanishes, at no cost of a mask.
     safe = np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)
     return np.asarray(-np.einsum("nc,nc->n", probabilities, np.log(safe)))
+
+
+def sequence_least_confidence(log_probabilities: Sequence[FloatArray]) -> FloatArray:
+    """Score 1 - exp(mean log p) of each sequence, in [0, 1]: normalised sequence probability.
+
+    N arrays (T_i,) of the log-probabilities of a greedy output's tokens in, (N,) out; an empty one
+    scores not a number. The mean and not the sum, or long outputs would always look unsure
+    (Ueffing & Ney, 2007; for active learning Tsvigun et al., 2022).
+    """
+    means = [np.mean(one) if len(one) else np.nan for one in log_probabilities]
+    return np.asarray(-np.expm1(np.array(means, dtype=np.float64)))
+
+
+def mean_token_entropy(distributions: Sequence[FloatArray]) -> FloatArray:
+    """Score the mean, not the sum, of the entropies at each token of a sequence, in nats.
+
+    N arrays (T_i, V) of probabilities over the whole vocabulary in, (N,) out; an empty one scores
+    not a number. No strategy here uses it: the port of chat models tells the probability of single
+    tokens, never a whole distribution. For whoever has the logits (Malinin & Gales, 2021).
+    """
+    means = [np.mean(entropy(one)) if len(one) else np.nan for one in distributions]
+    return np.array(means, dtype=np.float64)
 
 
 def _top_two(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:

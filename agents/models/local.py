@@ -15,6 +15,7 @@ import os
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ class LocalModel:
 
     def _complete(self, request: ChatRequest) -> ChatReply:
         if request.look == "input":
-            return self._look_at(request.messages[-1].content)
+            return self._look_at(request)
         prompt = as_text(request)
         if request.choices:
             return self._choose(prompt, request.choices, request)
@@ -143,14 +144,16 @@ class LocalModel:
             first_token=first if request.look == "first_token" else None,
         )
 
-    def _look_at(self, text: str) -> ChatReply:
-        """Tell how likely each token of a text is after those before it.
+    def _look_at(self, request: ChatRequest) -> ChatReply:
+        """Tell how likely each token of the last message is after those before it.
 
-        The server tells the log-probability of the token that it wrote, before any bias: so each
-        token of the text is made to be written, one call each, with all before it cached.
+        An answer is read as the answer to the messages before it, any other text by itself. The
+        server tells the log-probability of the token that it wrote, before any bias: so each token
+        of the text is made to be written, one call each, with all before it cached.
         """
-        start, *tokens = self._tokens(text, special=True)[:LONGEST_LOOK]
-        known, found, used = [start], [], [0, 0, 0]
+        known, tokens = self._split(request)
+        found: list[float] = []
+        used = [0, 0, 0]
         for token in tokens:
             body = {
                 "prompt": list(known),
@@ -164,6 +167,17 @@ class LocalModel:
             found.append(float(choice["logprobs"]["content"][0]["logprob"]))
             known.append(token)
         return ChatReply("", Usage(*used), input_tokens=tuple(found))
+
+    def _split(self, request: ChatRequest) -> tuple[list[int], list[int]]:
+        """Give the tokens that are taken as read, and those to look at."""
+        *before, last = request.messages
+        if before and last.role == "assistant":
+            prompt = as_text(replace(request, messages=tuple(before)))
+            # The space is part of an answer's first token, as when the model writes it itself.
+            answer = self._tokens(f" {last.content.strip()}")
+            return self._tokens(prompt, special=True), answer[:LONGEST_LOOK]
+        tokens = self._tokens(last.content, special=True)[:LONGEST_LOOK]
+        return tokens[:1], tokens[1:]
 
     def _branches(
         self, prompt: str, prefix: str, live: Sequence[str], used: list[int]

@@ -33,7 +33,8 @@ class ChatRequest:
     """Which of several samples of the same prompt; equal requests are answered once."""
     look: Literal["", "first_token", "input"] = ""
     """What else to tell: with `first_token` the log-probabilities at the answer's first token, as
-    the provider lists them; with `input` those of the last message's own tokens, and no answer.
+    the provider lists them; with `input` those of the last message's own tokens, and no answer: of
+    an assistant's message as the answer to those before it, of any other by itself.
     A model that can has them in a tuple `looks`; others must not be asked."""
 
 

@@ -5,7 +5,10 @@ As in `selection`: instructions alone in the system role, the text last, as a JS
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from querist.agents.models.port import ChatRequest, Message
+from querist.agents.prompts.classification import LONGEST_DEMONSTRATION, Demonstration
 from querist.agents.prompts.selection import DATA, quote
 from querist.memory.records import Example, Task
 
@@ -16,7 +19,7 @@ GOOD_TRAINING_TEXT = (
 LEVELS = tuple(str(number) for number in range(1, 11))
 SURENESS = ("certain", "fairly sure", "doubtful", "guessing")
 """Four verbal levels of confidence, the highest first."""
-_LONGEST, _SUMMARY_TOKENS, _ONE_WORD = 1_500, 80, 8
+_LONGEST, _SUMMARY_TOKENS, _FEW_WORDS, _ONE_WORD = 1_500, 80, 16, 8
 
 
 def worth_training_on(example: Example, *, criterion: str = GOOD_TRAINING_TEXT) -> ChatRequest:
@@ -63,6 +66,25 @@ def reason(example: Example, *, task: Task, heat: float, sample: int) -> ChatReq
         temperature=heat,
         sample=sample,
     )
+
+
+def answer_freely(
+    example: Example, *, task: Task, shown: Sequence[Demonstration] = ()
+) -> ChatRequest:
+    """Ask for the task's answer in the model's own few words, with no list of choices to force."""
+    system = f"{describe(task)}\nAnswer in a few words, on one line, and add nothing. {DATA}"
+    turns = [Message("system", system)]
+    for one in shown:
+        turns.append(Message("user", f"Text: {quote(one.example, LONGEST_DEMONSTRATION)}"))
+        turns.append(Message("assistant", one.label))
+    turns.append(Message("user", f"Text: {quote(example, _LONGEST)}"))
+    return ChatRequest(tuple(turns), max_tokens=_FEW_WORDS)
+
+
+def read_answer(asked: ChatRequest, answer: str) -> ChatRequest:
+    """Ask how likely each token of an answer is after the question it was given to."""
+    turns = (*asked.messages, Message("assistant", answer))
+    return ChatRequest(turns, max_tokens=0, look="input")
 
 
 def grade_own_answer(example: Example, answer: str, *, task: Task) -> ChatRequest:

@@ -20,6 +20,7 @@ from querist.agents.selector import (
     eagle,
     hadas,
     select_llm,
+    sequence_confidence,
     simulation,
 )
 
@@ -36,5 +37,6 @@ __all__ = [
     "eagle",
     "hadas",
     "select_llm",
+    "sequence_confidence",
     "simulation",
 ]

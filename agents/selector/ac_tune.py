@@ -2,7 +2,7 @@
 
 Yu et al. (2022). Regions are clusters weighted by uncertainty; a region in which the model predicts
 many classes counts as more uncertain. A memory smooths predictions over rounds; those that stay
-certain become pseudo-labels, in `diagnostics["pseudo"]`, for a trainer that wants them.
+certain become pseudo-labels, in `diagnostics["pseudo"]`, and the loop trains on them as well.
 """
 
 from __future__ import annotations
@@ -53,15 +53,18 @@ class Pseudo:
 
 @strategy(
     "ac_tune",
-    summary="Ask about the most uncertain regions; offer steady predictions as pseudo-labels.",
+    summary="Ask about the most uncertain regions; train on steady predictions as pseudo-labels.",
     section="6, C.2",
     needs=[Capability.EMBEDDINGS, Capability.PROBS],
     cost="weighted k-means, O(iterations N 25 d), no LLM",
     citation="Yu et al. 2022",
     explanation="""Uncertainty that does not put the whole batch into one corner: 25 regions, ranked
-    by mean entropy plus the mix of predicted classes in them. The same selection returns
-    pseudo-labels whose smoothed predictions are the most certain; a trainer that does not take them
-    loses half of the method.""",
+    by mean entropy plus the mix of predicted classes in them. The same selection offers
+    pseudo-labels, predictions that stayed certain over rounds, and the model of that round learns
+    from them beside the labels, half of the loss each; estimates of quality and trust never see
+    them. In a pipeline that works as the last stage only, among what the stages before left; in a
+    mixture the pseudo-labels are lost. They helped on news (ag_news, three to five points),
+    little elsewhere, and did harm with 77 classes (docs/strategies.md).""",
 )
 def ac_tune(context: QueryContext, count: int, *, settings: Settings | None = None) -> QueryResult:
     """Query by region, and put pseudo-labels for the rest beside it."""

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from querist.tools.scoring import breaking_ties, entropy, least_confidence, margin
+from querist.tools.scoring import (
+    breaking_ties,
+    entropy,
+    least_confidence,
+    margin,
+    mean_token_entropy,
+    sequence_least_confidence,
+)
 
 Array = NDArray[np.float64]
 SCORES = [least_confidence, margin, breaking_ties, entropy]
@@ -60,6 +67,29 @@ def test_certain_constant_single_class_and_empty_predictions_score_finitely(
         scores = score(chances.astype(dtype))
         assert scores.shape == (len(chances),)
         assert np.isfinite(scores).all()
+
+
+def test_sequence_least_confidence_is_one_minus_the_geometric_mean_of_the_tokens() -> None:
+    sequences = [np.log([0.5]), np.log([0.9, 0.4]), np.log([0.5, 0.5, 0.5, 0.5])]
+    np.testing.assert_allclose(sequence_least_confidence(sequences), [0.5, 0.4, 0.5])
+
+
+def test_the_length_of_a_sequence_does_not_make_it_unsure() -> None:
+    short, long = np.log([0.8]), np.log([0.8] * 50)
+    assert np.ptp(sequence_least_confidence([short, long])) == pytest.approx(0, abs=1e-12)
+    row = np.array([[0.7, 0.2, 0.1]])
+    assert np.ptp(mean_token_entropy([row, np.repeat(row, 9, axis=0)])) == pytest.approx(0)
+
+
+def test_mean_token_entropy_is_the_mean_of_the_tokens_own() -> None:
+    found = mean_token_entropy([WORKED, WORKED[:1]])
+    np.testing.assert_allclose(found, [(0.7422 + 1.0889 + 0.9503) / 3, 0.7422], atol=1e-4)
+
+
+def test_an_empty_sequence_scores_not_a_number_and_no_sequences_nothing() -> None:
+    for score in (sequence_least_confidence, mean_token_entropy):
+        assert np.isnan(score([np.empty((0, 3) if score is mean_token_entropy else 0)])).all()
+        assert score([]).shape == (0,)
 
 
 def test_margin_of_ten_thousand_rows_takes_well_under_ten_milliseconds() -> None:

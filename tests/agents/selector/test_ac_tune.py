@@ -12,6 +12,7 @@ from querist.agents.selector.ac_tune import (
     sharpen,
     take_by_region,
 )
+from querist.tools.strategies import get
 
 
 def test_of_equally_unsure_regions_the_mixed_one_comes_first():
@@ -82,6 +83,19 @@ def test_queries_and_pseudo_labels_never_meet_and_pseudo_labels_are_sure(make_po
     assert not set(pseudo.ids) & set(result.ids)
     at = {f"t{i}": row for i, row in enumerate(probabilities)}
     assert all(at[one].max() > 0.7 for one in pseudo.ids)
+
+
+def test_pseudo_labels_survive_as_the_last_stage_of_a_pipeline_and_not_in_a_mixture(make_pool):
+    texts, probabilities = many(200)
+    # Surely of one class for the first round's share, so that some are certain enough.
+    probabilities[:100] = [0.99, 0.01]
+
+    def ask(strategy):
+        return get(strategy).query(make_pool(texts).context(probabilities=probabilities), 5)
+
+    assert ask("random@30 > ac_tune").diagnostics["pseudo"].ids
+    assert "pseudo" not in ask("ac_tune@10 > random").diagnostics
+    assert "pseudo" not in ask("0.5*ac_tune + 0.5*random").diagnostics
 
 
 def test_the_memory_follows_ids_from_round_to_round(make_pool):

@@ -60,6 +60,20 @@ def test_the_embedded_model_tells_the_likelihood_of_each_token_of_a_text(local_a
 
 
 @pytest.mark.slow
+def test_the_embedded_model_reads_an_answer_as_the_answer_to_its_question(local_advisor):
+    def likelihood(question, answer):
+        turns = (Message("user", question), Message("assistant", answer))
+        return local_advisor.ask_one(ChatRequest(turns, 0, look="input")).input_tokens
+
+    counting = likelihood("Text: one two three four five six", "seven")
+    assert sum(counting) > sum(likelihood("Text: the cat sat on the mat", "seven"))
+    asked = ask("Say yes or no.", choices=("yes", "no"), look="first_token")
+    listed = local_advisor.ask_one(asked).first_token
+    # Read as it would have been written: after the same prompt, and with the space before it.
+    assert likelihood("Say yes or no.", "yes") == pytest.approx((listed[" yes"],), abs=0.2)
+
+
+@pytest.mark.slow
 def test_the_embedded_model_lists_the_first_token_over_the_whole_vocabulary(local_advisor):
     request = ask("Say yes or no.", choices=("yes", "no"), look="first_token")
     listed = local_advisor.ask_one(request).first_token
