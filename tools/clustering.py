@@ -15,6 +15,7 @@ from querist.tools.geometry import Euclidean, blocks
 _ROUNDS, _TRIAL_ROUNDS = 50, 3
 _SETTLED = 1e-4
 _MOST_FITTED, _PER_CLUSTER = 20_000, 50
+_MOST_TRIED, _TRIED_PER_CLUSTER = 2_000, 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,10 +37,11 @@ def k_means(
 ) -> Clusters:
     """Cluster rows (N, d) by Lloyd's algorithm from k-means++ seeds (Arthur & Vassilvitskii, 2007).
 
-    Every restart runs three rounds; the one with the least weighted sum of squares goes on until it
-    settles. Above 20,000 rows (or 50 a cluster, if that is more) the centres are fitted on as many
-    drawn rows, and all rows are assigned to them. Rows with more `weights` pull centres harder. A
-    cluster that would be empty keeps its centre.
+    Every restart runs three rounds, on at most 20 drawn rows a cluster (at least 2,000); the one
+    with the least weighted sum of squares goes on with all rows until it settles. Above 20,000 rows
+    (or 50 a cluster, if that is more) the centres are fitted on as many drawn rows, and all rows
+    are assigned to them. Rows with more `weights` pull centres harder. A cluster that would be
+    empty keeps its centre.
     """
     clusters = min(clusters, len(rows))
     weights = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -50,16 +52,8 @@ def k_means(
     if len(rows) > limit:
         chosen = np.sort(rng.choice(len(rows), size=limit, replace=False))
     fitted, heavy = np.ascontiguousarray(rows[chosen], dtype=np.float32), weights[chosen]
-    space = Euclidean.of(fitted)
-    trials = []
-    for _ in range(restarts):
-        first = int(rng.choice(len(space), p=heavy / heavy.sum()))
-        seeds = fitted[draw_far(space, count=clusters, rng=rng, first=first)]
-        steps = _TRIAL_ROUNDS if restarts > 1 else _ROUNDS
-        trials.append(_lloyd(fitted, space, heavy, seeds, steps))
-    centres, _ = min(trials, key=lambda trial: trial[1])
-    if restarts > 1:
-        centres, _ = _lloyd(fitted, space, heavy, centres, _ROUNDS)
+    centres = _start(fitted, heavy, clusters, rng=rng, restarts=restarts)
+    centres, _ = _lloyd(fitted, heavy, centres, _ROUNDS)
     labels, gaps = assign(rows, centres)
     return Clusters(centres, labels, gaps)
 
@@ -152,12 +146,34 @@ def _roots(parent: NDArray[np.intp]) -> NDArray[np.intp]:
     return rank[labels]
 
 
+def _start(
+    rows: FloatArray, weights: FloatArray, clusters: int, *, rng: np.random.Generator, restarts: int
+) -> FloatArray:
+    """Find the most promising of several starts; a single one is not tried."""
+    limit = max(_MOST_TRIED, _TRIED_PER_CLUSTER * clusters)
+    if restarts > 1 and len(rows) > limit:
+        chosen = np.sort(rng.choice(len(rows), size=limit, replace=False))
+        # Rows without weight say nothing; were only such drawn, all would have to count.
+        if weights[chosen].sum() > 0:
+            rows, weights = rows[chosen], weights[chosen]
+    space = Euclidean.of(rows)
+    trials = []
+    for _ in range(restarts):
+        first = int(rng.choice(len(rows), p=weights / weights.sum()))
+        seeds = rows[draw_far(space, count=clusters, rng=rng, first=first)]
+        if restarts == 1:
+            return seeds
+        trials.append(_lloyd(rows, weights, seeds, _TRIAL_ROUNDS))
+    return min(trials, key=lambda trial: trial[1])[0]
+
+
 def _lloyd(
-    rows: FloatArray, space: Euclidean, weights: FloatArray, centres: FloatArray, rounds: int
+    rows: FloatArray, weights: FloatArray, centres: FloatArray, rounds: int
 ) -> tuple[FloatArray, float]:
     """Move centres to the weighted means of their rows, over and over; also give the loss."""
     from scipy.sparse import csr_matrix
 
+    space = Euclidean.of(rows)
     loss = np.inf
     steps = np.arange(len(space) + 1)
     for _ in range(rounds):

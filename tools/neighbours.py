@@ -78,21 +78,26 @@ def _best(similar: FloatArray, k: int) -> tuple[NDArray[np.intp], FloatArray]:
     rows, columns = similar.shape
     groups = columns // _GROUP
     if groups < k:
-        return _best_by_sorting(similar, k)
-    # The k-th best of the groups' maxima is a bar that k values at least reach, and few others.
-    grouped = similar[:, : groups * _GROUP].reshape(rows, groups, _GROUP).max(axis=2)
-    bars = np.partition(grouped, groups - k, axis=1)[:, groups - k]
+        bars = np.partition(similar, columns - k, axis=1)[:, columns - k]
+    else:
+        # The k-th best of the groups' maxima is a bar that k values at least reach, and few others.
+        grouped = similar[:, : groups * _GROUP].reshape(rows, groups, _GROUP).max(axis=2)
+        bars = np.partition(grouped, groups - k, axis=1)[:, groups - k]
     owners, places = np.nonzero(similar >= bars[:, None])
     if len(owners) > _MOST_REACHING * k * rows:
         return _best_by_sorting(similar, k)
     values = similar[owners, places]
-    order = np.lexsort((places, -values, owners))
-    starts = np.searchsorted(owners, np.arange(rows))
-    chosen = order[starts[:, None] + np.arange(k)]
-    return places[chosen], values[chosen]
+    if len(owners) == k * rows:
+        order = np.argsort(-values.reshape(rows, k), axis=1, kind="stable")
+        order += np.arange(rows)[:, None] * k
+    else:
+        ranked = np.lexsort((places, -values, owners))
+        starts = np.searchsorted(owners, np.arange(rows))
+        order = ranked[starts[:, None] + np.arange(k)]
+    return places[order], values[order]
 
 
 def _best_by_sorting(similar: FloatArray, k: int) -> tuple[NDArray[np.intp], FloatArray]:
-    """Sort whole rows: for few columns, or so many ties that no bar separates anything."""
+    """Sort whole rows: so many ties that no bar separates anything."""
     order = np.argsort(-similar, axis=1, kind="stable")[:, :k]
     return order, np.take_along_axis(similar, order, axis=1)

@@ -28,7 +28,10 @@ def highest(scores: FloatArray, count: int) -> NDArray[np.intp]:
 
 def least_confidence(probabilities: FloatArray) -> FloatArray:
     """Score 1 - max p: how little the best class convinces (Lewis & Gale, 1994)."""
-    return np.asarray(1 - probabilities.max(axis=1))
+    if probabilities.shape[1] > _FEW_CLASSES:
+        return np.asarray(1 - probabilities.max(axis=1))
+    # Over whole columns, as below.
+    return np.asarray(1 - np.ascontiguousarray(probabilities.T).max(axis=0))
 
 
 def margin(probabilities: FloatArray) -> FloatArray:

@@ -31,7 +31,7 @@ _MOST_CLUSTERS, _SMALLEST, _NEIGHBOURS, _MOST_MEMBERS = 500, 5, 20, 2048
     Clusters the candidates into as many groups as the batch has places and takes the most central
     candidate of each. A good first batch: typical examples of every region, no outliers. It
     ignores the model and what is labelled, so it wastes labels in later rounds. Ten restarts run
-    three rounds each and the best goes on; above 20,000 candidates the centres are fitted on a
+    three rounds each, on a sample, and the best goes on; above 20,000 candidates it, too, sees a
     sample.
     """,
 )
