@@ -57,7 +57,7 @@ class Inbox:
             query = (
                 sa.select(_questions)
                 .where(self._mine, _questions.c.status == "open", sa.or_(free, mine))
-                .order_by(_questions.c.value.desc(), _questions.c.id)
+                .order_by(sa.case((mine, 0), else_=1), _questions.c.value.desc(), _questions.c.id)
                 .limit(count)
                 .with_for_update(skip_locked=True)
             )
@@ -106,7 +106,8 @@ class Inbox:
         found = replace(self.get(question), status="open", answer=None, answered_by="")
         with self._store.write() as connection:
             statement = self._update(question).where(mine, _questions.c.status != "open")
-            values = {"status": "open", "lease_until": None, "body": to_json(found)}
+            free = {"assignee": "", "lease_until": None}
+            values = {"status": "open", "body": to_json(found), **free}
             if connection.execute(statement.values(values)).rowcount != 1:
                 raise NotOpen(f"Question {question} is in use already and cannot be taken back.")
 

@@ -1,0 +1,108 @@
+"""Questions to people: served by value, leased to one, answered once; on both databases."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from querist.memory.errors import InvalidInput, NotOpen
+from querist.memory.inbox import LEASE, Inbox
+from querist.memory.records import Choice, ExampleId, Question, utc_now
+
+SCHEMA = {"kind": "choice", "enum": ["yes", "no"]}
+
+
+def question(name: str, value: float, purpose="escalation") -> Question:
+    return Question(
+        f"q-{name}", ExampleId(name), {"fields": {}}, SCHEMA, "doubtful", value, purpose, 1
+    )
+
+
+@pytest.fixture
+def inbox(store, run):
+    found = Inbox(store, "run")
+    found.ask([question("a", 0.1), question("b", 0.9), question("c", 0.5, "seed")], lease=run)
+    return found
+
+
+def ids(questions):
+    return [one.id for one in questions]
+
+
+def test_questions_are_asked_once_and_served_by_value(inbox):
+    inbox.ask([question("b", 0.0)])
+    assert ids(inbox.all()) == ["q-b", "q-c", "q-a"]
+    assert ids(inbox.claim("ann", count=2)) == ["q-b", "q-c"]
+
+
+def test_two_people_never_meet_and_one_is_served_their_own_first(inbox):
+    assert ids(inbox.claim("ann")) == ["q-b"]
+    assert ids(inbox.claim("bob", count=9)) == ["q-c", "q-a"]
+    inbox.ask([question("d", 2.0)])
+    assert ids(inbox.claim("ann", count=2)) == ["q-b", "q-d"]
+    with pytest.raises(NotOpen, match="taken by somebody else"):
+        inbox.answer("q-b", Choice("yes"), who="bob")
+    inbox.release("q-b", who="ann")
+    assert ids(inbox.claim("bob", count=9)) == ["q-c", "q-a", "q-b"]
+
+
+def test_a_lease_that_has_run_out_frees_the_question(store, inbox):
+    inbox.claim("ann")
+    later = Inbox(store, "run", clock=lambda: utc_now() + LEASE + timedelta(seconds=1))
+    assert ids(later.claim("bob")) == ["q-b"]
+
+
+def test_of_many_who_claim_at_once_each_gets_others(inbox):
+    inbox.ask([question(f"x{i}", 1.0) for i in range(20)])
+    with ThreadPoolExecutor(8) as people:
+        served = list(people.map(lambda i: ids(inbox.claim(f"p{i}", count=2)), range(8)))
+    flat = [one for some in served for one in some]
+    assert len(flat) == len(set(flat)) == 16
+
+
+def test_a_question_is_answered_once(inbox):
+    with ThreadPoolExecutor(6) as people:
+
+        def answer(number: int) -> bool:
+            try:
+                inbox.answer("q-a", Choice("yes"), who=f"p{number}")
+            except NotOpen:
+                return False
+            return True
+
+        assert sum(people.map(answer, range(6))) == 1
+    assert inbox.get("q-a").answer == Choice("yes")
+
+
+def test_an_answer_outside_the_schema_leaves_the_question_open(inbox):
+    with pytest.raises(InvalidInput, match="'maybe' is not one of the labels"):
+        inbox.answer("q-a", Choice("maybe"), who="ann")
+    assert inbox.counts() == {"open": 3}
+
+
+def test_what_is_taken_back_can_be_answered_by_anybody(inbox):
+    inbox.answer("q-a", Choice("yes"), who="ann")
+    with pytest.raises(NotOpen):
+        inbox.reopen("q-a", who="bob")
+    inbox.reopen("q-a", who="ann")
+    assert inbox.get("q-a").answer is None
+    inbox.answer("q-a", Choice("no"), who="bob")
+    assert inbox.get("q-a").answered_by == "bob"
+
+
+def test_what_the_loop_took_in_cannot_be_taken_back(inbox, run):
+    inbox.answer("q-a", Choice("yes"), who="ann")
+    inbox.skip("q-b", who="ann")
+    assert ids(inbox.unfolded()) == ["q-a", "q-b"]
+    inbox.folded(["q-a", "q-b"], lease=run)
+    assert inbox.unfolded() == []
+    with pytest.raises(NotOpen, match="in use already"):
+        inbox.reopen("q-a", who="ann")
+    assert inbox.counts() == {"open": 1, "answered": 1, "skipped": 1}
+
+
+def test_examples_are_found_by_purpose_and_questions_by_name(inbox):
+    assert inbox.examples("seed") == {"c"}
+    assert inbox.examples("escalation") == {"a", "b"}
+    assert inbox.examples("audit") == set()
+    assert inbox.known(["q-a", "q-z"]) == {"q-a"}
