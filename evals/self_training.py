@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +22,16 @@ from numpy.typing import NDArray
 import querist.agents.selector  # noqa: F401 - puts ac_tune into the registry
 from querist.agents.selector.ac_tune import Pseudo
 from querist.evals.accuracy_per_dollar import data_folder
-from querist.evals.label_efficiency import Curve, Plan, Rows, first_labels, load, score
+from querist.evals.label_efficiency import (
+    Curve,
+    Curves,
+    Plan,
+    Rows,
+    first_labels,
+    load,
+    read_curves,
+    score,
+)
 from querist.graph.knowledge import TrainingSet
 from querist.graph.pseudo_labels import PseudoRows, self_train, weigh
 from querist.memory.records import ExampleId
@@ -41,8 +49,6 @@ ARMS: Mapping[str, tuple[str, bool]] = {
 """By name: the strategy, and whether its pseudo-labels are trained on."""
 PLAN = Plan(start=25, step=25, end=200)
 SHOWN = (50, 100, 200)
-
-Curves = Mapping[tuple[str, str], Sequence[Curve]]
 
 
 def main() -> None:
@@ -131,15 +137,6 @@ def context_of(
             Capability.PROBS: lambda: model.predict_proba(vectors),
         },
     )
-
-
-def read_curves(folder: Path) -> Curves:
-    """Read all curves that are there, by data set and arm."""
-    found: dict[tuple[str, str], list[Curve]] = defaultdict(list)
-    for path in sorted(folder.glob("*~*.json")):
-        dataset, arm, _ = path.stem.split("~")
-        found[dataset, arm].append([(n, value) for n, value in json.loads(path.read_text())])
-    return found
 
 
 def as_table(curves: Curves) -> str:

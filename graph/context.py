@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.pacing import Patience
 from querist.agents.models.port import ChatModel
+from querist.agents.prompts.classification import Demonstration
 from querist.graph.config import RunConfig, api_key, make_config
 from querist.memory.embeddings import EmbeddingCache
 from querist.memory.inbox import Inbox
@@ -28,7 +29,7 @@ from querist.memory.labelling import Labelling
 from querist.memory.ledger import Ledger
 from querist.memory.mailbox import Mailbox
 from querist.memory.pool import Pool
-from querist.memory.records import Event, Example, ExampleId, Split, Task
+from querist.memory.records import Event, Example, ExampleId, Split, Task, content_id
 from querist.memory.runs import RunRow, Runs
 from querist.memory.store import Lease, Store
 from querist.memory.vectors import VectorIndex
@@ -193,6 +194,31 @@ class Context:
         if news:
             self.bank.put(news, self.view().of(news))
             self._remembered.update(news)
+
+    @cached_property
+    def given(self) -> tuple[Demonstration, ...]:
+        """The demonstrations of the task file.
+
+        One that the pool has, too, goes by the pool's id, so that its answer is never counted as
+        the model's own; others are named by their content.
+        """
+        shown = self.config.annotator.demonstrations
+        if not shown:
+            return ()
+        view, found = self.view(), []
+        fields = [one.fields(self.task.fields) for one in shown]
+        texts = [Example(ExampleId(""), one).text for one in fields]
+        for one, body, vector in zip(shown, fields, self.embed(texts), strict=True):
+            example = Example(ExampleId(f"given-{content_id(body, size=12)}"), body)
+            nearest = view.ids[int((view.vectors @ vector).argmax())]
+            if self.examples([nearest])[0].words == example.words:
+                example = replace(example, id=nearest)
+            found.append(Demonstration(example, one.label))
+        return tuple(found)
+
+    def touched(self) -> set[ExampleId]:
+        """What is not to be asked about: looked at before, or shown with its answer anyway."""
+        return self.labelling.touched() | {one.example.id for one in self.given}
 
     def examples(self, ids: list[ExampleId]) -> list[Example]:
         """Fetch examples by id."""

@@ -172,7 +172,7 @@ def _typical_text(context: Context) -> str:
 
 def _touched_pool(context: Context) -> int:
     rows = context.view().rows
-    return sum(one in rows for one in context.labelling.touched())
+    return sum(one in rows for one in context.touched())
 
 
 def _plateau(context: Context) -> tuple[bool, str]:

@@ -28,14 +28,14 @@ def import_data(config: RunConfig, store: Store, *, tell: Tell) -> tuple[str, Ru
     )
     examples = list(pool.examples)
     known = {one.id for one in examples}
-    texts = {_words(one) for one in examples}
+    texts = {one.words for one in examples}
     for name, split in (("test", Split.TEST), ("validation", Split.VALIDATION)):
         source = getattr(config.data, name)
         if source is None:
             continue
         held_out = _load(fixed, source, split, gold=config.data.gold or "label")
         tell(held_out.summary())
-        overlap = sum(_words(one) in texts for one in held_out.examples)
+        overlap = sum(one.words in texts for one in held_out.examples)
         if overlap:
             tell(f"Warning: {overlap} {name} texts are in the pool too; scores will flatter.")
         examples += [_apart(one, split, known) for one in held_out.examples]
@@ -67,10 +67,6 @@ def _apart(example: Example, split: Split, known: set[ExampleId]) -> Example:
         example = replace(example, id=ExampleId(f"{split.value}-{example.id}"))
     known.add(example.id)
     return example
-
-
-def _words(example: Example) -> str:
-    return " ".join(example.text.split()).casefold()
 
 
 def _store(store: Store, examples: list[Example], name: str) -> str:

@@ -28,7 +28,6 @@ from querist.memory.records import (
     Origin,
     Probabilities,
     Verdict,
-    content_id,
 )
 from querist.tools.diversity import k_center
 
@@ -178,18 +177,8 @@ async def _prompt(
         )
         context.journal.decided(decision)
     shared = _shared(context, bank, count=ruling.shared)
-    shown = (*_given(context), *shared)
+    shown = (*context.given, *shared)
     return ruling, ClassificationPrompt(context.task, shown, nearest=ruling.nearest)
-
-
-def _given(context: Context) -> tuple[Demonstration, ...]:
-    """The demonstrations of the task file; their names follow from their content."""
-    found = []
-    for one in context.config.annotator.demonstrations:
-        fields = one.fields(context.task.fields)
-        example = Example(ExampleId(f"given-{content_id(fields, size=12)}"), fields)
-        found.append(Demonstration(example, one.label))
-    return tuple(found)
 
 
 def _bank(context: Context) -> list[Label]:
@@ -227,7 +216,7 @@ def _shared(context: Context, bank: Sequence[Label], *, count: int) -> tuple[Dem
 def final_prompt(context: Context) -> ClassificationPrompt:
     """The prompt that the run would use now, as the annotator last decided."""
     decided = context.journal.decisions(agent=Agent.ANNOTATOR)
-    given = _given(context)
+    given = context.given
     count = max(0, context.config.annotator.shared - len(given))
     shown = (*given, *_shared(context, _bank(context), count=count))
     nearest = int(str(decided[-1].action["nearest"])) if decided else 0

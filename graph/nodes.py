@@ -88,7 +88,7 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     context, number = runtime.context, state["round"]
     if context.labelling.batch(number):
         return update(todo=1)
-    touched = context.labelling.touched()
+    touched = context.touched()
     view = context.view()
     gone = np.array([view.rows[one] for one in touched if one in view.rows], dtype=np.intp)
     rows = others(gone, len(view.ids)).astype(np.intp)

@@ -107,6 +107,11 @@ class Example:
         values = tuple(self.fields.values())
         return values[0] if len(values) == 1 else "\n".join(values)
 
+    @property
+    def words(self) -> str:
+        """The text in lower case with single blanks: equal where a reader would say the same."""
+        return " ".join(self.text.split()).casefold()
+
 
 # ---------------------------------------------------------------- answers
 

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from tests_graph_support import EXAMPLE, LABELS
+from tests_graph_support import EXAMPLE, LABELS, weak_annotator
 
+from querist.agents.models.scripted import ScriptedModel
 from querist.graph.config import make_config
 from querist.graph.run import Run
 from querist.memory.store import open_store
@@ -52,5 +53,16 @@ def make_run(tmp_path, pool_file):
             body.setdefault(section, {}).update(values)
         store = open_store(tmp_path / name)
         return Run.create(make_config(body, source="test"), store)
+
+    return make
+
+
+@pytest.fixture
+def scripted(make_run):
+    """Make a run whose local model is scripted; its calls are kept."""
+
+    def make(name="work", answer=weak_annotator, **sections):
+        model = ScriptedModel(answer, name="local")
+        return make_run(name, **sections).use(models={"local": model}), model
 
     return make

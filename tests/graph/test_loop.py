@@ -6,33 +6,20 @@ import sqlite3
 from decimal import Decimal
 
 import pytest
-from tests_graph_support import EXAMPLE, LABELS, gold_texts, weak_annotator
+from tests_graph_support import EXAMPLE, LABELS, gold_texts
 
-from querist.agents.models.scripted import ScriptedModel
 from querist.agents.selector.rules import Selection
 from querist.graph.config import make_config
 from querist.graph.context import Deliberations
 from querist.graph.run import CHECKPOINTS, Run
 from querist.graph.state import update
-from querist.memory.errors import BudgetExceeded, InvalidInput, ModelRefused, RunBusy
+from querist.memory.errors import RunBusy
 from querist.memory.inbox import Inbox
 from querist.memory.ledger import Ledger
 from querist.memory.records import Choice, Origin
 from querist.memory.runs import Runs
-from querist.memory.store import open_store
 
 GOLD = gold_texts()
-
-
-@pytest.fixture
-def scripted(make_run):
-    """Make a run whose local model is scripted; its calls are kept."""
-
-    def make(name="work", answer=weak_annotator, **sections):
-        model = ScriptedModel(answer, name="local")
-        return make_run(name, **sections).use(models={"local": model}), model
-
-    return make
 
 
 def drive(run, listener=None):
@@ -100,16 +87,17 @@ def test_demonstrations_of_the_task_file_come_first_in_every_prompt(scripted):
     assert "3 demonstrations of the task file" in said[0].reason
 
 
-@pytest.mark.parametrize(
-    ("given", "remedy"),
-    [
-        ({"text": "a", "label": "nonsense"}, "'nonsense', which is none of the task's"),
-        ({"text": {"body": "a"}, "label": LABELS[0]}, "must give text, the task's fields"),
-    ],
-)
-def test_a_demonstration_that_does_not_fit_the_task_is_refused(make_run, given, remedy):
-    with pytest.raises(InvalidInput, match=remedy):
-        make_run(annotator={"demonstrations": [given]})
+def test_a_demonstration_that_the_pool_has_is_never_asked_about(scripted, pool_file):
+    known = [json.loads(line) for line in pool_file.read_text().splitlines()[:5]]
+    given = [{"text": f" {one['text'].upper()}", "label": one["label"]} for one in known]
+    run, _ = scripted(
+        annotator={"demonstrations": given}, loop={"rounds": 40, "batch": 60}, budget={"usd": "90"}
+    )
+    drive(run)
+    view = run.view()
+    ids = {one["id"] for one in known}
+    assert {one.example.id for one in view.given} == ids
+    assert view.labelling.touched() == set(view.pool.ids()) - ids
 
 
 def test_every_label_has_its_annotations(scripted):
@@ -381,56 +369,7 @@ def test_a_second_driver_is_refused(scripted):
     assert drive(run).status == "finished"
 
 
-# ---------------------------------------------------------------- refusals before any cost
-
-
-def test_a_budget_too_small_for_one_call_spends_nothing(scripted):
-    run, model = scripted(
-        prices={"local": {"input": 100000, "output": 100000}}, people={"kind": "none"},
-        budget={"usd": "0.001"},
-    )  # fmt: skip
-    assert not run.quote().affordable
-    with pytest.raises(BudgetExceeded, match="--budget"):
-        drive(run)
-    assert model.calls == []
-    assert run.view().ledger.lines() == []
-
-
-def test_a_model_without_a_price_is_refused_with_the_lines_that_set_one(make_run):
-    run = make_run(models={"annotator": "openai:brand-new", "base_url": "http://127.0.0.1:9/v1"})
-    with pytest.raises(ModelRefused, match=r'\[prices\."openai:brand-new"\]'):
-        drive(run)
-    assert run.view().ledger.lines() == []
-
-
-@pytest.mark.parametrize(
-    ("section", "key", "value", "says"),
-    [
-        ("budget", "usd", "0", "budget.usd"),
-        ("budget", "usd", "-3", "budget.usd"),
-        ("budget", "usd", "lots", "money"),
-        ("budget", "usd", "NaN", "finite"),
-        ("task", "labels", {"only": ""}, "at least two labels"),
-        ("loop", "batch", 0, "loop.batch"),
-        ("loop", "bacth", 3, "loop.bacth"),
-        ("loop", "strategy", "margn", "margin"),
-        ("task", "kind", "spans", "classification"),
-        ("people", "error_rate", 2, "people.error_rate"),
-    ],
-)
-def test_a_bad_setting_is_named_with_its_remedy(make_run, section, key, value, says):
-    with pytest.raises(InvalidInput, match=says):
-        make_run(**{section: {key: value}})
-
-
-def test_a_run_that_nobody_could_label_is_refused(make_run):
-    with pytest.raises(InvalidInput, match="Nobody would label"):
-        make_run(annotator={"enabled": False}, people={"kind": "none"})
-
-
-def test_an_unknown_run_is_named_with_those_there_are(tmp_path):
-    with pytest.raises(InvalidInput, match="querist status"):
-        Run.open(open_store(tmp_path / "empty"), "nothing")
+# ---------------------------------------------------------------- after everything
 
 
 def test_hostile_texts_change_no_label_but_their_own(scripted, tmp_path):
