@@ -8,8 +8,8 @@ rules' ruling, and the decision says so.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
-from typing import Any, ClassVar, Literal, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,6 +34,17 @@ Deliberation = Callable[[E], Awaitable[R]]
 """A language model's mind: evidence in, ruling out; raises `QueristError` or `ValueError`."""
 
 
+@dataclass(frozen=True, slots=True)
+class AgentSpec(Generic[E, R]):
+    """An agent, declared once: its name, its rules, the shape of its rulings, and their bounds."""
+
+    name: str
+    rules: Callable[[E], R]
+    ruling: type[R]
+    check: Callable[[E, R], None] | None = None
+    """Raises `ValueError` when a ruling is out of the bounds that the evidence sets."""
+
+
 class Agent:
     """The names that decisions and ledger lines carry."""
 
@@ -45,32 +56,28 @@ class Agent:
 
 
 async def decide(
+    spec: AgentSpec[E, R],
     evidence: E,
-    rules: Callable[[E], R],
     *,
-    agent: str,
+    turn: int,
     number: int,
     step: str,
-    check: Callable[[E, R], None] | None = None,
     deliberate: Deliberation[E, R] | None = None,
 ) -> tuple[R, Decision]:
-    """Take a decision and describe it for the journal.
-
-    `check` raises `ValueError` when a ruling is out of the bounds that the evidence sets.
-    """
+    """Take a decision and describe it for the journal."""
     ruling, fell_back = None, ""
     if deliberate is not None:
         try:
             ruling = await deliberate(evidence)
-            if check is not None:
-                check(evidence, ruling)
+            if spec.check is not None:
+                spec.check(evidence, ruling)
         except (QueristError, ValueError, ValidationError) as error:
             ruling, fell_back = None, f"the deliberation failed: {str(error)[:300]}"
     mind: Literal["rules", "llm"] = "rules" if ruling is None else "llm"
     if ruling is None:
-        ruling = rules(evidence)
+        ruling = spec.rules(evidence)
     return ruling, Decision(
-        agent=agent,
+        agent=spec.name,
         round=number,
         mind=mind,
         action=ruling.model_dump(mode="json", exclude={"reason"}),
@@ -78,7 +85,13 @@ async def decide(
         evidence=_plain(asdict(evidence)),  # type: ignore[call-overload]
         fell_back=fell_back,
         step=step,
+        turn=turn,
     )
+
+
+def recall(spec: AgentSpec[Any, R], decision: Decision) -> R:
+    """Take up a ruling again from the decision that it was written down in."""
+    return spec.ruling.model_validate({**decision.action, "reason": decision.reason})
 
 
 def _plain(value: Any) -> Any:

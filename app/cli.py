@@ -6,54 +6,24 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from querist.app import options as o
 from querist.app.choose_command import choose
-from querist.memory.errors import QueristError
+from querist.app.commands import DEBUG, Commands
+from querist.app.strategies_command import strategies
 
 if TYPE_CHECKING:
     from querist.app.place import Place
 
-DEBUG = "QUERIST_DEBUG"
 WORKSPACE = Path(".querist")
-# Typer ends with these itself: usage, exit codes, a reader of our output that went away.
-_TYPERS_OWN = (typer.Exit, typer.Abort, *typer.BadParameter.__mro__[1:3], BrokenPipeError)
-
-
-class _Commands(TyperGroup):
-    """Turns errors into one message and an exit code; lists commands in the order written."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except QueristError as error:
-            if os.environ.get(DEBUG):
-                raise
-            typer.echo(f"Error: {error}", err=True)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            typer.echo("\nInterrupted. What was written is kept.", err=True)
-            raise typer.Exit(130) from None
-        except Exception as error:
-            if os.environ.get(DEBUG) or isinstance(error, _TYPERS_OWN):
-                raise
-            typer.echo(
-                f"Something went wrong that should not: {type(error).__name__}: {error}\n"
-                "What was labelled and paid for is kept. Please report this with what the same "
-                "command prints after adding --debug.",
-                err=True,
-            )
-            raise typer.Exit(1) from None
 
 
 app = typer.Typer(
     name="querist",
-    cls=_Commands,
+    cls=Commands,
     help="Agentic active learning: a task, a pool and a sum of money in; labelled data, a trained "
     "model and an account of every cent out.",
     no_args_is_help=True,
@@ -134,6 +104,7 @@ def run(
     people: o.People = None,
     change: o.Change = None,
     seed: o.Seed = None,
+    stay: o.Stay = None,
     workspace: o.Workspace = WORKSPACE,
     database: o.Database = None,
 ) -> None:
@@ -162,7 +133,7 @@ def run(
         changes=change or (),
         seed=seed,
     )
-    start(inputs.config(), _place(workspace, database))
+    start(inputs.config(), _place(workspace, database), stay=stay)
 
 
 @app.command()
@@ -218,16 +189,37 @@ def resume(
     run: o.RunName = None,
     *,
     budget: o.Budget = None,
+    rounds: o.Rounds = None,
+    change: o.Change = None,
+    stay: o.Stay = None,
     workspace: o.Workspace = WORKSPACE,
     database: o.Database = None,
 ) -> None:
-    """Go on with a run.
+    """Go on with a run, one that had ended as well.
 
-    It may have been paused, interrupted, out of money, or waiting for people.
+    It may have been paused, interrupted, out of money or rounds, or waiting for people.
     """
     from querist.app.driving import go_on
+    from querist.app.inputs import read_changes
 
-    go_on(_place(workspace, database), run, budget=budget)
+    changes = read_changes(change or (), rounds=rounds)
+    go_on(_place(workspace, database), run, budget=budget, changes=changes, stay=stay)
+
+
+@app.command()
+def proceed(
+    run: o.RunName = None,
+    *,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Let a run go on without the answers that it waits for.
+
+    Answers that come later are used all the same.
+    """
+    from querist.app.lifecycle import proceed_run
+
+    proceed_run(_place(workspace, database), run)
 
 
 @app.command()
@@ -357,27 +349,7 @@ def models() -> None:
     show_models()
 
 
-strategies = typer.Typer(
-    cls=_Commands, invoke_without_command=True, help="The ways to select what to label next."
-)
 app.add_typer(strategies, name="strategies")
-
-
-@strategies.callback()
-def list_strategies(context: typer.Context) -> None:
-    """List the ways to select what to label next; `show NAME` explains one."""
-    if context.invoked_subcommand is None:
-        from querist.app.listing import show_strategies
-
-        show_strategies()
-
-
-@strategies.command()
-def show(name: str) -> None:
-    """Explain one strategy: what it computes, when to use it, what it needs and costs."""
-    from querist.app.listing import show_strategy
-
-    show_strategy(name)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,16 @@ from querist.app.place import Place, opened_run, user_name
 from querist.app.progress import Tally, Watch
 from querist.app.quoting import show_quote
 from querist.app.screen import Screen
-from querist.graph.config import RunConfig
-from querist.memory.errors import InvalidInput, QueristError
+from querist.graph.config import RunConfig, make_config, put
+from querist.memory.errors import InvalidInput, ModelError, QueristError
 from querist.memory.records import Event
+from querist.memory.runs import Runs
 
 if TYPE_CHECKING:
     from querist.graph.run import Outcome, Run
 
 
-def start(config: RunConfig, place: Place) -> None:
+def start(config: RunConfig, place: Place, *, stay: bool | None = None) -> None:
     """Make a run and drive it until it ends, pauses or waits."""
     from querist.graph.run import Run
 
@@ -30,21 +32,59 @@ def start(config: RunConfig, place: Place) -> None:
         run = Run.create(config, store, tell=screen.line)
         screen.line(f"Run {run.id} in {place.workspace}")
         show_quote(screen, run.quote())
-        raise typer.Exit(finish(run, drive(run, screen, place), screen, place))
+        raise typer.Exit(finish(run, drive(run, screen, place, stay=stay), screen, place))
 
 
-def go_on(place: Place, name: str | None, *, budget: str | None = None) -> None:
-    """Drive a run that exists already."""
+def go_on(
+    place: Place,
+    name: str | None,
+    *,
+    changes: Mapping[str, object],
+    budget: str | None = None,
+    stay: bool | None = None,
+) -> None:
+    """Drive a run that exists already, with what may change changed first."""
     screen = Screen()
     with opened_run(place, name) as run:
+        _check_changes(run, changes)
         if budget is not None:
             run.post("budget", who=user_name(), usd=str(_amount(budget)))
+        for key, value in changes.items():
+            run.post("set", who=user_name(), key=key, value=value)
         screen.line(f"Run {run.id} in {place.workspace}")
-        raise typer.Exit(finish(run, drive(run, screen, place), screen, place))
+        if Runs(run.store).is_driven(run.row):
+            _say_driven(run, screen, place, is_changed=bool(changes or budget))
+            return
+        raise typer.Exit(finish(run, drive(run, screen, place, stay=stay), screen, place))
 
 
-def drive(run: Run, screen: Screen, place: Place) -> tuple[Outcome, int]:
-    """Drive a run with its progress on the screen; return the outcome and an exit code."""
+def _check_changes(run: Run, changes: Mapping[str, object]) -> None:
+    """Refuse what the run could not take, before anything is written."""
+    from querist.graph.commands import refuse_fixed
+
+    body = run.view().config.model_dump(mode="json")
+    for key, value in changes.items():
+        refuse_fixed(key)
+        put(body, key, value)
+    make_config(body, source="the command line")
+
+
+def _say_driven(run: Run, screen: Screen, place: Place, *, is_changed: bool) -> None:
+    handed = " What you changed was handed to it." if is_changed else ""
+    screen.line(
+        f"Another process drives this run ({run.row.owner}); it goes on by itself.{handed} Look "
+        f"with: {place.command(f'status {run.id}')}; pause it with: "
+        f"{place.command(f'pause {run.id}')}"
+    )
+
+
+def drive(
+    run: Run, screen: Screen, place: Place, *, stay: bool | None = None
+) -> tuple[Outcome, int]:
+    """Drive a run with its progress on the screen; return the outcome and an exit code.
+
+    `stay` while it waits for people; None: where a person is at the terminal.
+    """
     tally = _tally(run)
     watch = Watch(screen, tally)
     with watch, pausing(run.drain, watch.say) as signals:
@@ -55,11 +95,14 @@ def drive(run: Run, screen: Screen, place: Place) -> tuple[Outcome, int]:
                 run.drain()
 
         try:
-            outcome = asyncio.run(run.drive(listen))
+            attend = screen.is_terminal if stay is None else stay
+            outcome = asyncio.run(run.drive(listen, attend=attend))
         except QueristError:
             watch.say(f"Stopped by an error; go on with: {place.command(f'resume {run.id}')}")
             raise
-    return outcome, signals.exit_code if outcome.status == "paused" else 0
+    if outcome.is_trouble:
+        return outcome, ModelError.exit_code
+    return outcome, signals.exit_code if outcome.status in {"paused", "waiting"} else 0
 
 
 def finish(run: Run, driven: tuple[Outcome, int], screen: Screen, place: Place) -> int:

@@ -145,6 +145,16 @@ def _change(text: str) -> tuple[str, Any]:
         return key, raw
 
 
+def read_changes(texts: Sequence[str], *, rounds: str | None = None) -> dict[str, Any]:
+    """Read what `resume` changes: `--set KEY=VALUE`, and `--rounds` as one of them."""
+    changes = dict(_change(text) for text in texts)
+    if rounds is not None:
+        if not rounds.isdigit() or int(rounds) < 1:
+            raise InvalidInput(f"--rounds {rounds}: expected a whole number of at least 1.")
+        changes["loop.rounds"] = int(rounds)
+    return changes
+
+
 def _check_key(key: str) -> None:
     """Refuse keys that no configuration has, with the nearest that there is."""
     known = _keys(RunConfig)

@@ -45,6 +45,22 @@ def stop_run(place: Place, name: str | None) -> None:
         Screen().line(words)
 
 
+def proceed_run(place: Place, name: str | None) -> None:
+    """Tell a run not to wait for the answers that are missing."""
+    with opened_run(place, name) as run:
+        status = _status(run)
+        if status == "finished":
+            raise InvalidInput(f"Run {run.id} is finished already.")
+        run.post("proceed", who=user_name())
+        words = f"Run {run.id} goes on without the answers that are missing."
+        if not Runs(run.store).is_driven(run.row):
+            words = (
+                f"Run {run.id} will not wait for the answers that are missing. Go on with: "
+                f"{place.command(f'resume {run.id}')}"
+            )
+        Screen().line(words)
+
+
 def report_run(place: Place, name: str | None, *, output: Path | None) -> None:
     """Write the report, of a run that goes on as well."""
     from querist.app.report import write_report

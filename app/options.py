@@ -77,4 +77,15 @@ Change = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a key, as loop.batch=20; may be given again."
     ),
 ]
+Rounds = Annotated[
+    str | None, typer.Option("--rounds", metavar="N", help="How many rounds it may have in all.")
+]
+Stay = Annotated[
+    bool | None,
+    typer.Option(
+        "--stay/--leave",
+        help="Stay while it waits for people [default: at a terminal].",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Draw other random numbers.")]

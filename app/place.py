@@ -65,7 +65,7 @@ def opened_run(place: Place, name: str | None, *, or_choice: bool = False) -> It
 def status_of(row: RunRow, runs: Runs) -> str:
     """Tell where a run stands; one whose process died is `interrupted`, whatever it wrote last."""
     if runs.is_driven(row):
-        return "running"
+        return "waiting" if row.status == "waiting" else "running"
     return "interrupted" if row.status == "running" else row.status
 
 

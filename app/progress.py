@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 LAST_LINES = 6
+KEPT = {"round", "notice", "waiting", "command"}
+"""Events whose lines stay on a terminal; the others scroll by on the panel."""
 RECENT = 3
 
 PHASES: Mapping[str, str] = {
@@ -30,6 +32,7 @@ PHASES: Mapping[str, str] = {
     "asked": "training",
     "trained": "evaluating",
     "round": "planning",
+    "waiting": "waiting for people",
     "finished": "finished",
 }
 
@@ -70,6 +73,10 @@ class Tally:
             self.round, self._round_began = data["round"], self.clock()
         if event.kind == "asked":
             self.open = data["open"]
+        if event.kind == "waiting":
+            self.open = data["asked"] - data["closed"]
+        if event.kind == "plan":
+            self.cap, self.rounds = Decimal(str(data["cap"])), data["rounds"]
         if "usd" in data:
             self.spent = Decimal(str(data["usd"]))
         if event.kind == "round":
@@ -91,7 +98,7 @@ class Tally:
             return None
         began = self._round_began
         under_way = 0.0 if began is None else self.clock() - began
-        left = self.rounds - self.round + (began is not None)
+        left = self.rounds - self.round - (began is None)
         return max(0.0, left * sum(recent) / len(recent) - under_way)
 
 
@@ -144,6 +151,9 @@ _LINES: Mapping[str, Callable[[Data], str | None]] = {
     "verified": _verified_line,
     "asked": _asked_line,
     "trained": _trained_line,
+    "notice": lambda d: f"  note: {d['text']}",
+    "answers": lambda d: f"  {plural(d['folded'], 'answer')} of people taken in",
+    "waiting": lambda d: f"Waiting for people: {d['reason']}.",
     "command": lambda d: f"  {d['who']} said {d['name']}: {d['result']} ({d['status']})",
     "out_of_money": lambda d: f"  out of money: {d['reason']}",
 }
@@ -197,7 +207,7 @@ class Watch:
         self._tally.take(event)
         line = describe(event, self._tally)
         if line is not None:
-            self.say(line, is_kept=event.kind == "round")
+            self.say(line, is_kept=event.kind in KEPT)
 
     def say(self, line: str, *, is_kept: bool = True) -> None:
         """Show a line; on a terminal one that is not kept scrolls by on the panel."""

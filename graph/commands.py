@@ -7,9 +7,21 @@ from typing import Any
 
 from querist.graph.config import RunConfig, make_config, put
 from querist.graph.context import Context
-from querist.memory.errors import QueristError
+from querist.memory.errors import InvalidInput, QueristError
 from querist.memory.records import Command
 from querist.tools.strategies import get as strategy
+
+FIXED = {
+    "task.labels": "labels that stand would mean something else",
+    "task.kind": "labels that stand would be of another kind",
+    "task.name": "the run is called by it",
+    "data": "its examples were imported and embedded with it",
+    "budget.usd": "say --budget AMOUNT instead, which changes the run's cap",
+    "people.kind": "answers of real and of simulated people must not be mixed",
+    "people.gold": "answers that were given came from another column",
+    "loop.seed": "what was drawn so far was drawn with it",
+}
+"""Keys, or tables of them, that stay as they were when the run was made, with the reason."""
 
 
 def apply_commands(context: Context) -> None:
@@ -25,6 +37,16 @@ def apply_commands(context: Context) -> None:
         context.emit("command", name=command.name, who=command.who, status=status, result=result)
 
 
+def refuse_fixed(key: str) -> None:
+    """Refuse keys that a run cannot change once it was made, and say why."""
+    for beginning, why in FIXED.items():
+        if key == beginning or key.startswith(f"{beginning}."):
+            raise InvalidInput(
+                f"{key} cannot be changed in a run that was made: {why}. Start another run with: "
+                f"querist run TASK.TOML --set {key}=..."
+            )
+
+
 def stop_command(context: Context) -> Command | None:
     """Find a person's wish to stop."""
     return next((one for one in context.mailbox.queued() if one.name == "stop"), None)
@@ -37,6 +59,14 @@ def _apply(context: Context, command: Command) -> str:
             if context.control is not None:
                 context.control.request_drain("pause")
             return "pausing at the next step"
+        case "proceed":
+            context.emit("proceed", round=context.labelling.last_round(), who=command.who)
+            return "going on without the answers that are missing"
+        case "set":
+            key, value = str(arguments["key"]), arguments["value"]
+            refuse_fixed(key)
+            _change(context, key, value)
+            return f"{key} is {value} now"
         case "budget":
             usd = Decimal(str(arguments["usd"]))
             if not usd.is_finite() or usd <= 0:
@@ -61,5 +91,4 @@ def _change(context: Context, key: str, value: Any) -> None:
     put(body, key, value)
     config: RunConfig = make_config(body, source=f"run {context.run.id}")
     context.runs.set_config(context.lease, config.model_dump(mode="json"))
-    context.config = config
-    context.task = config.as_task()
+    context.configure(config)

@@ -95,6 +95,8 @@ class ModelsSection(_Section):
     patience: float = Field(default=120.0, ge=0)
     """Seconds to put up with an overloaded provider."""
     threads: int | None = Field(default=None, ge=1)
+    thinking: int | None = Field(default=None, ge=0, le=200_000)
+    """Tokens that a model may think beyond its answer; by its name, and as it turns out."""
 
 
 class LoopSection(_Section):
@@ -134,12 +136,24 @@ class AnnotatorSection(_Section):
     calibrate: bool = True
     demonstrations: tuple[ShownSection, ...] = Field(default=(), max_length=64)
     """Shown to the model before all others, from the first round on."""
+    unreadable: float = Field(default=0.5, gt=0, le=1)
+    """Share of a chunk's replies that cannot be read from which the run pauses; 1 never pauses."""
+    labels_by_model: bool = False
+    """Whether the trained model may label what the language model gave no answer to."""
 
 
 class GeneratorSection(_Section):
     """Whether new examples may be written."""
 
     enabled: bool = True
+
+
+class PatienceSection(_Section):
+    """How long a round waits for its questions to people."""
+
+    share: float = Field(default=0.8, ge=0, le=1)
+    """Of the round's questions; 0 waits for none."""
+    minutes: float = Field(default=1440.0, ge=0)
 
 
 class PeopleSection(_Section):
@@ -150,8 +164,16 @@ class PeopleSection(_Section):
     """How often a simulated person gives a wrong label."""
     gold: str | None = None
     """Another column that a simulated person answers from (for recorded human labels)."""
+    patience: PatienceSection = PatienceSection()
+    """A number alone is the share."""
     wait: bool = True
     """Wait for open questions at the end."""
+
+    @field_validator("patience", mode="before")
+    @classmethod
+    def _share_only(cls, value: object) -> object:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {"share": value} if is_number else value
 
 
 class RunConfig(_Section):

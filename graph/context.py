@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.agents.models.catalogue import ModelSettings, open_model
-from querist.agents.models.metered import MeteredModel
+from querist.agents.models.metered import MeteredModel, Overrun
 from querist.agents.models.pacing import Patience
 from querist.agents.models.port import ChatModel
 from querist.agents.prompts.classification import Demonstration
@@ -94,7 +94,10 @@ class Context:
         self.deliberations = deliberations or Deliberations()
         self.control: RunControl | None = None
         self._listener = listener
-        self._models = dict(models or {})
+        self._given_models = dict(models or {})
+        self._models = dict(self._given_models)
+        self._retired: list[ChatModel] = []
+        self._overruns: dict[str, Overrun] = {}
         self._metered: dict[str, MeteredModel] = {}
         self.kept: tuple[int, Any] | None = None
         """The round that was trained last by this process, and the knowledge it was trained on."""
@@ -156,6 +159,8 @@ class Context:
                 ledger=self.ledger,
                 agent=agent,
                 patience=Patience(total=self.config.models.patience),
+                overrun=self._overrun(name),
+                tell=self._notice,
             )
         return self._metered[key]
 
@@ -224,10 +229,30 @@ class Context:
         """Fetch examples by id."""
         return self.pool.get(ids)
 
+    def configure(self, config: RunConfig) -> None:
+        """Go on with a changed configuration; models that it names otherwise are opened anew."""
+        changed = config.models != self.config.models or config.prices != self.config.prices
+        self.config, self.task = config, config.as_task()
+        if changed:
+            self._retired += [metered.model for metered in self._metered.values()]
+            self._metered.clear()
+            self._models = dict(self._given_models)
+            self.__dict__.pop("prices", None)
+
     async def aclose(self) -> None:
         """Close the models."""
-        opened = {id(one.model): one.model for one in self._metered.values()}
+        models = [*self._retired, *(metered.model for metered in self._metered.values())]
+        opened = {id(model): model for model in models}
         await asyncio.gather(*(model.aclose() for model in opened.values()))
+
+    def _overrun(self, name: str) -> Overrun:
+        """What a model billed beyond its limits, known to all agents that use it."""
+        if name not in self._overruns:
+            self._overruns[name] = Overrun(output=self.ledger.most_output(name))
+        return self._overruns[name]
+
+    def _notice(self, words: str) -> None:
+        self.emit("notice", text=words)
 
     def _open(self, name: str) -> ChatModel:
         if name not in self._models:
@@ -242,6 +267,8 @@ class Context:
                     in_flight=section.in_flight,
                     timeout=section.timeout,
                     threads=section.threads,
+                    thinking=section.thinking,
+                    tell=self._notice,
                 ),
             )
         return self._models[name]

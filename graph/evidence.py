@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence
-from querist.agents.budget_controller.rules import BudgetEvidence
+from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, Plan
 from querist.agents.generator.rules import GeneratorEvidence
-from querist.agents.mind import Agent
+from querist.agents.mind import Agent, recall
 from querist.agents.prompts.classification import ClassificationPrompt
 from querist.agents.selector.rules import SelectorEvidence
 from querist.agents.verifier.rules import VerifierEvidence
@@ -15,18 +15,32 @@ from querist.graph.commands import stop_command
 from querist.graph.context import Context
 from querist.graph.knowledge import START_WEIGHTS, Knowledge, class_counts
 from querist.graph.model_files import current_model
-from querist.memory.records import Action, Example, ExampleId
+from querist.graph.waiting import waiting_for
+from querist.memory.records import Action, Example, ExampleId, SpendKind
 from querist.tools.plateau import plateau
 
 TYPICAL_CHARACTERS = 600
+ENOUGH_BILLS = 10
+"""Examples that were paid for before their mean says what the next will cost."""
+MARGIN = Decimal("1.1")
+"""On that mean: prompts grow as demonstrations are added."""
 
 
-def plan_of(context: Context, number: int) -> dict[str, int]:
-    """Read what the budget controller allowed a round."""
-    for one in context.journal.decisions(number=number, agent=Agent.BUDGET_CONTROLLER):
-        if one.action.get("action") in ("select", "generate"):
-            return {key: int(one.action[key]) for key in ("batch", "questions")}  # type: ignore[call-overload]
-    return {"batch": 0, "questions": 0}
+def plan_of(context: Context, number: int) -> Plan:
+    """Read what the budget controller allowed a round: its last word, if it had several."""
+    decisions = context.journal.decisions(number=number, agent=Agent.BUDGET_CONTROLLER)
+    for decision in sorted(decisions, key=lambda made: -made.turn):
+        if decision.action.get("action") in ("select", "generate"):
+            return recall(SPEC, decision)
+    return Plan(action="finish", batch=0, questions=0, reason="Nothing was decided.")
+
+
+def is_news(context: Context, number: int) -> bool:
+    """Tell whether people answered since the last round was measured: nothing of it is learnt."""
+    rounds = context.journal.rounds()
+    if not rounds or number < 0:
+        return False
+    return context.labelling.counts().get("human", 0) != rounds[-1].human_labels
 
 
 def is_unfinished(context: Context, number: int) -> bool:
@@ -43,12 +57,19 @@ def last_trust(context: Context) -> float | None:
     return float(trust) if isinstance(trust, int | float) else None
 
 
-def for_budget(context: Context, *, number: int, last_phase: str) -> BudgetEvidence:
+def last_phase(context: Context) -> str:
+    """Tell whether the last round selected or generated; "" before the first."""
+    rounds = context.journal.rounds()
+    return str(rounds[-1].detail.get("phase", "")) if rounds else ""
+
+
+def for_budget(context: Context, *, number: int) -> BudgetEvidence:
     """Where money, labels and the learning curve stand."""
     config = context.config
     stop = stop_command(context)
     labels = {one.example: one for one in context.labelling.labels()}
     shape = _plateau(context)
+    waiting = waiting_for(context, number - 1)
     return BudgetEvidence(
         round=number,
         most_rounds=config.loop.rounds,
@@ -56,17 +77,19 @@ def for_budget(context: Context, *, number: int, last_phase: str) -> BudgetEvide
         pool_left=len(context.view().ids) - _touched_pool(context),
         remaining=max(context.ledger.balance().remaining, Decimal(0)),
         human_label_usd=config.budget.human_label_usd,
-        llm_example_usd=example_ceiling(context),
+        llm_example_usd=example_price(context),
         classes=len(context.task.labels),
         asks_people=config.people.kind != "none",
         open_questions=context.inbox.counts().get("open", 0),
-        waits_for_people=config.people.kind == "inbox" and config.people.wait,
+        wanted_answers=waiting.missing,
+        wanted_at_end=waiting_for(context, number - 1, at_end=True).missing,
+        waiting=waiting.words,
         plateau=shape[0],
         plateau_reason=shape[1],
         stop_command="" if stop is None else stop.who,
         may_generate=config.generator.enabled and config.annotator.enabled,
         labels=class_counts(labels, context.task.names),
-        last_phase=last_phase,
+        last_phase=last_phase(context),
         uses_llm=config.annotator.enabled,
     )
 
@@ -78,7 +101,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
     return SelectorEvidence(
         round=number,
         pool_left=pool_left,
-        batch=plan_of(context, number)["batch"],
+        batch=plan_of(context, number).batch,
         configured=context.config.loop.strategy,
         labels=class_counts(labels, context.task.names),
         has_model=current_model(context) is not None,
@@ -94,7 +117,7 @@ def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> Gen
     kept = len(written) / len(judged) if judged else None
     return GeneratorEvidence(
         round=number,
-        batch=plan_of(context, number)["batch"],
+        batch=plan_of(context, number).batch,
         labels=class_counts(knowledge.labels, context.task.names),
         kept=kept,
     )
@@ -125,7 +148,7 @@ def for_verifier(
 ) -> VerifierEvidence:
     """How many questions may be asked, and what was measured."""
     config = context.config
-    allowed = plan_of(context, number)["questions"]
+    allowed = plan_of(context, number).questions
     asked = sum(v.action is Action.ESCALATE for v in context.labelling.verdicts(number))
     weights = knowledge.pool_weights.weights if knowledge.testimony.truth else START_WEIGHTS
     return VerifierEvidence(
@@ -135,6 +158,8 @@ def for_verifier(
         questions=max(0, allowed - asked),
         is_seed=number == 0 and config.people.kind != "none" and allowed > 0,
         may_reannotate=config.annotator.enabled and config.annotator.votes > 1,
+        annotates=config.annotator.enabled,
+        labels_by_model=config.annotator.labels_by_model,
         measured=len(knowledge.testimony.truth),
         weights=tuple(round(float(one), 3) for one in weights),
     )
@@ -156,6 +181,17 @@ def example_ceiling(context: Context) -> Decimal:
     shared = max(section.shared, len(section.demonstrations))
     demonstrations = shared + (NEAREST if section.nearest is None else section.nearest)
     return (one + demonstrations * (one - bare)) * section.votes
+
+
+def example_price(context: Context) -> Decimal:
+    """What labelling an example cost so far, with a margin; before any was, the most it can."""
+    if not context.config.annotator.enabled or context.model(Agent.ANNOTATOR).is_free:
+        return Decimal(0)
+    spent = context.ledger.by_agent().get((Agent.ANNOTATOR, SpendKind.LLM.value), Decimal(0))
+    asked = {said.example for said in context.labelling.annotations() if said.usd > 0}
+    if len(asked) < ENOUGH_BILLS or not spent:
+        return example_ceiling(context)
+    return spent / len(asked) * MARGIN
 
 
 def last_skill(context: Context) -> float | None:

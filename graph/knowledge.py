@@ -126,6 +126,8 @@ class Knowledge:
                 neighbours=None if around is None else around[i],
                 model=None if model is None else model[i],
                 pooled=None if pooled is None else pooled[i],
+                trouble=self.testimony.trouble(example.id),
+                is_refused=self.testimony.is_refused(example.id),
             )
             for i, example in enumerate(examples)
         ]

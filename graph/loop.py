@@ -35,7 +35,9 @@ def build_loop() -> StateGraph[LoopState, Context, LoopState, LoopState]:
     loop.add_edge(START, "initialize")
     loop.add_edge("initialize", "control")
     loop.add_conditional_edges(
-        "control", routes.after_control, ["select", "generate", "annotate", "wait", "finish"]
+        "control",
+        routes.after_control,
+        ["select", "generate", "annotate", "train", "wait", "finish"],
     )
     loop.add_edge("select", "annotate")
     loop.add_edge("generate", "annotate")

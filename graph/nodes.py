@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from decimal import Decimal
 
 import numpy as np
 from langgraph.runtime import Runtime
@@ -15,18 +16,21 @@ from langgraph.types import interrupt
 from querist.agents.budget_controller import rules as budget
 from querist.agents.generator import rules as generator
 from querist.agents.generator.write import write
-from querist.agents.mind import Agent, decide
+from querist.agents.mind import Agent
 from querist.agents.selector import rules as selector
 from querist.agents.verifier import rules as verifier
 from querist.graph import evidence, labelling_work, people, selection
+from querist.graph.annotating import annotate_chunk
 from querist.graph.commands import apply_commands, stop_command
 from querist.graph.context import Context
+from querist.graph.deciding import rule
 from querist.graph.knowledge import Knowledge, class_counts
 from querist.graph.model_files import current_model, save_model
 from querist.graph.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.quality import measure
 from querist.graph.state import TAIL, LoopState, update
 from querist.graph.strategy_state import save_state
+from querist.graph.waiting import note_waiting, waiting_for
 from querist.memory.records import Action, Round, Split, Verdict
 from querist.tools.querying import others
 from querist.tools.strategies import get as strategy
@@ -41,31 +45,37 @@ async def initialize(state: LoopState, runtime: Step) -> LoopState:
     context = runtime.context
     view = context.view()
     context.emit("initialized", pool=len(view.ids), test=context.pool.count(Split.TEST))
-    return update(run_id=context.run.id, round=state.get("round", -1), metric_tail=[], stop="")
+    return update(
+        run_id=context.run.id,
+        round=state.get("round", -1),
+        turn=state.get("turn", 0),
+        metric_tail=[],
+        stop="",
+    )
 
 
 async def control(state: LoopState, runtime: Step) -> LoopState:
     """Apply commands, take answers in, and let the budget controller decide on the next round."""
     context = runtime.context
     apply_commands(context)
-    number = state["round"]
+    number, turn = state["round"], state.get("turn", 0)
     people.fold(context, number=max(number, 0))
     if evidence.is_unfinished(context, number):
         # Resumed from the store alone: the round that was under way comes first.
         todo = len(context.labelling.batch(number, status="todo"))
         return update(phase="annotate", todo=todo)
-    number += 1
-    found = evidence.for_budget(context, number=number, last_phase=state.get("phase", ""))
-    ruling, decision = await decide(
-        found,
-        budget.plan,
-        agent=Agent.BUDGET_CONTROLLER,
+    if evidence.is_news(context, number):
+        # Answers that came after the round was measured are learnt from before all else.
+        return update(phase="train")
+    number, turn = number + 1, turn + 1
+    ruling = await rule(
+        context,
+        budget.SPEC,
+        lambda: evidence.for_budget(context, number=number),
+        turn=turn,
         number=number,
         step="plan",
-        check=budget.check,
-        deliberate=context.deliberations.by_agent.get("budget_controller"),
     )
-    context.journal.decided(decision)
     context.emit(
         "plan",
         round=number,
@@ -73,12 +83,15 @@ async def control(state: LoopState, runtime: Step) -> LoopState:
         reason=ruling.reason,
         batch=ruling.batch,
         questions=ruling.questions,
+        cap=str(context.ledger.balance().cap),
+        rounds=context.config.loop.rounds,
     )
     moves_on = ruling.action in ("select", "generate")
     return update(
         round=number if moves_on else number - 1,
+        turn=turn,
         phase=ruling.action,
-        remaining_usd=str(found.remaining),
+        remaining_usd=str(max(context.ledger.balance().remaining, Decimal(0))),
         stop=ruling.stop,
     )
 
@@ -92,17 +105,14 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     view = context.view()
     gone = np.array([view.rows[one] for one in touched if one in view.rows], dtype=np.intp)
     rows = others(gone, len(view.ids)).astype(np.intp)
-    found = evidence.for_selector(context, number=number, pool_left=len(rows))
-    ruling, decision = await decide(
-        found,
-        selector.select,
-        agent=Agent.SELECTOR,
+    ruling = await rule(
+        context,
+        selector.SPEC,
+        lambda: evidence.for_selector(context, number=number, pool_left=len(rows)),
+        turn=state["turn"],
         number=number,
         step="select",
-        check=selector.check,
-        deliberate=context.deliberations.by_agent.get("selector"),
     )
-    context.journal.decided(decision)
     asked = selection.query_context(context, rows, number=number)
     # In a thread, so that a strategy may take its time and ask a language model meanwhile.
     result = await asyncio.to_thread(strategy(ruling.strategy).query, asked, ruling.count)
@@ -115,22 +125,19 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
 
 
 async def generate(state: LoopState, runtime: Step) -> LoopState:
-    """Write new examples of thin classes; they are labelled and checked like any others."""
+    """Write new examples of thin classes."""
     context, number = runtime.context, state["round"]
     if context.labelling.batch(number):
         return update(todo=1)
     knowledge = Knowledge(context, model=None)
-    found = evidence.for_generator(context, knowledge, number=number)
-    ruling, decision = await decide(
-        found,
-        generator.plan,
-        agent=Agent.GENERATOR,
+    ruling = await rule(
+        context,
+        generator.SPEC,
+        lambda: evidence.for_generator(context, knowledge, number=number),
+        turn=state["turn"],
         number=number,
         step="generate",
-        check=generator.check,
-        deliberate=context.deliberations.by_agent.get("generator"),
     )
-    context.journal.decided(decision)
     model = context.model(Agent.GENERATOR)
     model.round = number
     is_copy = labelling_work.copy_check(context, number=number, at=ruling.duplicate_at)
@@ -163,7 +170,7 @@ async def annotate(state: LoopState, runtime: Step) -> LoopState:
     if stop_command(context):
         context.labelling.abandon(number)
         return update(todo=0)
-    left = await labelling_work.annotate_chunk(context, number=number)
+    left = await annotate_chunk(context, number=number, turn=state["turn"])
     return update(todo=left)
 
 
@@ -174,17 +181,14 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     if not items:
         return update(todo=0)
     knowledge = Knowledge(context, model=current_model(context), trust=evidence.last_trust(context))
-    found = evidence.for_verifier(context, knowledge, number=number, batch=len(items))
-    ruling, decision = await decide(
-        found,
-        verifier.verify,
-        agent=Agent.VERIFIER,
+    ruling = await rule(
+        context,
+        verifier.SPEC,
+        lambda: evidence.for_verifier(context, knowledge, number=number, batch=len(items)),
+        turn=state["turn"],
         number=number,
         step=f"verify-{items[0].attempt}",
-        check=verifier.check,
-        deliberate=context.deliberations.by_agent.get("verifier"),
     )
-    context.journal.decided(decision)
     examples = context.examples([item.example for item in items])
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
     verdicts = verifier.judge(opinions, ruling, task=context.task, number=number)
@@ -269,7 +273,7 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
             "llm_skill": knowledge.testimony.skill(),
             "classes": class_counts(knowledge.labels, context.task.names),
             "sources": counts,
-            "phase": state.get("phase", ""),
+            "phase": evidence.plan_of(context, number).action,
         },
     )
     context.journal.round_done(done)
@@ -287,12 +291,14 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     return update(metric_tail=tail, remaining_usd=str(context.ledger.balance().remaining))
 
 
-async def wait(_state: LoopState, runtime: Step) -> LoopState:
+async def wait(state: LoopState, runtime: Step) -> LoopState:
     """Stop here until people have answered: the only interrupt of the loop."""
     context = runtime.context
-    waiting = context.inbox.counts().get("open", 0)
-    if waiting and not context.inbox.unfolded() and not stop_command(context):
-        interrupt({"waiting_for": "answers", "open": waiting, "run": context.run.id})
+    waiting = waiting_for(context, state["round"], at_end=bool(state.get("stop")))
+    # Commands, and answers that came meanwhile, are taken in by `control`, which may wait again.
+    if waiting.missing and not context.inbox.unfolded() and not context.mailbox.queued():
+        note_waiting(context, waiting)
+        interrupt({"waiting_for": "answers", "open": waiting.missing, "run": context.run.id})
     return {}
 
 

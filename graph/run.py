@@ -19,13 +19,14 @@ from langgraph.types import Command as Resume
 from querist.agents.models.port import ChatModel
 from querist.graph import evidence
 from querist.graph.choosing import is_choice
-from querist.graph.commands import stop_command
+from querist.graph.commands import apply_commands
 from querist.graph.config import RunConfig
 from querist.graph.context import Context, Deliberations, Listener
 from querist.graph.intake import Quote, check_labels, import_data, make_quote
 from querist.graph.loop import build_loop
 from querist.graph.selection import check_strategy, most_for_advice
 from querist.graph.state import GRAPH_VERSION, LoopState
+from querist.graph.waiting import note_waiting, pending
 from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
 from querist.memory.mailbox import Mailbox
 from querist.memory.records import Event, RunId, Split, utc_now
@@ -33,6 +34,10 @@ from querist.memory.runs import Heartbeat, RunRow, Runs
 from querist.memory.store import Lease, Store
 
 CHECKPOINTS = "checkpoints.db"
+PAUSE = "pause"
+"""Why a run is drained when a person asked for it; every other reason is trouble."""
+POLL = 0.5
+"""Seconds between two looks at the inbox while a run waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class Outcome:
     status: str
     """finished, paused or waiting."""
     reason: str
+    is_trouble: bool = False
+    """It paused because something went wrong that a person must mend."""
 
 
 class Run:
@@ -54,6 +61,7 @@ class Run:
         self._models: dict[str, ChatModel] = {}
         self._deliberations: Deliberations | None = None
         self._control: RunControl | None = None
+        self._is_drained = False
 
     @classmethod
     def create(
@@ -132,22 +140,25 @@ class Run:
 
     def drain(self) -> None:
         """Ask a run driven by this process to pause at the next step; safe in a signal handler."""
+        self._is_drained = True
         if self._control is not None:
-            self._control.request_drain("pause")
+            self._control.request_drain(PAUSE)
 
-    async def drive(self, listener: Listener | None = None) -> Outcome:
+    async def drive(self, listener: Listener | None = None, *, attend: bool = False) -> Outcome:
         """Drive the run until it finishes, pauses, waits for people or fails.
 
+        With `attend` it stays while it waits for people, and goes on by itself when they answered.
         Raises `RunBusy` if another process drives it, and what failed otherwise; in every case a
         later `drive` goes on where this one stopped.
         """
         async with self.borrowed(listener) as context:
-            context.control = self._control = RunControl()
+            self._is_drained = False
             try:
+                apply_commands(context)
                 self._refuse_hopeless(context)
-                context.runs.set_status(context.lease, "running")
-                outcome = await self._invoke(context)
-                context.runs.set_status(context.lease, outcome.status, outcome.reason)
+                outcome = await self._go(context)
+                while attend and outcome.status == "waiting" and await self._attended(context):
+                    outcome = await self._go(context)
             except QueristError as error:
                 with contextlib.suppress(QueristError):
                     context.runs.set_status(context.lease, "failed", str(error))
@@ -155,6 +166,29 @@ class Run:
             finally:
                 self._control = None
         return outcome
+
+    async def _go(self, context: Context) -> Outcome:
+        """Drive up to the next stop, and note where the run stands then."""
+        context.control = self._control = RunControl()
+        if self._is_drained:
+            self._control.request_drain(PAUSE)
+        context.runs.set_status(context.lease, "running")
+        outcome = await self._invoke(context)
+        context.runs.set_status(context.lease, outcome.status, outcome.reason)
+        return outcome
+
+    async def _attended(self, context: Context) -> bool:
+        """Stay until the loop can go on; False if a person wants to leave it waiting."""
+        known = -1
+        while not self._is_drained:
+            waiting = pending(context)
+            if not waiting.missing or context.mailbox.queued():
+                return True
+            if waiting.closed != known:
+                known = waiting.closed
+                note_waiting(context, waiting)
+            await asyncio.sleep(POLL)
+        return False
 
     @contextlib.asynccontextmanager
     async def borrowed(self, listener: Listener | None = None) -> AsyncIterator[Context]:
@@ -215,10 +249,11 @@ class Run:
                     version="v2",
                 )
             except GraphDrained as drained:
-                return Outcome("paused", f"Paused ({drained.reason}).")
+                if drained.reason == PAUSE:
+                    return Outcome("paused", "Paused as asked.")
+                return Outcome("paused", str(drained.reason), is_trouble=True)
         if result.interrupts:
-            waiting = context.inbox.counts().get("open", 0)
-            return Outcome("waiting", f"{waiting} questions wait for people.")
+            return Outcome("waiting", f"{pending(context).words}.")
         return Outcome("finished", self.row.reason)
 
     async def _start(
@@ -230,6 +265,7 @@ class Run:
             "run_id": self.id,
             "graph_version": GRAPH_VERSION,
             "round": context.labelling.last_round(),
+            "turn": context.journal.last_turn(),
         }
         if not snapshot.values or snapshot.values.get("graph_version") != GRAPH_VERSION:
             await graph.checkpointer.adelete_thread(self.id)
@@ -238,9 +274,9 @@ class Run:
             return fresh
         if not snapshot.interrupts:
             return None
-        waiting = context.inbox.counts().get("open", 0)
-        if waiting and not context.inbox.unfolded() and stop_command(context) is None:
-            return Outcome("waiting", f"{waiting} questions wait for people.")
+        waiting = pending(context)
+        if waiting.missing and not context.inbox.unfolded() and not context.mailbox.queued():
+            return Outcome("waiting", f"{waiting.words}.")
         return Resume(resume=True)
 
 

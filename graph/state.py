@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict, cast
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 TAIL = 20
 
 
@@ -15,7 +15,9 @@ class LoopState(TypedDict, total=False):
     graph_version: int
     round: int
     phase: str
-    """What `control` chose: select, generate, annotate, wait or finish."""
+    """What `control` chose: select, generate, annotate, train, wait or finish."""
+    turn: int
+    """How often `control` has decided."""
     todo: int
     """Batch items that still wait for the annotator."""
     remaining_usd: str

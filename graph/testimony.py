@@ -55,6 +55,30 @@ class Testimony:
         return dict(found)
 
     @cached_property
+    def _lost(self) -> dict[ExampleId, Annotation]:
+        """Each example's newest annotation without an answer, where there is none with one."""
+        return {
+            said.example: said
+            for said in self._context.labelling.annotations()
+            if said.who.startswith("llm:")
+            and said.answer is None
+            and said.example not in self._latest
+        }
+
+    def trouble(self, example: ExampleId) -> str:
+        """Say why the language model gave no answer about an example; "" where it did."""
+        lost = self._lost.get(example)
+        if lost is None:
+            return ""
+        words = " ".join(lost.rationale.split())[:200]
+        return f"{lost.status}: {words}" if words else lost.status
+
+    def is_refused(self, example: ExampleId) -> bool:
+        """Tell whether the provider will not have an example's text."""
+        lost = self._lost.get(example)
+        return lost is not None and lost.status == "refused"
+
+    @cached_property
     def truth(self) -> dict[ExampleId, int]:
         """Class numbers of what people labelled."""
         names = self._task.names

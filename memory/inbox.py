@@ -159,6 +159,16 @@ class Inbox:
                 mine = sa.and_(self._mine, _questions.c.id.in_(part))
                 connection.execute(sa.update(_questions).where(mine).values(folded=True))
 
+    def progress(self, number: int | None = None) -> tuple[int, int]:
+        """Count the questions of a round, or all, and those of them that are closed."""
+        closed = sa.case((_questions.c.status != "open", 1), else_=0)
+        query = sa.select(sa.func.count(), sa.func.sum(closed)).where(self._mine)
+        if number is not None:
+            query = query.where(_questions.c.round == number)
+        with self._store.read() as connection:
+            asked, done = connection.execute(query).one()
+        return asked, done or 0
+
     def counts(self) -> dict[str, int]:
         """Count questions by status."""
         query = sa.select(_questions.c.status, sa.func.count()).where(self._mine)

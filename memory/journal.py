@@ -32,25 +32,42 @@ class Journal:
             result = connection.execute(sa.insert(_events).returning(_events.c.id), [row])
             return Event(result.scalar_one(), kind, dict(data), at)
 
-    def events(self, *, after: int = 0) -> list[Event]:
-        """List events with a higher id than `after`, oldest first."""
+    def events(self, *, after: int = 0, kind: str | None = None) -> list[Event]:
+        """List events with a higher id than `after`, oldest first; only of one kind if asked."""
         query = sa.select(_events).where(_events.c.run == self._run, _events.c.id > after)
+        if kind is not None:
+            query = query.where(_events.c.kind == kind)
         with self._store.read() as connection:
             rows = connection.execute(query.order_by(_events.c.id))
             return [Event(row.id, row.kind, row.data, row.at) for row in rows]
 
     def decided(self, decision: Decision) -> None:
-        """Write a decision down; a step that is repeated after a crash keeps the first."""
+        """Write a decision down; a step that is repeated after a crash keeps the turn's first."""
         row = {
             "run": self._run,
             "round": decision.round,
             "agent": decision.agent,
-            "step": decision.step,
+            "step": _step(decision.turn, decision.step),
             "body": to_json(decision),
             "at": utc_now(),
         }
         with self._store.write(self._lease) as connection:
             upsert(connection, _decisions, [row], replace=False)
+
+    def decision(self, *, turn: int, agent: str, step: str) -> Decision | None:
+        """Find what an agent decided in a step of a turn, if it did."""
+        query = sa.select(_decisions.c.body).where(
+            _decisions.c.run == self._run,
+            _decisions.c.agent == agent,
+            _decisions.c.step == _step(turn, step),
+        )
+        with self._store.read() as connection:
+            body = connection.execute(query).scalar()
+        return None if body is None else from_json(Decision, body)
+
+    def last_turn(self) -> int:
+        """Find the newest turn that anything was decided in; 0 before the first."""
+        return max((decision.turn for decision in self.decisions()), default=0)
 
     def decisions(self, *, number: int | None = None, agent: str | None = None) -> list[Decision]:
         """List decisions, oldest first."""
@@ -75,6 +92,11 @@ class Journal:
         with self._store.read() as connection:
             rows = connection.execute(query.order_by(_rounds.c.number))
             return [from_json(Round, body) for body in rows.scalars()]
+
+
+def _step(turn: int, step: str) -> str:
+    """Make turns part of the key under which a decision is kept."""
+    return f"{turn}/{step}" if turn else step
 
 
 class Lessons:

@@ -108,6 +108,11 @@ class Labelling:
             self._insert_annotations(connection, annotations)
             self._move(connection, number, {one.example: "annotated" for one in annotations})
 
+    def unseen(self, number: int, examples: Sequence[ExampleId]) -> None:
+        """Hand batch items on that no language model looks at."""
+        with self._write() as connection:
+            self._move(connection, number, dict.fromkeys(examples, "annotated"))
+
     def record(self, annotations: Sequence[Annotation]) -> None:
         """Record opinions that belong to no batch (a person's answers, probes)."""
         with self._write() as connection:

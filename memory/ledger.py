@@ -136,6 +136,24 @@ class Ledger:
                 found.update((CallKey(key), reply) for key, reply in connection.execute(query))
         return found
 
+    def forget(self, keys: Sequence[CallKey | str]) -> None:
+        """Never replay these calls again: their replies were of no use, and will be asked anew."""
+        with self._store.write(self._lease) as connection:
+            for part in in_chunks(keys):
+                connection.execute(sa.delete(_calls).where(_calls.c.key.in_(part)))
+
+    def most_output(self, model: str) -> int:
+        """Find the most output tokens that a call was billed beyond its limit in this run."""
+        tokens = sa.func.max(_spend.c.detail["output_tokens"].as_integer())
+        query = sa.select(tokens).where(
+            _spend.c.run == self._run,
+            _spend.c.entry == "settle",
+            _spend.c.detail["model"].as_string() == model,
+            _spend.c.detail["overrun"].as_boolean(),
+        )
+        with self._store.read() as connection:
+            return connection.execute(query).scalar() or 0
+
     def open_holds(self, *, kind: SpendKind | None = None) -> list[Hold]:
         """List what is set aside and not settled yet."""
         query = sa.select(_holds).where(_holds.c.run == self._run).order_by(_holds.c.id)

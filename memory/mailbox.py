@@ -12,7 +12,7 @@ from querist.memory.errors import InvalidInput
 from querist.memory.records import Command, utc_now
 from querist.memory.store import Lease, Store
 
-COMMANDS = ("pause", "stop", "budget", "strategy", "guideline")
+COMMANDS = ("pause", "stop", "proceed", "budget", "set", "strategy", "guideline")
 _commands = schema.commands
 
 

@@ -293,6 +293,8 @@ class Decision:
     fell_back: str = ""
     """Why the rules took over from a language model's deliberation, if they did."""
     step: str = ""
+    turn: int = 0
+    """Which visit of `control` it belongs to: a round that is decided on again is another turn."""
 
 
 class SpendKind(StrEnum):

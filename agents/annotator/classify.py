@@ -77,8 +77,9 @@ async def annotate(
                 prior=prior,
             )
         )
-    kept = tuple(one for one in annotations if one.example not in errors)
-    return Outcome(kept, errors)
+    # Votes that came count, though another on the same example failed.
+    voted = {one.example for one in annotations}
+    return Outcome(tuple(annotations), {key: e for key, e in errors.items() if key not in voted})
 
 
 async def label_bias(
@@ -159,6 +160,7 @@ def _annotation(
         sample=sample,
         usd=answered.usd,
         call_key=answered.key,
+        rationale="" if answer is not None else reply.note or reply.text[:400],
         status="ok" if answer is not None else _status(reply),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from querist.agents.mind import Ruling
+from querist.agents.mind import Agent, AgentSpec, Ruling
 
 NEAREST = 4
 """Demonstrations to retrieve for each example where that costs only tokens."""
@@ -77,3 +77,7 @@ def plan(evidence: AnnotatorEvidence) -> Annotating:
         calibrate=evidence.calibrate and evidence.has_logprobs,
         reason="; ".join(reasons) + ".",
     )
+
+
+SPEC = AgentSpec(Agent.ANNOTATOR, rules=plan, ruling=Annotating)
+"""The agent as the loop knows it."""

@@ -9,12 +9,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from querist.agents.mind import Ruling
+from querist.agents.mind import Agent, AgentSpec, Ruling
 
 SEED_SHARE = 0.35
 """How much of the human budget goes into the random seed that everything is measured on."""
 SEEDS_PER_CLASS = 5
 MOST_SEEDS = 60
+WORTH = 0.25
+"""A round of less than this share of a batch teaches too little for the training that it takes."""
 THIN = 0.4
 """A class with less than this share of an equal share is thin."""
 
@@ -24,18 +26,23 @@ class BudgetEvidence:
     """Where money, labels and the learning curve stand."""
 
     round: int
-    """The round that would come next; 0 is the seed."""
+    """The round that would come next; 0 is the first, which asks for the seed."""
     most_rounds: int
     batch: int
     pool_left: int
     remaining: Decimal
     human_label_usd: Decimal
     llm_example_usd: Decimal
-    """The ceiling of labelling one example with the language model."""
+    """What labelling one example with the language model costs: as it was, else at most."""
     classes: int
     asks_people: bool
     open_questions: int
-    waits_for_people: bool
+    wanted_answers: int
+    """Answers to the last round's questions that are waited for before the next."""
+    wanted_at_end: int
+    """Answers that are waited for before the run ends."""
+    waiting: str
+    """What is waited for, in words."""
     plateau: bool
     plateau_reason: str
     stop_command: str
@@ -60,19 +67,28 @@ def plan(evidence: BudgetEvidence) -> Plan:
     """Stop, wait, or split the money for another round."""
     if evidence.stop_command:
         return _end(evidence, "command", f"{evidence.stop_command} said stop.", wait=False)
+    if evidence.wanted_answers:
+        return Plan(action="wait", batch=0, questions=0, reason=f"{evidence.waiting}.")
     questions = _questions(evidence)
     batch = _batch(evidence)
     if evidence.round == 0:
         return _seed(evidence, questions, batch)
     if evidence.plateau:
         return _end(evidence, "plateau", evidence.plateau_reason)
-    if evidence.round > evidence.most_rounds:
+    if evidence.round >= evidence.most_rounds:
         return _end(evidence, "rounds", f"All {evidence.most_rounds} rounds are done.")
     if evidence.pool_left == 0:
         return _end(evidence, "pool", "Every example of the pool was looked at.")
     if batch == 0:
         return _end(
             evidence, "budget", f"The {evidence.remaining:.4f} USD left do not pay for a label."
+        )
+    if batch < WORTH * min(evidence.batch, evidence.pool_left):
+        return _end(
+            evidence,
+            "budget",
+            f"The {evidence.remaining:.4f} USD left pay for {batch} more labels, which is not "
+            "worth another round.",
         )
     if _should_generate(evidence):
         return Plan(
@@ -87,7 +103,7 @@ def plan(evidence: BudgetEvidence) -> Plan:
         batch=batch,
         questions=min(questions, batch),
         reason=f"{evidence.remaining:.4f} USD are left for at most "
-        f"{evidence.most_rounds - evidence.round + 1} rounds: {batch} examples now, up to "
+        f"{_rounds_left(evidence)} rounds: {batch} examples now, up to "
         f"{min(questions, batch)} of them for people.",
     )
 
@@ -126,25 +142,38 @@ def _affordable(evidence: BudgetEvidence) -> int:
     if evidence.human_label_usd <= 0:
         return evidence.batch * (evidence.most_rounds + 1)
     # What the language model will need for the rounds to come is kept for it.
-    rounds = max(1, evidence.most_rounds - evidence.round + 1)
+    rounds = _rounds_left(evidence)
     llm = evidence.llm_example_usd * evidence.batch * rounds
     free = max(evidence.remaining - llm, evidence.remaining / 2)
     return int(free / evidence.human_label_usd)
 
 
+def _rounds_left(evidence: BudgetEvidence) -> int:
+    return max(1, evidence.most_rounds - evidence.round)
+
+
 def _questions(evidence: BudgetEvidence) -> int:
-    rounds = max(1, evidence.most_rounds - evidence.round + 1)
-    affordable = _affordable(evidence)
-    return min(affordable, -(-affordable // rounds))
+    """Share the answers that can be paid for out over the rounds that are left."""
+    if not evidence.uses_llm:
+        return _batch(evidence)
+    return -(-_affordable(evidence) // _rounds_left(evidence))
 
 
 def _batch(evidence: BudgetEvidence) -> int:
+    """Choose a batch so that the money runs out evenly, not in a trickle of small rounds."""
     batch = min(evidence.batch, evidence.pool_left)
     if not evidence.uses_llm:
-        return min(batch, _questions(evidence))
+        return min(batch, _evenly(_affordable(evidence), evidence))
     if evidence.llm_example_usd <= 0:
         return batch
-    return min(batch, int(evidence.remaining / evidence.llm_example_usd))
+    return min(batch, _evenly(int(evidence.remaining / evidence.llm_example_usd), evidence))
+
+
+def _evenly(affordable: int, evidence: BudgetEvidence) -> int:
+    """Divide by as many rounds as there are full batches in it, or rounds left if that is less."""
+    full = -(-affordable // evidence.batch)
+    rounds = max(1, min(_rounds_left(evidence), full))
+    return -(-affordable // rounds)
 
 
 def _should_generate(evidence: BudgetEvidence) -> bool:
@@ -167,7 +196,7 @@ def thin_classes(labels: Mapping[str, int]) -> list[str]:
 
 
 def _end(evidence: BudgetEvidence, stop: str, reason: str, *, wait: bool = True) -> Plan:
-    if wait and evidence.waits_for_people and evidence.open_questions:
+    if wait and evidence.wanted_at_end:
         return Plan(
             action="wait",
             batch=0,
@@ -187,3 +216,7 @@ def check(evidence: BudgetEvidence, ruling: Plan) -> None:
         raise ValueError(f"a batch of {ruling.batch} is more than the pool or the batch size")
     if ruling.action in ("select", "generate") and evidence.stop_command:
         raise ValueError("a person said stop")
+
+
+SPEC = AgentSpec(Agent.BUDGET_CONTROLLER, rules=plan, ruling=Plan, check=check)
+"""The agent as the loop knows it."""

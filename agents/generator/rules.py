@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from querist.agents.budget_controller.rules import thin_classes
-from querist.agents.mind import Ruling
+from querist.agents.mind import Agent, AgentSpec, Ruling
 
 MOST_CLASSES = 3
 
@@ -59,3 +59,7 @@ def check(evidence: GeneratorEvidence, ruling: Generation) -> None:
         raise ValueError(f"more examples than the {evidence.batch} allowed")
     if any(count < 0 for count in ruling.targets.values()):
         raise ValueError("negative counts")
+
+
+SPEC = AgentSpec(Agent.GENERATOR, rules=plan, ruling=Generation, check=check)
+"""The agent as the loop knows it."""

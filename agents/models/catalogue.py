@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,10 @@ class ModelSettings:
     timeout: float = 60.0
     """Seconds for one attempt."""
     threads: int | None = None
+    thinking: int | None = None
+    """Tokens that a model may think beyond its answer; None: by its name, and as it turns out."""
+    tell: Callable[[str], None] = lambda _: None
+    """Gets in words what was learnt about an endpoint, or ignored."""
     options: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -44,7 +48,9 @@ def open_model(name: str, settings: ModelSettings) -> ChatModel:
         )
     from querist.agents.models.langchain_chat import LangChainModel
 
-    return LangChainModel.by_name(name, **settings.options)
+    return LangChainModel.by_name(
+        name, thinking=settings.thinking, tell=settings.tell, **settings.options
+    )
 
 
 def _openai(name: str, model: str, settings: ModelSettings) -> ChatModel:
@@ -63,4 +69,6 @@ def _openai(name: str, model: str, settings: ModelSettings) -> ChatModel:
         counter=counter_for(model, cache=settings.cache / "tiktoken"),
         in_flight=settings.in_flight,
         timeout=settings.timeout,
+        thinking=settings.thinking,
+        tell=settings.tell,
     )

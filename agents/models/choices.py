@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +20,93 @@ class TokenAlternatives:
     alternatives: Mapping[str, float]
 
 
+def read_steps(given: object) -> list[TokenAlternatives]:
+    """Read a reply's log-probabilities in the shapes that servers send; what is odd is left out.
+
+    OpenAI's `{"content": [...]}`, the same list by itself, and the older lists side by side
+    (`tokens`, `token_logprobs`, `top_logprobs`).
+    """
+    if isinstance(given, Mapping):
+        steps = given.get("content")
+        if steps is None and isinstance(given.get("tokens"), list):
+            return _side_by_side(given)
+    else:
+        steps = given
+    if not isinstance(steps, list):
+        return []
+    read = [_step(step) for step in steps]
+    # With a gap the tokens no longer spell the reply.
+    return [step for step in read if step is not None] if None not in read else []
+
+
+def _step(step: object) -> TokenAlternatives | None:
+    if not isinstance(step, Mapping):
+        return None
+    others = step.get("top_logprobs")
+    listed = others if isinstance(others, list) else []
+    pairs = [(one.get("token"), one.get("logprob")) for one in listed if isinstance(one, Mapping)]
+    if isinstance(others, Mapping):
+        pairs = list(others.items())
+    token = step.get("token")
+    if not isinstance(token, str):
+        return None
+    return TokenAlternatives(token, _numbers([(token, step.get("logprob")), *pairs]))
+
+
+def _side_by_side(given: Mapping[Any, Any]) -> list[TokenAlternatives]:
+    tokens = given["tokens"]
+    chances, others = given.get("token_logprobs"), given.get("top_logprobs")
+    steps = []
+    for index, token in enumerate(tokens):
+        if not isinstance(token, str):
+            return []
+        pairs = [(token, _at(chances, index))]
+        listed = _at(others, index)
+        pairs += list(listed.items()) if isinstance(listed, Mapping) else []
+        steps.append(TokenAlternatives(token, _numbers(pairs)))
+    return steps
+
+
+def _at(values: object, index: int) -> Any:
+    return values[index] if isinstance(values, list) and index < len(values) else None
+
+
+def _numbers(pairs: Iterable[tuple[object, object]]) -> dict[str, float]:
+    return {
+        token: min(0.0, float(value))
+        for token, value in pairs
+        if isinstance(token, str)
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and not math.isnan(value)
+    }
+
+
 def choice_probabilities(
     tokens: Sequence[TokenAlternatives], choices: Sequence[str]
 ) -> dict[str, float] | None:
     """Spread probability over `choices` along the tokens that spell the answer.
 
     `tokens` start where the answer starts. A choice that no listed token leads to gets the most
-    that it can have had (see `unlisted`). None if nothing fits.
+    that it can have had (see `unlisted`). None if nothing fits. Case counts only where it tells
+    choices apart.
     """
+    folded = [choice.casefold() for choice in choices]
+    if len(set(folded)) < len(choices):
+        return _spread(tokens, choices)
+    spread = _spread([_folded(step) for step in tokens], folded)
+    return spread and dict(zip(choices, spread.values(), strict=True))
+
+
+def _folded(step: TokenAlternatives) -> TokenAlternatives:
+    merged: dict[str, float] = {}
+    for token, value in step.alternatives.items():
+        both = math.exp(value) + math.exp(merged.get(token.casefold(), -math.inf))
+        merged[token.casefold()] = math.log(both) if both > 0 else -math.inf
+    return TokenAlternatives(step.token.casefold(), merged)
+
+
+def _spread(tokens: Sequence[TokenAlternatives], choices: Sequence[str]) -> dict[str, float] | None:
     mass = dict.fromkeys(choices, 0.0)
     live = list(choices)
     prefix, share, floor = "", 1.0, 0.0

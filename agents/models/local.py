@@ -67,6 +67,14 @@ class LocalModel:
         """Count with the model's own tokenizer."""
         return len(self._tokens(as_text(request)))
 
+    def most_output(self, request: ChatRequest) -> int:
+        """Write the answer; output costs nothing here."""
+        return request.max_tokens
+
+    def widen(self, usage: Usage) -> bool:  # noqa: ARG002
+        """Stay with the limit."""
+        return False
+
     async def aclose(self) -> None:
         """Unload the weights."""
         self._worker.shutdown()
@@ -138,7 +146,7 @@ class LocalModel:
             text = max(choices, key=lambda choice: probabilities[choice])
         return ChatReply(
             text,
-            Usage(*used),
+            _usage(used),
             probabilities,
             Confidence.LOGPROBS,
             first_token=first if request.look == "first_token" else None,
@@ -166,7 +174,7 @@ class LocalModel:
             _add(used, usage)
             found.append(float(choice["logprobs"]["content"][0]["logprob"]))
             known.append(token)
-        return ChatReply("", Usage(*used), input_tokens=tuple(found))
+        return ChatReply("", _usage(used), input_tokens=tuple(found))
 
     def _split(self, request: ChatRequest) -> tuple[list[int], list[int]]:
         """Give the tokens that are taken as read, and those to look at."""
@@ -272,6 +280,10 @@ def packaged_weights(folder: Path) -> Path:
     partial.replace(target)
     done.touch()
     return target
+
+
+def _usage(used: Sequence[int]) -> Usage:
+    return Usage(used[0], used[1], used[2])
 
 
 def _add(used: list[int], usage: Usage) -> None:

@@ -27,11 +27,15 @@ class Pacer:
     """Additive increase, multiplicative decrease of the number of calls in flight."""
 
     def __init__(self, most: int, *, patience: Patience | None = None, seed: int = 0) -> None:
-        """Start with `most` in flight and never pass it."""
+        """Never have more than `most` in flight, and one until the first is answered.
+
+        The first call shows what the endpoint takes and what it bills, before many rely on it.
+        """
         self._most = most
         self._allowed = float(most)
         self._running = 0
         self._reached = False
+        self._proven = False
         self._patience = patience or Patience()
         self._turn = asyncio.Condition()
         self._rng = random.Random(seed)  # noqa: S311 - jitter
@@ -39,7 +43,7 @@ class Pacer:
     @property
     def allowed(self) -> int:
         """How many may run at once now."""
-        return max(1, int(self._allowed))
+        return max(1, int(self._allowed)) if self._proven else 1
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call, again and again while the provider is overloaded.
@@ -54,20 +58,24 @@ class Pacer:
             except Overloaded as error:
                 self._allowed = max(1.0, self._allowed / 2)
                 wait = error.retry_after or pause * (0.5 + self._rng.random())
+                self._reached = self._reached or not isinstance(error, Unreachable)
                 if waited + wait > self._limit(error):
                     raise ModelUnavailable(
                         f"{error} Tried for {waited:.0f} s. What was labelled is kept; go on "
                         "later with: querist resume"
                     ) from error
             else:
-                self._reached = True
-                self._allowed = min(float(self._most), self._allowed + 1.0 / self.allowed)
+                self._faster()
                 return result
             finally:
                 await self._leave()
             await asyncio.sleep(wait)
             waited += wait
             pause = min(pause * 2, self._patience.longest)
+
+    def _faster(self) -> None:
+        self._reached = self._proven = True
+        self._allowed = min(float(self._most), self._allowed + 1.0 / self.allowed)
 
     def _limit(self, error: Overloaded) -> float:
         # An address that never answered is more likely wrong than busy: say so soon.
@@ -85,4 +93,4 @@ class Pacer:
     async def _leave(self) -> None:
         self._running -= 1
         async with self._turn:
-            self._turn.notify()
+            self._turn.notify(max(1, self.allowed - self._running))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from querist.memory.codec import to_json
-from querist.memory.errors import ModelUnavailable
+from querist.memory.errors import ModelRefused, ModelUnavailable
 from querist.memory.records import CallKey, Confidence, content_id
 
 
@@ -45,6 +45,8 @@ class Usage:
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    estimated: bool = False
+    """The provider did not say, or said nonsense: the most that it can have been stands here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class ChatReply:
     """Log-probabilities by token over the whole vocabulary: the most likely ones of them."""
     input_tokens: tuple[float, ...] | None = None
     """Log-probability of each token of the text that was looked at."""
+    note: str = ""
+    """Why there is no answer, in the provider's own words."""
     replayed: bool = field(default=False, compare=False)
 
 
@@ -79,6 +83,10 @@ class Unreachable(Overloaded):
 
 class Garbled(ModelUnavailable):
     """Something came back, but no usable answer: it may have been billed."""
+
+
+class RowRefused(ModelRefused):
+    """The provider will not have this one request; others may be answered. Not billed."""
 
 
 class ChatModel(Protocol):
@@ -101,6 +109,12 @@ class ChatModel(Protocol):
 
     def count_tokens(self, request: ChatRequest) -> int:
         """Give an upper bound of the request's input tokens."""
+
+    def most_output(self, request: ChatRequest) -> int:
+        """Tell how many tokens the model may write now: the answer, and room for its thoughts."""
+
+    def widen(self, usage: Usage) -> bool:
+        """Allow for more output after a reply was cut off; False if that is not to be tried."""
 
     async def aclose(self) -> None:
         """Free connections and memory."""

@@ -42,6 +42,14 @@ class ScriptedModel:
         """Count words; enough for a synthetic price."""
         return sum(len(message.content.split()) + 4 for message in request.messages)
 
+    def most_output(self, request: ChatRequest) -> int:
+        """Write the answer and nothing else."""
+        return request.max_tokens
+
+    def widen(self, usage: Usage) -> bool:  # noqa: ARG002
+        """Never think."""
+        return False
+
     async def complete(self, request: ChatRequest) -> ChatReply:
         """Answer one request."""
         self.calls.append(request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import ChatRequest, Message
+from querist.agents.models.reading import read_object
 from querist.memory.errors import ModelError
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -41,11 +41,11 @@ async def ask_for(shape: type[Shape], request: ChatRequest, *, model: MeteredMod
 
 def parse(shape: type[Shape], text: str) -> Shape:
     """Find and validate the JSON object in a reply; raises `ValueError`."""
-    start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start:
+    body = read_object(text)
+    if body is None:
         raise ValueError("there is no JSON object in the reply")
     try:
-        return shape.model_validate(json.loads(text[start : end + 1]))
+        return shape.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

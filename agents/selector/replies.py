@@ -1,22 +1,13 @@
-"""Read what a language model wrote, whatever it is."""
+"""Read the JSON object in a reply that may not be there at all."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from querist.agents.models import reading
 from querist.agents.models.port import ChatReply
 
 
 def read_object(reply: object) -> dict[str, Any] | None:
     """Find the JSON object in a reply; None if there is none, or no reply."""
-    if not isinstance(reply, ChatReply):
-        return None
-    start, end = reply.text.find("{"), reply.text.rfind("}")
-    if not 0 <= start < end:
-        return None
-    try:
-        body = json.loads(reply.text[start : end + 1])
-    except (ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None
+    return reading.read_object(reply.text) if isinstance(reply, ChatReply) else None

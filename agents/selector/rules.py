@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from querist.agents.mind import Ruling
+from querist.agents.mind import Agent, AgentSpec, Ruling
 from querist.tools.strategies import Capability, get
 
 # Over at most 100 labels of sst2, trec6 and ag_news (8 seeds, gold labels) this share of typical
@@ -107,3 +107,7 @@ def check(evidence: SelectorEvidence, ruling: Selection) -> None:
     if ruling.count > most:
         raise ValueError(f"count {ruling.count} is more than the {most} allowed")
     get(ruling.strategy)
+
+
+SPEC = AgentSpec(Agent.SELECTOR, rules=select, ruling=Selection, check=check)
+"""The agent as the loop knows it."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from querist.agents.mind import Ruling
+from querist.agents.mind import Agent, AgentSpec, Ruling
 from querist.memory.records import Action, Choice, Example, Origin, Task, Verdict
 
 FloatArray = NDArray[np.floating]
@@ -25,6 +25,10 @@ class VerifierEvidence:
     """How many questions to people the round may ask."""
     is_seed: bool
     may_reannotate: bool
+    annotates: bool
+    """Whether a language model labels; without one people label everything."""
+    labels_by_model: bool
+    """Whether the trained model may label what no annotator gave an answer to."""
     measured: int
     """Examples that people labelled, on which the sources' weights were learnt."""
     weights: tuple[float, ...]
@@ -39,6 +43,7 @@ class Verification(Ruling):
     drop_below: float = Field(ge=0.0, le=1.0)
     questions: int = Field(ge=0)
     escalate_all: bool = False
+    labels_by_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,10 @@ class Opinions:
     neighbours: FloatArray | None
     model: FloatArray | None
     pooled: FloatArray | None
+    trouble: str = ""
+    """Why the annotator gave no answer, in the provider's words."""
+    is_refused: bool = False
+    """The provider will not have this text, however often it is asked."""
 
     def best(self, task: Task) -> str | None:
         """The label that the pooled opinion favours."""
@@ -64,19 +73,21 @@ def verify(evidence: VerifierEvidence) -> Verification:
     again = chance + 0.15 * (1 - chance) if evidence.may_reannotate else 0.0
     if evidence.is_seed:
         reason = "The seed goes to people as a whole: it is what everything is measured on."
+    elif not evidence.annotates:
+        reason = "No language model labels: the whole batch goes to people."
     else:
-        weights = "/".join(f"{weight:.2f}" for weight in evidence.weights)
         reason = (
-            f"Annotator, neighbours and model count {weights} (learnt from {evidence.measured} "
-            f"labels by people). Of those below {accept:.2f} the first {evidence.questions} that "
-            "the selector chose go to people; the rest is kept with the weight it deserves."
+            f"{_trust_in_words(evidence)} Of the examples that are less than {accept:.0%} sure, "
+            f"the first {evidence.questions} that the selector chose go to people; the rest is "
+            "kept with the weight it deserves."
         )
     return Verification(
         accept_at=accept,
         reannotate_below=again,
         drop_below=chance * 1.05,
         questions=evidence.questions,
-        escalate_all=evidence.is_seed,
+        escalate_all=evidence.is_seed or not evidence.annotates,
+        labels_by_model=evidence.labels_by_model,
         reason=reason,
     )
 
@@ -90,7 +101,7 @@ def judge(batch: list[Opinions], ruling: Verification, *, task: Task, number: in
     doubtful = [
         i
         for i, one in enumerate(batch)
-        if ruling.escalate_all or _p_correct(one) < ruling.accept_at
+        if ruling.escalate_all or one.trouble or _p_correct(one) < ruling.accept_at
     ]
     asked = set(doubtful[: ruling.questions])
     return [
@@ -109,8 +120,13 @@ def _verdict(
         action, reason = Action.DROP, f"written as {wanted}, but it reads like {one.best(task)}"
     elif escalate:
         action, reason = Action.ESCALATE, _why_ask(one, ruling, task)
-    elif one.pooled is None and one.attempt == 0:
+    elif one.is_refused:
+        action, reason = Action.DROP, one.trouble
+    elif one.trouble and one.attempt == 0:
         action, reason = Action.REANNOTATE, "the annotator's reply could not be used"
+    elif one.annotator is None and not ruling.labels_by_model:
+        why = one.trouble or "nobody labelled it"
+        action, reason = Action.DROP, f"no annotator gave an answer: {why}"
     elif p_correct < ruling.drop_below:
         action, reason = Action.DROP, f"{p_correct:.0%} sure: no better than guessing"
     elif p_correct < ruling.reannotate_below and one.attempt == 0:
@@ -131,16 +147,40 @@ def _verdict(
 def _why_ask(one: Opinions, ruling: Verification, task: Task) -> str:
     if ruling.escalate_all:
         return "part of the random sample that everything is measured on"
-    sides = [
-        f"{name} says {task.names[int(source.argmax())]} ({source.max():.0%})"
+    if one.trouble:
+        return f"the annotator gave no answer: {one.trouble}"
+    # No label is named here: a person who reads a guess first is pulled along by it.
+    sides = {
+        name: source
         for name, source in (
             ("the annotator", one.annotator),
-            ("the neighbours", one.neighbours),
-            ("the model", one.model),
+            ("its labelled neighbours", one.neighbours),
+            ("the trained model", one.model),
         )
         if source is not None
+    }
+    if not sides:
+        return "nobody could label it" if ruling.labels_by_model else "people label this task"
+    sure = ", ".join(f"{name} is {source.max():.0%} sure" for name, source in sides.items())
+    votes = {task.names[int(source.argmax())] for source in sides.values()}
+    how = "they disagree" if len(votes) > 1 else "they agree"
+    return f"doubtful: {sure}" + (f"; {how}" if len(sides) > 1 else "")
+
+
+def _trust_in_words(evidence: VerifierEvidence) -> str:
+    """Say what the three sources count for, in shares of the whole."""
+    total = sum(evidence.weights) or 1.0
+    names = ("the annotator", "labelled neighbours", "the trained model")
+    shares = [
+        f"{name} {weight / total:.0%}"
+        for name, weight in zip(names, evidence.weights, strict=False)
     ]
-    return "doubtful: " + ", ".join(sides) if sides else "nobody could label it"
+    learnt = (
+        f"as {evidence.measured} answers by people showed"
+        if evidence.measured
+        else "before anything was measured"
+    )
+    return f"An opinion counts by who holds it, {learnt}: {', '.join(shares)}."
 
 
 def _value(one: Opinions) -> float:
@@ -174,3 +214,7 @@ def check(evidence: VerifierEvidence, ruling: Verification) -> None:
     """Refuse to ask people more than the round may."""
     if ruling.questions > evidence.questions:
         raise ValueError(f"{ruling.questions} questions are more than {evidence.questions}")
+
+
+SPEC = AgentSpec(Agent.VERIFIER, rules=verify, ruling=Verification, check=check)
+"""The agent as the loop knows it."""

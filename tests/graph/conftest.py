@@ -46,7 +46,7 @@ def make_run(tmp_path, pool_file):
             },
             "budget": {"usd": "4", "human_label_usd": "0.05"},
             "people": {"kind": "simulated", "error_rate": 0.1},
-            "loop": {"rounds": 2, "batch": 20, "chunk": 8, "seed": 3},
+            "loop": {"rounds": 3, "batch": 20, "chunk": 8, "seed": 3},
             "generator": {"enabled": False},
         }
         for section, values in sections.items():

@@ -14,9 +14,8 @@ from querist.graph.context import Deliberations
 from querist.graph.run import CHECKPOINTS, Run
 from querist.graph.state import update
 from querist.memory.errors import RunBusy
-from querist.memory.inbox import Inbox
 from querist.memory.ledger import Ledger
-from querist.memory.records import Choice, Origin
+from querist.memory.records import Origin
 from querist.memory.runs import Runs
 
 GOLD = gold_texts()
@@ -245,44 +244,6 @@ def test_budget_strategy_and_guideline_can_be_changed_while_it_runs(scripted):
     assert chosen[-1] == "entropy"
     assert any("Water is plumbing." in one.messages[0].content for one in model.calls)
     assert [one.status for one in view.mailbox.all()] == ["done", "done", "done", "refused"]
-
-
-def test_the_loop_asks_people_goes_on_and_waits_once_at_the_end(scripted):
-    run, _ = scripted(people={"kind": "inbox"}, budget={"usd": "3"})
-    assert drive(run).status == "waiting"
-    inbox = Inbox(run.store, run.id)
-    questions = inbox.all(status="open")
-    assert len(questions) > 20
-    assert drive(run).status == "waiting", "nothing was answered, so nothing changes"
-    rounds = len(run.view().journal.rounds())
-    assert rounds == 3, "open questions did not stop the rounds"
-    for question in questions:
-        text = question.payload["fields"]["text"]
-        inbox.answer(question.id, Choice(GOLD[text]), who="ann")
-    assert drive(run).status == "finished"
-    assert run.view().labelling.counts()["human"] == len(questions)
-    assert run.view().ledger.balance().reserved == 0
-
-
-def test_skipped_questions_cost_nothing(scripted):
-    run, _ = scripted(people={"kind": "inbox"}, budget={"usd": "1"})
-    drive(run)
-    inbox = Inbox(run.store, run.id)
-    for question in inbox.all(status="open"):
-        inbox.skip(question.id, who="ann")
-    assert drive(run).status == "finished"
-    assert run.view().ledger.balance().settled == 0
-    assert run.view().ledger.balance().reserved == 0
-
-
-def test_new_answers_after_the_end_are_taken_in_by_a_resume(scripted):
-    run, _ = scripted(people={"kind": "inbox", "wait": False}, budget={"usd": "2"})
-    assert drive(run).status == "finished"
-    inbox = Inbox(run.store, run.id)
-    question = inbox.all(status="open")[0]
-    inbox.answer(question.id, Choice("noise"), who="ann")
-    assert drive(run).status == "finished"
-    assert run.view().labelling.counts()["human"] == 1
 
 
 def test_events_can_be_streamed(scripted):
