@@ -31,6 +31,7 @@ def start(config: RunConfig, place: Place, *, stay: bool | None = None) -> None:
     with place.open(must_exist=False) as store:
         run = Run.create(config, store, tell=screen.line)
         screen.line(f"Run {run.id} in {place.workspace}")
+        asyncio.run(run.time_a_call())
         show_quote(screen, run.quote())
         raise typer.Exit(finish(run, drive(run, screen, place, stay=stay), screen, place))
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from querist.graph.config import RunConfig, load_config, make_config, put
 from querist.memory.errors import InvalidInput
-from querist.tools.prices import PriceList, parse_price
+from querist.tools.prices import parse_price
 from querist.tools.text_rows import shorten, suggest
 
 FREE_TABLES = ("task.labels", "prices")
@@ -47,9 +47,7 @@ class Inputs:
             config = load_config(self.task, changes=changes)
         else:
             config = self._from_file(changes)
-        config = config.model_copy(update={"prices": config.prices | _prices(self.prices)})
-        _check_models(config)
-        return config
+        return config.model_copy(update={"prices": config.prices | _prices(self.prices)})
 
     def _typed(self) -> dict[str, Any]:
         """Collect the options that change a key of the configuration."""
@@ -184,20 +182,3 @@ def _prices(texts: Sequence[str]) -> dict[str, dict[str, str]]:
         if price.cached_input is not None:
             found[name]["cached_input"] = f"{price.cached_input:f}"
     return found
-
-
-def _check_models(config: RunConfig) -> None:
-    """Refuse what would fail at the first call: no price, or an address that nobody would use."""
-    prices = PriceList.load(config.prices)
-    if not config.annotator.enabled:
-        return
-    names = {config.models.annotator}
-    if config.generator.enabled:
-        names.add(config.generator_model)
-    for name in sorted(names):
-        prices.price_of(name)
-        if config.models.base_url and name.partition(":")[0] == "local":
-            raise InvalidInput(
-                f"The model {name!r} runs in this process and does not use the base_url "
-                f"{config.models.base_url}. Name the model that is served there: --model NAME"
-            )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from querist.app.screen import Screen, dollars
+from querist.app.screen import Screen, dollars, duration, plural
 from querist.graph.config import RunConfig
-from querist.graph.intake import Quote
+from querist.graph.quoting import Quote
 from querist.memory.errors import BudgetExceeded
 
 
@@ -20,6 +21,12 @@ def show_quote(screen: Screen, quote: Quote) -> None:
         for line in quote.lines
     ]
     screen.table(["agent", "what", "forecast>", "ceiling>"], rows)
+    if quote.calls:
+        screen.line(
+            f"About {quote.calls:,} calls in {plural(quote.rounds, 'round')}: "
+            f"{quote.input_tokens:,} tokens in, {quote.output_tokens:,} out"
+            + (f", {duration(quote.seconds)}" if quote.seconds else "")
+        )
     screen.line(
         f"Forecast {dollars(quote.forecast)}; never more than the budget, {dollars(quote.budget)}."
     )
@@ -37,6 +44,7 @@ def forecast(config: RunConfig) -> None:
         store = open_store(Path(folder))
         try:
             run = Run.create(config, store, tell=screen.line)
+            asyncio.run(run.time_a_call())
             quote = run.quote()
         finally:
             store.close()

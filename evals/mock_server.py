@@ -27,6 +27,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from querist.evals.mock_manners import MANNERS, answer_oddly, refuse
+
 Mode = Literal["ok", "401", "404", "429", "500", "garbage", "hang", "drop"]
 MODES: tuple[Mode, ...] = ("ok", "401", "404", "429", "500", "garbage", "hang", "drop")
 NEXT_BEST = 0.05
@@ -64,6 +66,8 @@ class Behaviour:
     """Answer 400 to requests for log-probabilities, as some servers do."""
     key: str = ""
     """If set, any other API key gets status 401."""
+    manner: str = ""
+    """An oddity of real endpoints, by its name in `mock_manners`."""
 
 
 @dataclass(slots=True)
@@ -147,8 +151,14 @@ class MockServer:
         if behaviour.refuse_logprobs and body.get("logprobs"):
             self.counts.failed += 1
             return _error(400, "logprobs are not supported by this model")
+        if (refusal := refuse(behaviour.manner, body, number)) is not None:
+            self.counts.failed += 1
+            return web.json_response(
+                refusal.body, status=refusal.status, headers=dict(refusal.headers)
+            )
         reply = _reply(body, behaviour, draw)
         self._count(digest, reply)
+        reply = answer_oddly(behaviour.manner, reply, body)
         text = json.dumps(reply)
         if mode == "garbage":
             text = text[: len(text) // 2]
@@ -237,7 +247,9 @@ def label_of(text: str, choices: Sequence[str], behaviour: Behaviour) -> str:
 
 
 def _reply(body: Mapping[str, Any], behaviour: Behaviour, draw: _Draw) -> dict[str, Any]:
-    schema = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema") or {}
+    form = body.get("response_format")
+    form = form if isinstance(form, dict) else {}
+    schema = (form.get("json_schema") or {}).get("schema") or {}
     choices = schema.get("properties", {}).get("answer", {}).get("enum") or behaviour.labels
     prompt = "".join(str(message["content"]) for message in body["messages"])
     text = str(body["messages"][-1]["content"])
@@ -346,6 +358,7 @@ def main() -> None:
     parser.add_argument("--no-logprobs", dest="logprobs", action="store_false")
     parser.add_argument("--refuse-logprobs", action="store_true")
     parser.add_argument("--key", default="")
+    parser.add_argument("--manner", choices=["", *MANNERS], default="")
     options = vars(parser.parse_args())
     port = options.pop("port")
     labels = tuple(one for one in options.pop("labels").split(",") if one)

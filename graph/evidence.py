@@ -201,6 +201,13 @@ def last_skill(context: Context) -> float | None:
     return round(float(skill), 4) if isinstance(skill, int | float) else None
 
 
+def usual_text(context: Context) -> str:
+    """Give a text of the pool of mean length."""
+    texts = [example.text for example in context.pool.first(200)]
+    mean = sum(map(len, texts)) / max(1, len(texts))
+    return min(texts, key=lambda text: abs(len(text) - mean), default="")
+
+
 def _typical_text(context: Context) -> str:
     texts = sorted((one.text for one in context.pool.first(200)), key=len)
     return texts[len(texts) * 3 // 4][:TYPICAL_CHARACTERS] if texts else ""

@@ -1,17 +1,18 @@
-"""Bringing a run's data into the store, and the money forecast before anything is spent."""
+"""Bringing a run's data into the store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import replace
 
-from querist.graph.config import RunConfig
+from querist.agents.models.catalogue import check_reachable
+from querist.graph.config import RunConfig, api_key
 from querist.memory.errors import InvalidInput
 from querist.memory.pool import keep_dataset
 from querist.memory.records import Example, ExampleId, Split, content_id
 from querist.memory.store import Store
 from querist.tools.load import ColumnMap, Imported, dataset_id, load_examples
+from querist.tools.prices import PriceList
 
 Tell = Callable[[str], None]
 
@@ -77,81 +78,17 @@ def _store(store: Store, examples: list[Example], name: str) -> str:
     return dataset
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteLine:
-    """What one agent is expected to cost, and at most, in dollars."""
-
-    agent: str
-    what: str
-    forecast: Decimal
-    ceiling: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A forecast before anything is spent."""
-
-    budget: Decimal
-    lines: tuple[QuoteLine, ...]
-    affordable: bool
-    advice: str
-
-    @property
-    def forecast(self) -> Decimal:
-        """The expected sum, never above the budget."""
-        return min(self.budget, sum((line.forecast for line in self.lines), Decimal(0)))
-
-
-def make_quote(
-    config: RunConfig,
-    *,
-    example_ceiling: Decimal,
-    pool: int,
-    generates: Decimal,
-    advises: Decimal = Decimal(0),
-) -> Quote:
-    """Forecast a whole run: `example_ceiling` is the dearest one LLM label of usual length can be.
-
-    `generates` and `advises` are the most that writing examples and choosing them may cost.
-
-    Providers bill what was used: about 60 % of the ceiling, since output is capped generously.
-    """
-    loop, budget = config.loop, config.budget
-    examples = min(pool, loop.batch * (loop.rounds + 1)) if config.annotator.enabled else 0
-    llm_most = example_ceiling * examples
-    asks = config.people.kind != "none"
-    price = budget.human_label_usd
-    left = max(budget.usd - llm_most, budget.usd / 2) if asks else Decimal(0)
-    people = min(pool, int(left / price)) if price > 0 else min(pool, loop.batch * loop.rounds)
-    lines = []
-    if config.annotator.enabled:
-        what = f"{examples:,} examples by {config.models.annotator}"
-        lines.append(QuoteLine("annotator", what, llm_most * Decimal("0.6"), llm_most))
-    if asks:
-        what = f"up to {people:,} answers at {price} USD"
-        lines.append(QuoteLine("people", what, people * price, people * price))
-    if config.generator.enabled and generates > 0:
-        what = "new examples of thin classes"
-        lines.append(QuoteLine("generator", what, generates * Decimal("0.3"), generates))
-    if advises > 0:
-        what = f"questions of the strategy {config.loop.strategy}"
-        lines.append(QuoteLine("selector", what, advises * Decimal("0.5"), advises))
-    cheapest = _cheapest_label(config, example_ceiling)
-    affordable = cheapest <= budget.usd
-    advice = (
-        f"A budget of {budget.usd} USD does not pay for one label (the cheapest may cost up to "
-        f"{cheapest:.6f} USD). Raise --budget, or use the free local model (--model local)."
-    )
-    return Quote(budget.usd, tuple(lines), affordable, "" if affordable else advice)
-
-
-def _cheapest_label(config: RunConfig, example_ceiling: Decimal) -> Decimal:
-    prices = []
-    if config.annotator.enabled:
-        prices.append(example_ceiling)
-    if config.people.kind != "none":
-        prices.append(config.budget.human_label_usd)
-    return min(prices, default=Decimal(0))
+def check_models(config: RunConfig) -> None:
+    """Refuse what would fail at the first call: no price, no key, an address that is none."""
+    prices = PriceList.load(config.prices)
+    if not config.annotator.enabled:
+        return
+    names = {config.models.annotator}
+    if config.generator.enabled:
+        names.add(config.generator_model)
+    for name in sorted(names):
+        prices.price_of(name)
+        check_reachable(name, base_url=config.models.base_url, key=api_key(config))
 
 
 def check_labels(config: RunConfig) -> None:

@@ -17,19 +17,19 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command as Resume
 
 from querist.agents.models.port import ChatModel
-from querist.graph import evidence
 from querist.graph.choosing import is_choice
 from querist.graph.commands import apply_commands
 from querist.graph.config import RunConfig
 from querist.graph.context import Context, Deliberations, Listener
-from querist.graph.intake import Quote, check_labels, import_data, make_quote
+from querist.graph.intake import check_labels, check_models, import_data
 from querist.graph.loop import build_loop
-from querist.graph.selection import check_strategy, most_for_advice
+from querist.graph.quoting import Quote, make_quote, time_a_call
+from querist.graph.selection import check_strategy
 from querist.graph.state import GRAPH_VERSION, LoopState
 from querist.graph.waiting import note_waiting, pending
 from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
 from querist.memory.mailbox import Mailbox
-from querist.memory.records import Event, RunId, Split, utc_now
+from querist.memory.records import Event, RunId, utc_now
 from querist.memory.runs import Heartbeat, RunRow, Runs
 from querist.memory.store import Lease, Store
 
@@ -62,6 +62,7 @@ class Run:
         self._deliberations: Deliberations | None = None
         self._control: RunControl | None = None
         self._is_drained = False
+        self._seconds_a_call: float | None = None
 
     @classmethod
     def create(
@@ -72,6 +73,7 @@ class Run:
         `tell` gets a few lines in words about what was imported.
         """
         check_labels(config)
+        check_models(config)
         check_strategy(config)
         dataset, config = import_data(config, store, tell=tell)
         task = config.as_task()
@@ -117,21 +119,16 @@ class Run:
         return Context(self.store, self.row, Lease.to_look(self.id), models=self._models)
 
     def quote(self) -> Quote:
-        """Forecast the run; nothing is spent."""
+        """Forecast the run; nothing is spent. See `time_a_call` for how long it takes."""
+        return make_quote(self.view(), seconds_a_call=self._seconds_a_call)
+
+    async def time_a_call(self) -> None:
+        """Measure a call of a local model, which is free, so that `quote` can tell the time."""
         context = self.view()
-        ceiling = evidence.example_ceiling(context)
-        generator = Decimal(0)
-        if context.config.generator.enabled and context.config.annotator.enabled:
-            price = context.price(context.config.generator_model)
-            generator = price.ceiling(2_000, 400) * context.config.loop.rounds
-        pool = context.pool.count(Split.POOL)
-        return make_quote(
-            context.config,
-            example_ceiling=ceiling,
-            pool=pool,
-            generates=generator,
-            advises=most_for_advice(context),
-        )
+        try:
+            self._seconds_a_call = await time_a_call(context)
+        finally:
+            await context.aclose()
 
     def post(self, name: str, /, *, who: str, **arguments: object) -> None:
         """Send a command to whoever drives the run."""

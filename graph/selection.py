@@ -83,7 +83,7 @@ def most_for_advice(context: Context) -> Decimal:
         return Decimal(0)
     if context.model(Agent.SELECTOR).is_free:
         return Decimal(0)
-    return context.config.budget.usd * (1 - (1 - SHARE_FOR_ADVICE) ** context.config.loop.rounds)
+    return context.ledger.balance().cap * (1 - (1 - SHARE_FOR_ADVICE) ** context.config.loop.rounds)
 
 
 def _advisor(context: Context, number: int) -> Callable[[], Advisor]:

@@ -25,6 +25,8 @@ from querist.memory.errors import InvalidInput
 # or 4 and 3; templates of open models take up to about 8 and 10.
 PER_MESSAGE = 8
 PER_CALL = 12
+EXPECTED_PER_MESSAGE = 4
+EXPECTED_PER_CALL = 3
 OPENAI = frozenset({"", "openai", "azure_openai"})
 
 
@@ -82,17 +84,17 @@ class ExactCounter:
 
 @dataclass(frozen=True, slots=True)
 class EstimatingCounter:
-    """Counts without a tokenizer: a third of the bytes, rounded up, and at most all of them.
+    """Counts without a tokenizer: a quarter of the bytes, rounded up, and at most all of them.
 
-    A third is above the true number for prose in European languages (which has 4 to 5 bytes a
-    token) but not for codes, hashes or rare scripts. One token a byte holds for every
+    A quarter is about right for prose in European languages (which has 4 to 5 bytes a token) and
+    too little for codes, hashes or rare scripts. One token a byte holds for every
     byte-level or byte-fallback tokenizer; the two more are for marks added around the text.
     """
 
     def count(self, text: str) -> TokenCount:
         """Estimate, and bound from above."""
         n_bytes = len(text.encode("utf-8", "surrogatepass"))
-        return TokenCount(-(-n_bytes // 3), exact=False, ceiling=n_bytes + 2)
+        return TokenCount(-(-n_bytes // 4), exact=False, ceiling=n_bytes + 2)
 
 
 def counter_for(
@@ -133,17 +135,18 @@ def count_messages(
     """Bound the tokens of a chat from above: every value counted, plus what templates add.
 
     `schema` is what else goes along (a JSON schema, tool definitions). Never exact, since
-    templates differ; the count too is an upper bound where the counter is exact.
+    templates differ; the count is what OpenAI's formats add, the ceiling what any is known to.
     """
     parts = [value for message in messages for value in message.values() if value is not None]
     if schema is not None:
         parts.append(schema)
     counts = [counter.count(_as_text(part)) for part in parts]
-    added = PER_MESSAGE * len(messages) + PER_CALL
+    expected = EXPECTED_PER_MESSAGE * len(messages) + EXPECTED_PER_CALL
+    most = PER_MESSAGE * len(messages) + PER_CALL
     return TokenCount(
-        sum(count.count for count in counts) + added,
+        sum(count.count for count in counts) + expected,
         exact=False,
-        ceiling=sum(count.ceiling for count in counts) + added,
+        ceiling=sum(count.ceiling for count in counts) + most,
     )
 
 

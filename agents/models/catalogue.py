@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from querist.agents.models.port import ChatModel
-from querist.memory.errors import ModelRefused
+from querist.memory.errors import InvalidInput, ModelRefused
 from querist.tools.tokens import counter_for
+
+_NO_KEY = (
+    "The model {name!r} needs an API key: set OPENAI_API_KEY, or name another variable with "
+    "models.api_key_env. For your own endpoint give its address: --base-url http://HOST:PORT/v1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +59,68 @@ def open_model(name: str, settings: ModelSettings) -> ChatModel:
     )
 
 
+def check_reachable(name: str, *, base_url: str | None, key: str) -> None:
+    """Refuse, before anything is sent, a model that cannot be reached as it is named.
+
+    Raises `ModelRefused` or `InvalidInput`, with what a name, a key or an address looks like.
+    """
+    provider, _, rest = name.partition(":")
+    if provider == "local":
+        if base_url:
+            raise InvalidInput(
+                f"The model {name!r} runs in this process and does not use the base_url "
+                f"{base_url}. Name the model that is served there: --model NAME"
+            )
+        if rest:
+            _check_weights(Path(rest).expanduser())
+        return
+    if base_url is not None:
+        _check_address(base_url)
+    elif provider != "openai":
+        # LangChain's packages know themselves what they need.
+        open_model(name, ModelSettings(cache=Path()))
+    elif provider == "openai" and not key:
+        raise ModelRefused(_NO_KEY.format(name=name))
+    if not key.isascii() or not key.isprintable() or key != key.strip():
+        raise ModelRefused(
+            f"The API key of {name!r} holds blanks, line breaks or characters that no key has. Set "
+            "the variable anew (OPENAI_API_KEY, or the one that models.api_key_env names)."
+        )
+
+
+def _check_address(base_url: str) -> None:
+    address = urlsplit(base_url)
+    try:
+        has_host = bool(address.hostname) and (address.port is None or address.port > 0)
+    except ValueError:
+        has_host = False
+    if address.scheme not in {"http", "https"} or not has_host:
+        guess = base_url.rsplit("://", maxsplit=1)[-1].lstrip("/") or "localhost:8000/v1"
+        raise InvalidInput(
+            f"The base_url {base_url!r} is no address: one begins with http:// or https:// and "
+            f"names a host, as in --base-url http://{guess}"
+        )
+    for ending in ("/chat/completions", "/completions", "/responses"):
+        if address.path.rstrip("/").endswith(ending):
+            raise InvalidInput(
+                f"The base_url {base_url!r} names one call of the service. Leave the end out: "
+                f"--base-url {base_url.rstrip('/').removesuffix(ending)}"
+            )
+
+
+def _check_weights(path: Path) -> None:
+    if not path.is_file():
+        raise InvalidInput(f"There are no model weights at {path}. Name a file that ends in .gguf.")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise InvalidInput(f"{path} is no GGUF file, so it cannot be run here.")
+
+
 def _openai(name: str, model: str, settings: ModelSettings) -> ChatModel:
     from querist.agents.models.openai_compatible import OpenAICompatible
 
     if not settings.api_key and not settings.base_url:
-        raise ModelRefused(
-            f"The model {name!r} needs an API key: set OPENAI_API_KEY, or name another variable "
-            'with api_key_env in [models]. For your own endpoint set base_url = "http://...".'
-        )
+        raise ModelRefused(_NO_KEY.format(name=name))
     return OpenAICompatible(
         model,
         name=name,

@@ -1,0 +1,279 @@
+"""What a run will cost and take, before anything is spent.
+
+The budget controller's own rules are played through round by round, so the forecast counts the
+calls that will really be made: batches, trials of a new prompt on what people labelled, and the
+measuring of its bias. A plateau may end a run sooner; that is not foreseen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from querist.agents.annotator import rules as annotator
+from querist.agents.annotator.classify import CONTENT_FREE
+from querist.agents.budget_controller import rules as budget
+from querist.agents.mind import Agent
+from querist.agents.models.port import ChatRequest
+from querist.agents.models.thinking import BY_NAME, thinks_by_name
+from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
+from querist.graph import evidence
+from querist.graph.annotating import PROBES
+from querist.graph.context import Context
+from querist.graph.prompting import FILLERS
+from querist.graph.selection import most_for_advice
+from querist.memory.records import Example, ExampleId, Split
+from querist.tools.tokens import TokenCounter, count_messages, counter_for
+
+ZERO = Decimal(0)
+SECONDS_A_CALL = 1.0
+"""What an endpoint is taken to need for one answer; nobody knows before it was asked."""
+THOUGHTS = BY_NAME // 2
+"""Tokens that a model which thinks is taken to think."""
+SHARE_GENERATED = Decimal("0.3")
+"""Of what writing new examples may cost: classes are not always thin."""
+SHARE_ADVISED = Decimal("0.5")
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteLine:
+    """What one agent is expected to cost, and at most, in dollars."""
+
+    agent: str
+    what: str
+    forecast: Decimal
+    ceiling: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A forecast before anything is spent."""
+
+    budget: Decimal
+    lines: tuple[QuoteLine, ...]
+    affordable: bool
+    advice: str
+    rounds: int = 0
+    calls: int = 0
+    """Requests to the annotator's model."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float | None = None
+    """What its calls take; None where no model is called."""
+
+    @property
+    def forecast(self) -> Decimal:
+        """The expected sum, never above the budget."""
+        return min(self.budget, sum((line.forecast for line in self.lines), ZERO))
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What the rounds of a run come to."""
+
+    rounds: int = 0
+    examples: int = 0
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    questions: int = 0
+    tried: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Prompts so far, with how many of people's labels each was tried on."""
+
+
+def make_quote(context: Context, *, seconds_a_call: float | None = None) -> Quote:
+    """Forecast a whole run; `seconds_a_call` is what a call of a local model was measured at."""
+    config, cap = context.config, context.ledger.balance().cap
+    ceiling = evidence.example_ceiling(context)
+    total = _play(context, ceiling)
+    lines = list(_lines(context, total, ceiling))
+    cheapest = _cheapest_label(context, ceiling)
+    advice = (
+        f"A budget of {cap:f} USD does not pay for one label (the cheapest may cost up to "
+        f"{cheapest:.6f} USD). Raise --budget, or use the free local model (--model local)."
+    )
+    in_flight = config.models.in_flight if seconds_a_call is None else 1
+    each = SECONDS_A_CALL if seconds_a_call is None else seconds_a_call
+    return Quote(
+        cap,
+        tuple(lines),
+        affordable=cheapest <= cap,
+        advice="" if cheapest <= cap else advice,
+        rounds=total.rounds,
+        calls=total.calls,
+        input_tokens=total.input_tokens,
+        output_tokens=total.output_tokens,
+        seconds=total.calls * each / in_flight if total.calls else None,
+    )
+
+
+async def time_a_call(context: Context) -> float | None:
+    """Measure what a call of a local model takes in seconds; None for a served model."""
+    if not context.config.annotator.enabled:
+        return None
+    model = context.model(Agent.ANNOTATOR).model
+    if model.in_flight != 1:
+        return None
+    sizes = _Sizes(context)
+    took = 0.0
+    # The first call loads the weights and computes the instructions, which later ones find done.
+    for number in range(2):
+        began = time.monotonic()
+        await model.complete(sizes.request(demonstrations=0, text=f"{number} {sizes.text}"))
+        took = time.monotonic() - began
+    return took
+
+
+def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLine]:
+    config = context.config
+    if config.annotator.enabled:
+        price = context.price(config.models.annotator)
+        what = f"{total.examples:,} examples by {config.models.annotator} in {total.calls:,} calls"
+        cost = price.cost(total.input_tokens, total.output_tokens) + price.per_call * (
+            total.calls - 1
+        )
+        yield QuoteLine("annotator", what, max(cost, ZERO), max(ceiling * total.calls, cost, ZERO))
+    if config.people.kind != "none":
+        each = config.budget.human_label_usd
+        what = f"up to {total.questions:,} answers at {each:f} USD"
+        yield QuoteLine("people", what, total.questions * each, total.questions * each)
+    if config.generator.enabled and config.annotator.enabled:
+        most = context.price(config.generator_model).ceiling(2_000, 400) * config.loop.rounds
+        if most > 0:
+            what = "new examples of thin classes, if there are such"
+            yield QuoteLine("generator", what, most * SHARE_GENERATED, most)
+    if (advice := most_for_advice(context)) > 0:
+        what = f"questions of the strategy {config.loop.strategy}"
+        yield QuoteLine("selector", what, advice * SHARE_ADVISED, advice)
+
+
+def _cheapest_label(context: Context, ceiling: Decimal) -> Decimal:
+    prices = []
+    if context.config.annotator.enabled:
+        prices.append(ceiling)
+    if context.config.people.kind != "none":
+        prices.append(context.config.budget.human_label_usd)
+    return min(prices, default=ZERO)
+
+
+# ---------------------------------------------------------------- the rounds, played through
+
+
+def _play(context: Context, ceiling: Decimal) -> _Sum:
+    """Let the budget controller's rules plan every round as if all goes as it usually does."""
+    config, total, sizes = context.config, _Sum(), _Sizes(context)
+    remaining = context.ledger.balance().cap
+    pool, bank = context.pool.count(Split.POOL), 0
+    start = _at_start(context, remaining, ceiling)
+    for number in range(config.loop.rounds):
+        mean = sizes.mean_usd * evidence.MARGIN if number else ceiling
+        plan = budget.plan(
+            replace(
+                start,
+                round=number,
+                pool_left=pool,
+                remaining=max(remaining, ZERO),
+                llm_example_usd=min(ceiling, mean) if ceiling else ZERO,
+            )
+        )
+        if plan.action != "select":
+            break
+        questions = min(plan.questions, plan.batch)
+        spent = sizes.add_round(total, batch=plan.batch, bank=bank)
+        total.rounds += 1
+        total.questions += questions
+        remaining -= spent + questions * config.budget.human_label_usd
+        pool, bank = pool - plan.batch, bank + questions
+    return total
+
+
+def _at_start(context: Context, remaining: Decimal, ceiling: Decimal) -> budget.BudgetEvidence:
+    config = context.config
+    return budget.BudgetEvidence(
+        round=0,
+        most_rounds=config.loop.rounds,
+        batch=config.loop.batch,
+        pool_left=0,
+        remaining=remaining,
+        human_label_usd=config.budget.human_label_usd,
+        llm_example_usd=ceiling,
+        classes=len(context.task.labels),
+        asks_people=config.people.kind != "none",
+        open_questions=0,
+        wanted_answers=0,
+        wanted_at_end=0,
+        waiting="",
+        plateau=False,
+        plateau_reason="",
+        stop_command="",
+        may_generate=False,
+        labels={},
+        last_phase="",
+        uses_llm=config.annotator.enabled,
+    )
+
+
+class _Sizes:
+    """How large the run's prompts and answers are, as far as that is known now."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._is_local = False
+        config = context.config
+        self.text = evidence.usual_text(context)
+        self._name = config.models.annotator
+        self._counter: TokenCounter = counter_for(
+            self._name, cache=context.store.folder / "models" / "tiktoken"
+        )
+        self.mean_usd = ZERO
+        if not config.annotator.enabled:
+            return
+        self._is_local = context.model(Agent.ANNOTATOR).model.in_flight == 1
+        self._price = context.price(self._name)
+        names = sorted(context.task.names, key=len)
+        answer = f'{{"answer": "{names[len(names) // 2]}"}}'
+        thoughts = THOUGHTS if config.models.thinking is None else config.models.thinking // 2
+        thinks = thinks_by_name(self._name) or bool(config.models.thinking)
+        self._output = self._counter.count(answer).count + 1 + thinks * thoughts
+        self._bare = self._input(0)
+        self._demonstration = self._input(1) - self._bare
+
+    def add_round(self, total: _Sum, *, batch: int, bank: int) -> Decimal:
+        """Count a round's calls; `bank` are the labels of people before it. Gives its cost."""
+        config = self._context.config
+        if not config.annotator.enabled:
+            return ZERO
+        section, given = config.annotator, len(config.annotator.demonstrations)
+        wanted = annotator.NEAREST if section.nearest is None else section.nearest
+        shared = min(max(0, section.shared - given), bank)
+        nearest = min(0 if self._is_local and section.nearest is None else wanted, bank - shared)
+        # The shared demonstrations, and with them the prompt, change when the bank has doubled.
+        prompt = ((1 << bank.bit_length()) >> 1 if shared else 0, nearest)
+        calls = batch * section.votes
+        if prompt not in total.tried:
+            calls += len(CONTENT_FREE) * (FILLERS if nearest else 1) * section.calibrate
+        known = min(PROBES, bank - shared) if shared else 0
+        calls += max(0, known - total.tried.get(prompt, 0)) * section.votes
+        total.tried[prompt] = known
+        tokens = self._bare + (given + shared + nearest) * self._demonstration
+        total.examples += batch
+        total.calls += calls
+        total.input_tokens += calls * tokens
+        total.output_tokens += calls * self._output
+        each = self._price.cost(tokens, self._output)
+        self.mean_usd = each * section.votes
+        return each * calls
+
+    def request(self, *, demonstrations: int, text: str = "") -> ChatRequest:
+        """Make a prompt of usual length."""
+        task = self._context.task
+        example = Example(ExampleId("usual"), dict.fromkeys(task.fields, text or self.text))
+        shown = (Demonstration(example, task.names[0]),) * demonstrations
+        return ClassificationPrompt(task, shown).request(example)
+
+    def _input(self, demonstrations: int) -> int:
+        request = self.request(demonstrations=demonstrations)
+        messages = [{"content": turn.content} for turn in request.messages]
+        return count_messages(messages, counter=self._counter).count
