@@ -15,7 +15,7 @@ from querist.app.progress import Tally, Watch
 from querist.app.quoting import show_quote
 from querist.app.screen import Screen
 from querist.graph.config import RunConfig, make_config, put
-from querist.memory.errors import InvalidInput, ModelError, QueristError
+from querist.memory.errors import InvalidInput, ModelError, QueristError, RunBusy
 from querist.memory.records import Event
 from querist.memory.runs import Runs
 
@@ -52,10 +52,10 @@ def go_on(
             run.post("budget", who=user_name(), usd=str(_amount(budget)))
         for key, value in changes.items():
             run.post("set", who=user_name(), key=key, value=value)
-        screen.line(f"Run {run.id} in {place.workspace}")
         if Runs(run.store).is_driven(run.row):
             _say_driven(run, screen, place, is_changed=bool(changes or budget))
             return
+        screen.line(f"Run {run.id} in {place.workspace}")
         raise typer.Exit(finish(run, drive(run, screen, place, stay=stay), screen, place))
 
 
@@ -71,12 +71,13 @@ def _check_changes(run: Run, changes: Mapping[str, object]) -> None:
 
 
 def _say_driven(run: Run, screen: Screen, place: Place, *, is_changed: bool) -> None:
-    handed = " What you changed was handed to it." if is_changed else ""
-    screen.line(
-        f"Another process drives this run ({run.row.owner}); it goes on by itself.{handed} Look "
-        f"with: {place.command(f'status {run.id}')}; pause it with: "
-        f"{place.command(f'pause {run.id}')}"
+    words = (
+        f"Run {run.id} goes on already: another process drives it ({run.row.owner}). Look with: "
+        f"{place.command(f'status {run.id}')}; pause it with: {place.command(f'pause {run.id}')}"
     )
+    if not is_changed:
+        raise RunBusy(words)
+    screen.line(f"{words}\nWhat you changed was handed to it.")
 
 
 def drive(

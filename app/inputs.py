@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from querist.graph.config import RunConfig, load_config, make_config, put
+from querist.graph.intake import check_models
 from querist.memory.errors import InvalidInput
 from querist.tools.prices import parse_price
 from querist.tools.text_rows import shorten, suggest
@@ -47,7 +48,9 @@ class Inputs:
             config = load_config(self.task, changes=changes)
         else:
             config = self._from_file(changes)
-        return config.model_copy(update={"prices": config.prices | _prices(self.prices)})
+        config = config.model_copy(update={"prices": config.prices | _prices(self.prices)})
+        check_models(config)
+        return config
 
     def _typed(self) -> dict[str, Any]:
         """Collect the options that change a key of the configuration."""

@@ -62,19 +62,18 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
         return len(todo)
     context.labelling.annotated(number, said)
     left = len(todo) - len({one.example for one in said})
-    done = len(context.labelling.batch(number)) - left
-    context.emit(
-        "annotated",
-        round=number,
-        done=done,
-        total=done + left,
-        usd=str(context.ledger.balance().settled),
-    )
+    _tell_progress(context, number=number, left=left)
     if broke is not None:
         context.labelling.abandon(number)
         context.emit("out_of_money", round=number, reason=str(broke))
         return 0
     return left
+
+
+def _tell_progress(context: Context, *, number: int, left: int) -> None:
+    total = len(context.labelling.batch(number))
+    usd = str(context.ledger.balance().settled)
+    context.emit("annotated", round=number, done=total - left, total=total, usd=usd)
 
 
 async def _prompt(

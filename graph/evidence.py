@@ -15,6 +15,7 @@ from querist.graph.commands import stop_command
 from querist.graph.context import Context
 from querist.graph.knowledge import START_WEIGHTS, Knowledge, class_counts
 from querist.graph.model_files import current_model
+from querist.graph.sizes import Sizes
 from querist.graph.waiting import waiting_for
 from querist.memory.records import Action, Example, ExampleId, SpendKind
 from querist.tools.plateau import plateau
@@ -24,6 +25,8 @@ ENOUGH_BILLS = 10
 """Examples that were paid for before their mean says what the next will cost."""
 MARGIN = Decimal("1.1")
 """On that mean: prompts grow as demonstrations are added."""
+MARGIN_UNTRIED = Decimal("1.5")
+"""On what is expected before anything was sent: tokens are counted otherwise everywhere."""
 
 
 def plan_of(context: Context, number: int) -> Plan:
@@ -184,14 +187,16 @@ def example_ceiling(context: Context) -> Decimal:
 
 
 def example_price(context: Context) -> Decimal:
-    """What labelling an example cost so far, with a margin; before any was, the most it can."""
+    """What labelling an example cost so far, or is expected to, with a margin."""
     if not context.config.annotator.enabled or context.model(Agent.ANNOTATOR).is_free:
         return Decimal(0)
     spent = context.ledger.by_agent().get((Agent.ANNOTATOR, SpendKind.LLM.value), Decimal(0))
     asked = {said.example for said in context.labelling.annotations() if said.usd > 0}
-    if len(asked) < ENOUGH_BILLS or not spent:
-        return example_ceiling(context)
-    return spent / len(asked) * MARGIN
+    if len(asked) >= ENOUGH_BILLS and spent:
+        return spent / len(asked) * MARGIN
+    sizes = Sizes(context)
+    shown = sizes.shown(context.labelling.counts().get("human", 0))
+    return min(example_ceiling(context), sizes.usd(shown) * MARGIN_UNTRIED)
 
 
 def last_skill(context: Context) -> float | None:
@@ -199,13 +204,6 @@ def last_skill(context: Context) -> float | None:
     rounds = context.journal.rounds()
     skill = rounds[-1].detail.get("llm_skill") if rounds else None
     return round(float(skill), 4) if isinstance(skill, int | float) else None
-
-
-def usual_text(context: Context) -> str:
-    """Give a text of the pool of mean length."""
-    texts = [example.text for example in context.pool.first(200)]
-    mean = sum(map(len, texts)) / max(1, len(texts))
-    return min(texts, key=lambda text: abs(len(text) - mean), default="")
 
 
 def _typical_text(context: Context) -> str:

@@ -12,26 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from querist.agents.annotator import rules as annotator
 from querist.agents.annotator.classify import CONTENT_FREE
 from querist.agents.budget_controller import rules as budget
 from querist.agents.mind import Agent
-from querist.agents.models.port import ChatRequest
-from querist.agents.models.thinking import BY_NAME, thinks_by_name
-from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
 from querist.graph import evidence
 from querist.graph.annotating import PROBES
 from querist.graph.context import Context
 from querist.graph.prompting import FILLERS
 from querist.graph.selection import most_for_advice
-from querist.memory.records import Example, ExampleId, Split
-from querist.tools.tokens import TokenCounter, count_messages, counter_for
+from querist.graph.sizes import Shown, Sizes
+from querist.memory.records import Split
 
 ZERO = Decimal(0)
 SECONDS_A_CALL = 1.0
 """What an endpoint is taken to need for one answer; nobody knows before it was asked."""
-THOUGHTS = BY_NAME // 2
-"""Tokens that a model which thinks is taken to think."""
 SHARE_GENERATED = Decimal("0.3")
 """Of what writing new examples may cost: classes are not always thin."""
 SHARE_ADVISED = Decimal("0.5")
@@ -79,7 +73,7 @@ class _Sum:
     input_tokens: int = 0
     output_tokens: int = 0
     questions: int = 0
-    tried: dict[tuple[int, int], int] = field(default_factory=dict)
+    tried: dict[Shown, int] = field(default_factory=dict)
     """Prompts so far, with how many of people's labels each was tried on."""
 
 
@@ -116,12 +110,12 @@ async def time_a_call(context: Context) -> float | None:
     model = context.model(Agent.ANNOTATOR).model
     if model.in_flight != 1:
         return None
-    sizes = _Sizes(context)
+    sizes = Sizes(context)
     took = 0.0
     # The first call loads the weights and computes the instructions, which later ones find done.
     for number in range(2):
         began = time.monotonic()
-        await model.complete(sizes.request(demonstrations=0, text=f"{number} {sizes.text}"))
+        await model.complete(sizes.request(text=f"{number} {sizes.text}"))
         took = time.monotonic() - began
     return took
 
@@ -163,30 +157,51 @@ def _cheapest_label(context: Context, ceiling: Decimal) -> Decimal:
 
 def _play(context: Context, ceiling: Decimal) -> _Sum:
     """Let the budget controller's rules plan every round as if all goes as it usually does."""
-    config, total, sizes = context.config, _Sum(), _Sizes(context)
+    config, total, sizes = context.config, _Sum(), Sizes(context)
     remaining = context.ledger.balance().cap
     pool, bank = context.pool.count(Split.POOL), 0
     start = _at_start(context, remaining, ceiling)
     for number in range(config.loop.rounds):
-        mean = sizes.mean_usd * evidence.MARGIN if number else ceiling
+        margin = evidence.MARGIN if number else evidence.MARGIN_UNTRIED
+        price = min(ceiling, sizes.usd(sizes.shown(bank)) * margin) if ceiling else ZERO
         plan = budget.plan(
             replace(
                 start,
                 round=number,
                 pool_left=pool,
                 remaining=max(remaining, ZERO),
-                llm_example_usd=min(ceiling, mean) if ceiling else ZERO,
+                llm_example_usd=price,
             )
         )
         if plan.action != "select":
             break
         questions = min(plan.questions, plan.batch)
-        spent = sizes.add_round(total, batch=plan.batch, bank=bank)
+        spent = _add_round(context, total, sizes, batch=plan.batch, bank=bank)
         total.rounds += 1
         total.questions += questions
         remaining -= spent + questions * config.budget.human_label_usd
         pool, bank = pool - plan.batch, bank + questions
     return total
+
+
+def _add_round(context: Context, total: _Sum, sizes: Sizes, *, batch: int, bank: int) -> Decimal:
+    """Count a round's calls; `bank` are the labels of people before it. Gives its cost."""
+    section = context.config.annotator
+    if not section.enabled:
+        return ZERO
+    shown = sizes.shown(bank)
+    calls = batch * section.votes
+    if shown not in total.tried:
+        fillers = FILLERS if shown.nearest else 1
+        calls += len(CONTENT_FREE) * fillers * section.calibrate
+    known = min(PROBES, bank - shown.shared) if shown.shared else 0
+    calls += max(0, known - total.tried.get(shown, 0)) * section.votes
+    total.tried[shown] = known
+    total.examples += batch
+    total.calls += calls
+    total.input_tokens += calls * sizes.input_tokens(shown)
+    total.output_tokens += calls * sizes.output_tokens
+    return sizes.usd(shown) / section.votes * calls
 
 
 def _at_start(context: Context, remaining: Decimal, ceiling: Decimal) -> budget.BudgetEvidence:
@@ -213,67 +228,3 @@ def _at_start(context: Context, remaining: Decimal, ceiling: Decimal) -> budget.
         last_phase="",
         uses_llm=config.annotator.enabled,
     )
-
-
-class _Sizes:
-    """How large the run's prompts and answers are, as far as that is known now."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._is_local = False
-        config = context.config
-        self.text = evidence.usual_text(context)
-        self._name = config.models.annotator
-        self._counter: TokenCounter = counter_for(
-            self._name, cache=context.store.folder / "models" / "tiktoken"
-        )
-        self.mean_usd = ZERO
-        if not config.annotator.enabled:
-            return
-        self._is_local = context.model(Agent.ANNOTATOR).model.in_flight == 1
-        self._price = context.price(self._name)
-        names = sorted(context.task.names, key=len)
-        answer = f'{{"answer": "{names[len(names) // 2]}"}}'
-        thoughts = THOUGHTS if config.models.thinking is None else config.models.thinking // 2
-        thinks = thinks_by_name(self._name) or bool(config.models.thinking)
-        self._output = self._counter.count(answer).count + 1 + thinks * thoughts
-        self._bare = self._input(0)
-        self._demonstration = self._input(1) - self._bare
-
-    def add_round(self, total: _Sum, *, batch: int, bank: int) -> Decimal:
-        """Count a round's calls; `bank` are the labels of people before it. Gives its cost."""
-        config = self._context.config
-        if not config.annotator.enabled:
-            return ZERO
-        section, given = config.annotator, len(config.annotator.demonstrations)
-        wanted = annotator.NEAREST if section.nearest is None else section.nearest
-        shared = min(max(0, section.shared - given), bank)
-        nearest = min(0 if self._is_local and section.nearest is None else wanted, bank - shared)
-        # The shared demonstrations, and with them the prompt, change when the bank has doubled.
-        prompt = ((1 << bank.bit_length()) >> 1 if shared else 0, nearest)
-        calls = batch * section.votes
-        if prompt not in total.tried:
-            calls += len(CONTENT_FREE) * (FILLERS if nearest else 1) * section.calibrate
-        known = min(PROBES, bank - shared) if shared else 0
-        calls += max(0, known - total.tried.get(prompt, 0)) * section.votes
-        total.tried[prompt] = known
-        tokens = self._bare + (given + shared + nearest) * self._demonstration
-        total.examples += batch
-        total.calls += calls
-        total.input_tokens += calls * tokens
-        total.output_tokens += calls * self._output
-        each = self._price.cost(tokens, self._output)
-        self.mean_usd = each * section.votes
-        return each * calls
-
-    def request(self, *, demonstrations: int, text: str = "") -> ChatRequest:
-        """Make a prompt of usual length."""
-        task = self._context.task
-        example = Example(ExampleId("usual"), dict.fromkeys(task.fields, text or self.text))
-        shown = (Demonstration(example, task.names[0]),) * demonstrations
-        return ClassificationPrompt(task, shown).request(example)
-
-    def _input(self, demonstrations: int) -> int:
-        request = self.request(demonstrations=demonstrations)
-        messages = [{"content": turn.content} for turn in request.messages]
-        return count_messages(messages, counter=self._counter).count

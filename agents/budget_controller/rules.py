@@ -73,23 +73,9 @@ def plan(evidence: BudgetEvidence) -> Plan:
     batch = _batch(evidence)
     if evidence.round == 0:
         return _seed(evidence, questions, batch)
-    if evidence.plateau:
-        return _end(evidence, "plateau", evidence.plateau_reason)
-    if evidence.round >= evidence.most_rounds:
-        return _end(evidence, "rounds", f"All {evidence.most_rounds} rounds are done.")
-    if evidence.pool_left == 0:
-        return _end(evidence, "pool", "Every example of the pool was looked at.")
-    if batch == 0:
-        return _end(
-            evidence, "budget", f"The {evidence.remaining:.4f} USD left do not pay for a label."
-        )
-    if batch < WORTH * min(evidence.batch, evidence.pool_left):
-        return _end(
-            evidence,
-            "budget",
-            f"The {evidence.remaining:.4f} USD left pay for {batch} more labels, which is not "
-            "worth another round.",
-        )
+    stop, why = _stop(evidence, batch)
+    if stop:
+        return _end(evidence, stop, why)
     if _should_generate(evidence):
         return Plan(
             action="generate",
@@ -106,6 +92,24 @@ def plan(evidence: BudgetEvidence) -> Plan:
         f"{_rounds_left(evidence)} rounds: {batch} examples now, up to "
         f"{min(questions, batch)} of them for people.",
     )
+
+
+def _stop(evidence: BudgetEvidence, batch: int) -> tuple[str, str]:
+    """Find the stopping rule that fires, and why; empty if none does."""
+    if evidence.plateau:
+        return "plateau", evidence.plateau_reason
+    if evidence.round >= evidence.most_rounds:
+        return "rounds", f"All {evidence.most_rounds} rounds are done."
+    if evidence.pool_left == 0:
+        return "pool", "Every example of the pool was looked at."
+    if batch == 0:
+        return "budget", f"The {evidence.remaining:.4f} USD left do not pay for a label."
+    if batch < WORTH * min(evidence.batch, evidence.pool_left):
+        return "budget", (
+            f"The {evidence.remaining:.4f} USD left pay for {batch} more labels, which is not "
+            "worth another round."
+        )
+    return "", ""
 
 
 def _seed(evidence: BudgetEvidence, affordable: int, batch: int) -> Plan:
@@ -125,8 +129,10 @@ def _seed(evidence: BudgetEvidence, affordable: int, batch: int) -> Plan:
             "quality is measured against its labels only.",
         )
     total = _affordable(evidence)
-    wanted = min(MOST_SEEDS, max(SEEDS_PER_CLASS * evidence.classes, int(SEED_SHARE * total)))
-    seeds = min(wanted, max(1, int(SEED_SHARE * total)), evidence.pool_left)
+    # Where there is one round only, nothing is to be kept for later ones.
+    share = int(SEED_SHARE * total) if evidence.most_rounds > 1 else min(total, evidence.batch)
+    wanted = min(MOST_SEEDS, max(SEEDS_PER_CLASS * evidence.classes, share))
+    seeds = min(wanted, max(1, share), evidence.pool_left)
     return Plan(
         action="select",
         batch=seeds,

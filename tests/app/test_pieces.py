@@ -167,7 +167,18 @@ def test_the_time_left_is_that_of_the_rounds_to_come() -> None:
     tally = Tally(rounds=3, cap=Decimal(4), clock=lambda: now[0])
     assert tally.seconds_left is None
     for number in (0, 1):
-        tally.take(event("plan", round=number, action="select", reason="", batch=1, questions=0))
+        tally.take(
+            event(
+                "plan",
+                round=number,
+                action="select",
+                reason="",
+                batch=1,
+                questions=0,
+                cap="4",
+                rounds=3,
+            )
+        )
         now[0] += 10
         tally.take(
             event(
@@ -181,8 +192,10 @@ def test_the_time_left_is_that_of_the_rounds_to_come() -> None:
                 usd="1.5",
             )
         )
-    assert tally.seconds_left == 20
-    tally.take(event("plan", round=2, action="select", reason="", batch=1, questions=0))
+    assert tally.seconds_left == 10, "one of three rounds is left"
+    tally.take(
+        event("plan", round=2, action="select", reason="", batch=1, questions=0, cap="4", rounds=3)
+    )
     now[0] += 4
     assert tally.seconds_left == 16
     assert tally.spent == Decimal("1.5")

@@ -67,7 +67,7 @@ def test_what_was_asked_but_not_answered_is_of_unknown_class(context):
 
 
 def test_a_strategy_that_needs_a_model_waits_for_one(make_run):
-    run = make_run(loop={"rounds": 1, "batch": 10, "strategy": "badge"}, people={"kind": "none"})
+    run = make_run(loop={"rounds": 2, "batch": 10, "strategy": "badge"}, people={"kind": "none"})
     run.use(models={"local": ScriptedModel(any_reply, name="local")})
     asyncio.run(run.drive())
     chosen = [one.action["strategy"] for one in run.view().journal.decisions(agent="selector")]
