@@ -135,10 +135,12 @@ def _raise_what_concerns_all(context: Context, outcome: classify.Outcome) -> Bud
     if fatal:
         raise fatal[0]
     answered = len(outcome.annotations)
-    # A server that is down fails most rows; a text that it stumbles over fails one.
-    if of_rows and len(of_rows) > answered:
+    # A server that is down fails most rows; a text that it stumbles over fails one. Few rows tell
+    # nothing, and would stop the run at every resume.
+    if len(of_rows) > answered:
         unavailable = [error for error in of_rows if isinstance(error, ModelUnavailable)]
-        if unavailable or not _was_ever_answered(context):
+        is_down = bool(unavailable) and len(of_rows) >= FEWEST
+        if is_down or not _was_ever_answered(context):
             raise (unavailable or of_rows)[0]
     return broke
 

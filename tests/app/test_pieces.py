@@ -106,6 +106,7 @@ def test_prices_of_models_with_dots_in_their_names_are_taken(tmp_path: Path) -> 
         pool=str(tmp_path / "pool.csv"),
         labels="a, b",
         model="openai:gpt-9.9",
+        base_url="http://127.0.0.1:9/v1",
         prices=["openai:gpt-9.9=0.5,1.5,0.1"],
         changes=[
             "generator.enabled=false",
@@ -197,7 +198,7 @@ def test_the_time_left_is_that_of_the_rounds_to_come() -> None:
         event("plan", round=2, action="select", reason="", batch=1, questions=0, cap="4", rounds=3)
     )
     now[0] += 4
-    assert tally.seconds_left == 16
+    assert tally.seconds_left == 6
     assert tally.spent == Decimal("1.5")
 
 
