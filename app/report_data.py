@@ -126,11 +126,14 @@ class ReportData:
     versions: Mapping[str, str]
     people_kind: str
     error_rate: float
-    model_file: str
+    model_folder: str
 
 
 def gather(run: Run) -> ReportData:
     """Read a run's account; the run may be going on meanwhile."""
+    from querist.graph.model_files import MODEL
+    from querist.tools.target import CONFIG
+
     context = run.view()
     runs = Runs(run.store)
     row = run.row
@@ -138,7 +141,7 @@ def gather(run: Run) -> ReportData:
     status = status_of(row, runs)
     doubts = _doubts(context, is_dead=status == "interrupted")
     people = on_people(context)
-    models = sorted((context.folder / "model").glob("round-*.npz"))
+    model = context.folder / MODEL
     return ReportData(
         run=row.id,
         status=status,
@@ -160,7 +163,7 @@ def gather(run: Run) -> ReportData:
         versions=_versions(),
         people_kind=context.config.people.kind,
         error_rate=context.config.people.error_rate,
-        model_file=str(models[-1]) if models else "",
+        model_folder=str(model) if (model / CONFIG).is_file() else "",
     )
 
 

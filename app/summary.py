@@ -35,8 +35,10 @@ def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path
     _show_next(screen, data, place)
     if report is not None:
         screen.line(f"Report    {report}")
-    if data.model_file:
-        screen.line(f"Model     {data.model_file}")
+    if data.model_folder:
+        screen.line(f"Model     {data.model_folder}")
+        words = place.command(f"predict {data.run} FILE --output predicted.csv")
+        screen.line(f"Predict   {words}")
     if top.labels:
         words = place.command(f"export {data.run} --output labels.jsonl")
         screen.line(f"Export    {words}")

@@ -1,4 +1,4 @@
-"""The target model on disk: one file a round, written whole or not at all."""
+"""The trained model on disk: a head a round for the loop, and the folder that people take home."""
 
 from __future__ import annotations
 
@@ -7,20 +7,70 @@ from pathlib import Path
 from querist.graph.context import Context
 from querist.graph.knowledge import TrainingSet
 from querist.graph.pseudo_labels import PseudoRows, self_train
+from querist.memory.records import Round
+from querist.tools.target import Model
 from querist.tools.training import LinearHead, LinearModel
+
+HEADS, MODEL, ROUNDS = "heads", "model", "round-*.npz"
+"""Folders of a run: the loop's head of each round, and the deliverable."""
 
 
 def model_path(context: Context, number: int) -> Path:
     """Name the file of a round's model."""
-    folder = context.folder / "model"
+    folder = context.folder / HEADS
     folder.mkdir(exist_ok=True)
     return folder / f"round-{number:04d}.npz"
 
 
 def current_model(context: Context) -> LinearModel | None:
     """Load the newest model, if there is one."""
-    files = sorted((context.folder / "model").glob("round-*.npz"))
-    return LinearModel.load(files[-1]) if files else None
+    # Earlier versions kept them in the folder that is the deliverable now.
+    files = [path for name in (MODEL, HEADS) for path in (context.folder / name).glob(ROUNDS)]
+    newest = max(files, key=lambda path: path.name, default=None)
+    return None if newest is None else LinearModel.load(newest)
+
+
+def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
+    """Write the folder that people take home: classes, head, embedder, metrics, model card."""
+    detail, counts = measured.detail, context.labelling.counts()
+    sources = {"human": "people", "llm": "the language model", "generated": "written for the task"}
+    by_source = ", ".join(
+        f"{count:,} by {sources.get(name, name)}" for name, count in sorted(counts.items())
+    )
+    training = [f"{measured.labelled:,} labels of run `{context.run.id}`: {by_source}."]
+    if context.config.annotator.enabled:
+        training.append(f"Language model: `{context.config.models.annotator}`.")
+    facts = {
+        "run": context.run.id,
+        "round": measured.number,
+        "labels": counts,
+        "metrics": {
+            "quality": measured.metric,
+            "low": measured.metric_low,
+            "high": measured.metric_high,
+            "measured_on": detail.get("measured_on"),
+            "n": detail.get("n"),
+            "test": detail.get("test"),
+        },
+        "quality": quality_in_words(measured),
+        "training": training,
+    }
+    folder = context.folder / MODEL
+    Model(context.task, model, context.embedder.name, facts).save(folder)
+    return folder
+
+
+def quality_in_words(measured: Round) -> list[str]:
+    """Say how good the model is and on what that was measured."""
+    lines = []
+    if measured.metric is not None:
+        spread = ""
+        if measured.metric_low is not None and measured.metric_high is not None:
+            spread = f" (90 % interval {measured.metric_low:.1%} to {measured.metric_high:.1%})"
+        lines.append(f"{measured.metric:.1%}{spread}, {measured.detail.get('measured_on')}.")
+    if measured.detail.get("test") is not None:
+        lines.append(f"{measured.detail['test']:.1%} on labelled texts that no agent saw.")
+    return lines or ["Not measured: there were too few labels."]
 
 
 def save_model(

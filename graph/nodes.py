@@ -25,7 +25,7 @@ from querist.graph.commands import apply_commands, stop_command
 from querist.graph.context import Context
 from querist.graph.deciding import rule
 from querist.graph.knowledge import Knowledge, class_counts
-from querist.graph.model_files import current_model, save_model
+from querist.graph.model_files import current_model, deliver, save_model
 from querist.graph.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.quality import measure
 from querist.graph.state import TAIL, LoopState, update
@@ -277,6 +277,8 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
         },
     )
     context.journal.round_done(done)
+    if model is not None:
+        deliver(context, model, done)
     context.emit(
         "round",
         round=number,

