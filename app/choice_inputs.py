@@ -13,9 +13,9 @@ from querist.graph.choosing.heads import PROPOSERS
 from querist.graph.choosing.labellers import METHODS, Piece
 from querist.graph.config import RunConfig
 from querist.memory.errors import InvalidInput
-from querist.tools.load import ColumnMap, load_examples
+from querist.tools.data.load import ColumnMap, load_examples
+from querist.tools.data.text_rows import shorten, suggest
 from querist.tools.prices import PriceList
-from querist.tools.text_rows import shorten, suggest
 
 EXAMPLES = {
     "prompt": "querist choose prompt task.toml prompts/*.md --budget 0.5",

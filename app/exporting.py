@@ -11,7 +11,7 @@ from querist.app.place import Place, opened_run
 from querist.app.screen import Screen, plural
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Annotation, ExampleId, Split
-from querist.tools.export import ExportFormat, ExportRow, export_rows
+from querist.tools.data.export import ExportFormat, ExportRow, export_rows
 
 if TYPE_CHECKING:
     from querist.graph.context import Context

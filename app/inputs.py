@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from querist.graph.config import RunConfig, load_config, make_config, put
 from querist.graph.intake import check_models
 from querist.memory.errors import InvalidInput
+from querist.tools.data.text_rows import shorten, suggest
 from querist.tools.prices import parse_price
-from querist.tools.text_rows import shorten, suggest
 
 FREE_TABLES = ("task.labels", "prices")
 

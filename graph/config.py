@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task, TaskKind
+from querist.tools.labels import find_alike, is_blank
 
 
 class _Section(BaseModel):
@@ -44,8 +45,13 @@ class TaskSection(_Section):
                 "a classification needs at least two labels; name them under [task.labels] "
                 'as name = "what belongs to it"'
             )
-        if any(not name.strip() for name in value):
+        if any(is_blank(name) for name in value):
             raise ValueError("a label's name may not be empty")
+        if alike := find_alike(value):
+            raise ValueError(
+                f"the labels {_spelt(alike[0])} and {_spelt(alike[1])} cannot be told apart: they "
+                "differ only in blanks, invisible characters or encoding; rename or remove one"
+            )
         return value
 
 
@@ -272,6 +278,11 @@ def put(body: dict[str, Any], key: str, value: Any) -> None:
 def api_key(config: RunConfig) -> str:
     """Read the API key from the environment variable that the configuration names."""
     return os.environ.get(config.models.api_key_env, "")
+
+
+def _spelt(name: str) -> str:
+    """Quote a name; with escapes too where letters alone would not show what it is made of."""
+    return f"{name!r}" if name.isascii() else f"{name!r} ({name!a})"
 
 
 def _absolute(data: DataSection, folder: Path) -> DataSection:

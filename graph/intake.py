@@ -11,7 +11,7 @@ from querist.memory.errors import InvalidInput
 from querist.memory.pool import keep_dataset
 from querist.memory.records import Example, ExampleId, Split, content_id
 from querist.memory.store import Store
-from querist.tools.load import ColumnMap, Imported, dataset_id, load_examples
+from querist.tools.data.load import ColumnMap, Imported, dataset_id, load_examples
 from querist.tools.prices import PriceList
 
 Tell = Callable[[str], None]

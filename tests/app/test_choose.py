@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from querist.app.cli import app
 from querist.evals.mock_server import Behaviour, MockServer, serving
 from querist.graph.config import make_config
-from querist.tools.load import load_examples
+from querist.tools.data.load import load_examples
 
 WORDS = {"great": "good", "dull": "bad"}
 

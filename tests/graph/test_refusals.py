@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from tests_graph_support import LABELS
 
+from querist.graph.config import make_config
 from querist.graph.run import Run
 from querist.memory.errors import BudgetExceeded, InvalidInput, ModelRefused
 from querist.memory.store import open_store
@@ -73,3 +74,27 @@ def test_an_unknown_run_is_named_with_those_there_are(tmp_path):
 def test_a_demonstration_that_does_not_fit_the_task_is_refused(make_run, given, remedy):
     with pytest.raises(InvalidInput, match=remedy):
         make_run(annotator={"demonstrations": [given]})
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["bug", "bug "], "'bug' and 'bug '"),
+        (["bug", "bu\u200bg"], r"'bug' and 'bu\\u200bg'"),
+        (["café", "cafe\u0301"], r"'caf\\xe9'.*'cafe\\u0301'"),
+        (["x", "a b", "a  b"], "'a b' and 'a  b'"),
+    ],
+)
+def test_labels_that_cannot_be_told_apart_are_refused_with_both(make_run, names, shown):
+    with pytest.raises(InvalidInput, match=shown):
+        make_run(task={"labels": names})
+
+
+def test_a_label_that_shows_nothing_is_refused(make_run):
+    with pytest.raises(InvalidInput, match="may not be empty"):
+        make_run(task={"labels": ["bug", "\u200b"]})
+
+
+def test_labels_that_differ_in_case_only_stay_two():
+    body = {"task": {"labels": ["Polish", "polish"]}, "data": {"pool": "p.jsonl"}}
+    assert list(make_config(body, source="test").task.labels) == ["Polish", "polish"]

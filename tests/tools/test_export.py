@@ -33,8 +33,8 @@ from querist.memory.records import (
     TaskKind,
     Text,
 )
-from querist.tools.export import ExportFormat, ExportRow, export_rows
-from querist.tools.load import ColumnMap, load_examples
+from querist.tools.data.export import ExportFormat, ExportRow, export_rows
+from querist.tools.data.load import ColumnMap, load_examples
 
 DATA = Path(os.environ.get("QUERIST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TASK = Task(

@@ -11,7 +11,7 @@ import pytest
 
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Split, content_id
-from querist.tools.load import ColumnMap, Imported, dataset_id, load_examples
+from querist.tools.data.load import ColumnMap, Imported, dataset_id, load_examples
 
 DATA = Path(os.environ.get("QUERIST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 ROWS: list[dict[str, object]] = [

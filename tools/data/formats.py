@@ -11,7 +11,7 @@ from typing import Any
 
 from querist.memory.errors import InvalidInput, MissingExtra
 from querist.memory.records import Split
-from querist.tools.text_rows import (
+from querist.tools.data.text_rows import (
     NumberedRow,
     Row,
     Table,

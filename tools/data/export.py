@@ -32,8 +32,8 @@ from querist.memory.records import (
     Task,
     TaskKind,
 )
-from querist.tools.label_studio import write_interface, write_tasks
-from querist.tools.text_rows import suggest
+from querist.tools.data.label_studio import write_interface, write_tasks
+from querist.tools.data.text_rows import suggest
 
 ExportFormat = Literal["jsonl", "csv", "parquet", "hf", "label-studio"]
 SINGLE_CHOICE = frozenset({TaskKind.CLASSIFICATION, TaskKind.MATCHING, TaskKind.RELATION})

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Example, ExampleId, Split, content_id
-from querist.tools.formats import open_table
-from querist.tools.text_rows import Row, Table, shorten, suggest
+from querist.tools.data.formats import open_table
+from querist.tools.data.text_rows import Row, Table, shorten, suggest
 
 TEXT_COLUMNS = ("text", "sentence", "content", "body", "message")
 LONGEST_ID = 200
