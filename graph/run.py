@@ -21,7 +21,7 @@ from querist.graph.choosing import is_choice
 from querist.graph.commands import apply_commands
 from querist.graph.config import RunConfig
 from querist.graph.context import Context, Deliberations, Listener
-from querist.graph.intake import check_labels, check_models, import_data
+from querist.graph.intake import check_labels, import_data
 from querist.graph.loop import build_loop
 from querist.graph.quoting import Quote, make_quote, time_a_call
 from querist.graph.selection import check_strategy
@@ -73,7 +73,6 @@ class Run:
         `tell` gets a few lines in words about what was imported.
         """
         check_labels(config)
-        check_models(config)
         check_strategy(config)
         dataset, config = import_data(config, store, tell=tell)
         task = config.as_task()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from querist.agents.models.gguf import read_header
 from querist.agents.models.port import ChatModel
 from querist.memory.errors import InvalidInput, ModelRefused
 from querist.tools.tokens import counter_for
@@ -72,7 +73,7 @@ def check_reachable(name: str, *, base_url: str | None, key: str) -> None:
                 f"{base_url}. Name the model that is served there: --model NAME"
             )
         if rest:
-            _check_weights(Path(rest).expanduser())
+            read_header(Path(rest).expanduser())
         return
     if base_url is not None:
         _check_address(base_url)
@@ -106,14 +107,6 @@ def _check_address(base_url: str) -> None:
                 f"The base_url {base_url!r} names one call of the service. Leave the end out: "
                 f"--base-url {base_url.rstrip('/').removesuffix(ending)}"
             )
-
-
-def _check_weights(path: Path) -> None:
-    if not path.is_file():
-        raise InvalidInput(f"There are no model weights at {path}. Name a file that ends in .gguf.")
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise InvalidInput(f"{path} is no GGUF file, so it cannot be run here.")
 
 
 def _openai(name: str, model: str, settings: ModelSettings) -> ChatModel:

@@ -14,7 +14,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from querist.agents.models.port import ChatRequest
+from querist.agents.models.port import ChatRequest, without_system
 from querist.agents.models.refusals import Refusal
 
 Form = Literal["json_schema", "json_object", "words"]
@@ -108,12 +108,10 @@ class Dialect:
         return refusal.status in (400, 422) and self._guess()
 
     def _messages(self, request: ChatRequest) -> list[dict[str, str]]:
-        turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]
+        messages = request.messages if self.options.system else without_system(request.messages)
+        turns = [{"role": turn.role, "content": turn.content} for turn in messages]
         if self.options.form != "json_schema" and (words := form_in_words(request)):
             turns[-1]["content"] += f"\n\n{words}"
-        if not self.options.system and len(turns) > 1 and turns[0]["role"] == "system":
-            rules = turns.pop(0)["content"]
-            turns[0]["content"] = f"{rules}\n\n{turns[0]['content']}"
         return turns
 
     def _named(self, refusal: Refusal) -> str:

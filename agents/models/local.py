@@ -1,8 +1,9 @@
 """The embedded model: a small GGUF model in this process, through llama.cpp.
 
-The packaged Gemma 3 270M is a base model, so messages become one plain text that it continues.
-Instructions and demonstrations come first: their tokens stay in the cache from call to call, and
-only the new example is computed.
+An instruct model is asked in the form that it was trained on: its file carries a chat template. The
+packaged Gemma 3 270M is a base model without one, so messages become one plain text that it
+continues. Instructions and demonstrations come first: their tokens stay in the cache from call to
+call, and only the new example is computed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import hashlib
 import json
 import math
 import os
+import re
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from querist.agents.models.choices import normalise, unlisted
-from querist.agents.models.port import ChatReply, ChatRequest, Usage
+from querist.agents.models.gguf import GgufHeader, read_header
+from querist.agents.models.port import ChatReply, ChatRequest, Message, Usage, without_system
+from querist.agents.models.reading import without_thoughts
 from querist.memory.errors import InvalidInput, MissingExtra, ModelUnavailable, StoreError
 from querist.memory.extras import need
 from querist.memory.records import Confidence
@@ -53,9 +58,18 @@ class LocalModel:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="querist-llama")
 
     @cached_property
+    def header(self) -> GgufHeader:
+        """What the file says of itself: its chat template, its control tokens."""
+        return read_header(self._weights)
+
+    @cached_property
     def identity(self) -> str:
-        """The weights' name and size; reading 250 MB to hash them would cost a second."""
-        return f"{self._weights.name}:{self._weights.stat().st_size}"
+        """The weights' name and size, and the form of the prompt.
+
+        Reading 250 MB to hash them would cost a second.
+        """
+        form = ":chat" if self.header.template else ""
+        return f"{self._weights.name}:{self._weights.stat().st_size}{form}"
 
     async def complete(self, request: ChatRequest) -> ChatReply:
         """Answer one request."""
@@ -65,7 +79,7 @@ class LocalModel:
 
     def count_tokens(self, request: ChatRequest) -> int:
         """Count with the model's own tokenizer."""
-        return len(self._tokens(as_text(request)))
+        return len(self._tokens(self._prompt(request.messages)))
 
     def most_output(self, request: ChatRequest) -> int:
         """Write the answer; output costs nothing here."""
@@ -103,7 +117,7 @@ class LocalModel:
     def _complete(self, request: ChatRequest) -> ChatReply:
         if request.look == "input":
             return self._look_at(request)
-        prompt = as_text(request)
+        prompt = self._prompt(request.messages)
         if request.choices:
             return self._choose(prompt, request.choices, request)
         body = {
@@ -111,13 +125,49 @@ class LocalModel:
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.sample + 1,
-            "stop": ["\n\n", "\nText:"],
         }
         if request.schema is not None:
-            body |= {"json_schema": dict(request.schema), "stop": []}
+            body |= {"json_schema": dict(request.schema)}
+        elif not self.header.template:
+            # A base model would go on with the next example.
+            body |= {"stop": ["\n\n", "\nText:"]}
         choice, usage = self._call(body)
         is_cut = choice["finish_reason"] == "length"
-        return ChatReply(choice["text"].strip(), usage, finish="length" if is_cut else "stop")
+        text = without_thoughts(choice["text"])
+        return ChatReply(text, usage, finish="length" if is_cut else "stop")
+
+    def _prompt(self, messages: Sequence[Message]) -> str:
+        """Write a conversation in the model's own form, up to where its answer begins."""
+        plain = [replace(turn, content=self._defused(turn.content)) for turn in messages]
+        if not self.header.template:
+            return as_text(plain)
+        try:
+            return self._templated(plain)
+        except urllib.error.HTTPError:
+            # Some templates take no system message: the instructions go before the first text.
+            return self._templated(without_system(plain))
+
+    def _templated(self, messages: Sequence[Message]) -> str:
+        turns = [{"role": turn.role, "content": turn.content} for turn in messages]
+        # Thoughts would come before the label, where they cannot be weighed against others.
+        body = {"messages": turns, "chat_template_kwargs": {"enable_thinking": False}}
+        return str(self._post("/apply-template", body)["prompt"])
+
+    def _defused(self, text: str) -> str:
+        """Break what would be read as a control token: a text must not end its own turn."""
+        if self._controls is None:
+            return text
+        return self._controls.sub(lambda found: f"{found[0][0]}\u200b{found[0][1:]}", text)
+
+    @cached_property
+    def _controls(self) -> re.Pattern[str] | None:
+        words = sorted(self.header.control, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, words))) if words else None
+
+    @property
+    def _gap(self) -> str:
+        """What stands between prompt and answer: after `Answer:` a blank, after a template none."""
+        return "" if self.header.template else " "
 
     def _choose(self, prompt: str, choices: Sequence[str], request: ChatRequest) -> ChatReply:
         """Walk down the tree of the choices' tokens, into every branch that is likely enough."""
@@ -180,9 +230,9 @@ class LocalModel:
         """Give the tokens that are taken as read, and those to look at."""
         *before, last = request.messages
         if before and last.role == "assistant":
-            prompt = as_text(replace(request, messages=tuple(before)))
+            prompt = self._prompt(before)
             # The space is part of an answer's first token, as when the model writes it itself.
-            answer = self._tokens(f" {last.content.strip()}")
+            answer = self._tokens(f"{self._gap}{last.content.strip()}")
             return self._tokens(prompt, special=True), answer[:LONGEST_LOOK]
         tokens = self._tokens(last.content, special=True)[:LONGEST_LOOK]
         return tokens[:1], tokens[1:]
@@ -191,7 +241,7 @@ class LocalModel:
         self, prompt: str, prefix: str, live: Sequence[str], used: list[int]
     ) -> tuple[dict[str, tuple[list[str], float]], dict[str, float]]:
         body = {
-            "prompt": f"{prompt} {prefix}" if prefix else prompt,
+            "prompt": f"{prompt}{self._gap}{prefix}" if prefix else prompt,
             "max_tokens": 1,
             "logprobs": ALTERNATIVES,
             "temperature": 0.0,
@@ -224,23 +274,28 @@ class LocalModel:
         return reply["choices"][0], usage
 
     def _tokens(self, text: str, *, special: bool = False) -> list[int]:
+        body = {"content": text, "add_special": special}
+        tokens: list[int] = self._post("/tokenize", body)["tokens"]
+        return tokens
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 - our own server in this process
-            f"{self._server.listening_address}/tokenize",
-            data=json.dumps({"content": text, "add_special": special}).encode(),
+            f"{self._server.listening_address}{path}",
+            data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-            tokens: list[int] = json.load(response)["tokens"]
-        return tokens
+            answer: dict[str, Any] = json.load(response)
+        return answer
 
 
-def as_text(request: ChatRequest) -> str:
+def as_text(messages: Sequence[Message]) -> str:
     """Write a conversation as text for a base model to continue.
 
     A text from the pool is kept on its own lines; it cannot close the example it stands in.
     """
     parts: list[str] = []
-    for message in request.messages:
+    for message in messages:
         content = message.content.strip()
         if message.role == "assistant":
             parts[-1] += f"\nAnswer: {content}"

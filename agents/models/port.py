@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from querist.memory.codec import to_json
@@ -127,3 +127,11 @@ def call_key(model: ChatModel, request: ChatRequest) -> CallKey:
         # Calls were paid for before there was such a field, and keep their keys.
         del body["look"]
     return CallKey(content_id(model.name, model.identity, body, size=32))
+
+
+def without_system(messages: Sequence[Message]) -> list[Message]:
+    """Put the instructions in front of the first text."""
+    first, *rest = messages
+    if first.role != "system" or not rest:
+        return list(messages)
+    return [replace(rest[0], content=f"{first.content}\n\n{rest[0].content}"), *rest[1:]]

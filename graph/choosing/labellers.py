@@ -106,13 +106,29 @@ async def choose_prompt(session: Session, prompts: Mapping[str, str], terms: Ter
 async def choose_model(session: Session, names: Sequence[str], terms: Terms) -> Chosen:
     """Find the model that labels best by the task's own instructions, and a committee of them."""
     context = session.context
-    prompt = ClassificationPrompt(context.task)
+    section = context.config.annotator
+    # As the loop would use them: with demonstrations, their bias divided out.
+    wanted = max(0, section.shared - len(context.given))
+    shown, examples = _demonstrations(session, gold_examples(session), count=wanted)
+    prompt = ClassificationPrompt(context.task, (*context.given, *shown))
     # All are opened first: what lacks a key is told before anything is paid.
-    arms = [Labeller(context.metered(name, agent=Agent.SELECTOR), prompt) for name in names]
-    examples = gold_examples(session)
+    arms = [
+        Labeller(
+            context.metered(name, agent=Agent.SELECTOR), prompt, is_calibrated=section.calibrate
+        )
+        for name in names
+    ]
     total = _total(session, arms, examples, terms, noun="models")
     selector = _selector(terms.method or "sh", len(arms), total, most=len(examples))
-    await _play(session, selector, names, examples, lambda pull: arms[pull.arm], total=total)
+    await _play(
+        session,
+        selector,
+        names,
+        examples,
+        lambda pull: arms[pull.arm],
+        total=total,
+        plan=f"{prompt.version} calibrated" if section.calibrate else prompt.version,
+    )
     rows, winner = session.rows(selector, names), _winner(selector, names)
     committee = await _committee(session, selector, arms, names, examples)
     return session.close(
@@ -166,6 +182,22 @@ async def choose_context(session: Session, pieces: Sequence[Piece], terms: Terms
     return session.close(_contexts(session, pieces, best, session.rows(selector, names)))
 
 
+def _demonstrations(
+    session: Session, examples: Sequence[Example], *, count: int
+) -> tuple[list[Demonstration], list[Example]]:
+    """Take demonstrations, each class in turn, from examples of known label; give the others."""
+    by_class: dict[str, list[Example]] = {name: [] for name in session.context.task.names}
+    # At least half are left to measure on.
+    count = min(count, len(examples) // 2)
+    for example in examples:
+        by_class[example.gold or ""].append(example)
+    most = max(map(len, by_class.values()))
+    turns = [m for rank in range(most) for ms in by_class.values() for m in ms[rank : rank + 1]]
+    taken = {example.id for example in turns[:count]}
+    shown = [Demonstration(example, example.gold or "") for example in turns[:count]]
+    return shown, [example for example in examples if example.id not in taken]
+
+
 async def _play(
     session: Session,
     selector: ArmSelector,
@@ -175,6 +207,7 @@ async def _play(
     *,
     total: int,
     sharers: Callable[[Pull], tuple[int, ...]] = lambda _: (),
+    plan: str = "",
 ) -> None:
     """Play arms on gold examples; pull number n of any arm is on example n."""
 
@@ -189,7 +222,7 @@ async def _play(
                 found[pull] = Tried(reward, answer.usd, others)
         return [found[pull] for pull in pulls]
 
-    await session.play(selector, evaluate, total=total, name=lambda arm: names[arm])
+    await session.play(selector, evaluate, total=total, name=lambda arm: names[arm], plan=plan)
 
 
 def _grouped(

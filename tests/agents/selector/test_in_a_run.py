@@ -32,7 +32,7 @@ def drive(tmp_path):
             },
             "budget": {"usd": "4", "human_label_usd": "0.05"},
             "people": {"kind": "simulated", "error_rate": 0.0},
-            "loop": {"rounds": 2, "batch": 10, "chunk": 8, "seed": 3, "strategy": strategy},
+            "loop": {"rounds": 3, "batch": 10, "chunk": 8, "seed": 3, "strategy": strategy},
             "models": {"annotator": "mine"},
             "prices": {"mine": {"input": "0.10", "output": "0.40"}},
             "generator": {"enabled": False},
