@@ -338,6 +338,28 @@ def reconcile(
     reconcile_run(_place(workspace, database), run, billed=billed)
 
 
+@app.command()
+def doctor(
+    task: o.TaskFile = None,
+    *,
+    model: o.Model = None,
+    base_url: o.BaseUrl = None,
+    price: o.Prices = None,
+    change: o.Change = None,
+    workspace: o.Workspace = WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Look at this machine, the workspace and a model, and say what will be used.
+
+    Asks the model of a task file, or --model, a few questions for a fraction of a cent.
+    """
+    from querist.app.doctor import look
+    from querist.app.inputs import model_config
+
+    config = model_config(task, model, base_url=base_url, prices=price or (), changes=change or ())
+    look(config, _place(workspace, database))
+
+
 app.command()(choose)
 
 

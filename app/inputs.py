@@ -111,6 +111,30 @@ class Inputs:
         return make_config(body, source="the command line")
 
 
+def model_config(
+    task: Path | None,
+    model: str | None,
+    *,
+    base_url: str | None,
+    prices: Sequence[str],
+    changes: Sequence[str],
+) -> RunConfig | None:
+    """Make a configuration that names a model, for looking at it; None if nothing names one."""
+    typed = {"models.annotator": model, "models.base_url": base_url}
+    laid = {key: value for key, value in typed.items() if value is not None}
+    laid |= dict(_change(text) for text in changes)
+    if task is not None:
+        config = load_config(task, changes=laid)
+    elif laid:
+        body: dict[str, Any] = {"task": {"labels": ["a", "b"]}, "data": {"pool": "none"}}
+        for key, value in laid.items():
+            put(body, key, value)
+        config = make_config(body, source="the command line")
+    else:
+        return None
+    return config.model_copy(update={"prices": config.prices | _prices(prices)})
+
+
 def _labels(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     twice = sorted({name for name in names if names.count(name) > 1})

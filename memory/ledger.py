@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -79,6 +80,11 @@ class Ledger:
         self._run = run
         self._lease = lease
         self._serial = itertools.count()
+
+    @property
+    def folder(self) -> Path:
+        """The workspace's folder."""
+        return self._store.folder
 
     def balance(self) -> Balance:
         """Tell where the budget stands."""

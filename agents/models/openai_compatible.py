@@ -202,6 +202,7 @@ class OpenAICompatible:
         text = content_text(message.get("content"))
         usage = self._usage(body, request, has_text=bool(text))
         if thought_aloud(text) or content_text(message.get("reasoning_content")):
+            self.room.is_seen = True
             self._once(f"{self.name} thinks aloud; its thoughts are paid for and left out.")
         refusal = content_text(message.get("refusal"))
         finish = str(choice.get("finish_reason") or "stop")

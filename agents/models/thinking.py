@@ -31,6 +31,8 @@ class Room:
     def __init__(self, model: str, *, configured: int | None = None) -> None:
         """`configured` is what the user set; such a room never grows."""
         self._is_fixed = configured is not None
+        self.is_seen = False
+        """Whether a reply held thoughts."""
         self.tokens = BY_NAME * thinks_by_name(model) if configured is None else configured
 
     def widen(self, usage: Usage) -> bool:
