@@ -22,7 +22,8 @@ def examined(tmp_path: Path, **behaviour: object) -> Result:
         "grass": "green", "blood": "red", "sky": "blue", "leaf": "green", "tomato": "red",
         "sea": "blue", "cucumber": "green", "fire": "red",
     }  # fmt: skip
-    with serving(Behaviour(keywords=keywords, **behaviour)) as server:
+    colours = ("red", "green", "blue")
+    with serving(Behaviour(labels=colours, keywords=keywords, **behaviour)) as server:
         words = ("doctor", "--model", "openai:mock", "--price", "openai:mock=1,10")
         return ask(*words, "--base-url", server.base_url, "-w", tmp_path / "work")
 
