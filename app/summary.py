@@ -56,6 +56,8 @@ def _show_quality(screen: Screen, data: ReportData) -> None:
         screen.line(f"Curve     {curve}  over {plural(len(data.rounds), 'round')}")
     if top.test is not None:
         screen.line(f"Test      {percent(top.test)} on labelled texts that no agent saw")
+    if top.leaks:
+        screen.line(f"Left out  {top.leaks}", style="yellow")
 
 
 def _show_next(screen: Screen, data: ReportData, place: Place) -> None:

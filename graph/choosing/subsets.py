@@ -31,9 +31,9 @@ from querist.tools.active_testing import (
 from querist.tools.annotation_subset import choose_for_annotation
 from querist.tools.arrays import FloatArray, IntArray, one_hot, unit_rows
 from querist.tools.data.formats import open_table
-from querist.tools.data.text_rows import suggest
 from querist.tools.querying import UNKNOWN
 from querist.tools.training import fit_committee
+from querist.tools.wording import suggest
 
 MOST_EVALUATED = 200
 _UNSURE = 0.3
