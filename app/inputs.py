@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -158,9 +158,12 @@ def _check_key(key: str) -> None:
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     found: list[str] = []
     for name, field in model.model_fields.items():
-        kinds = [field.annotation, *get_args(field.annotation)]
-        section = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
-        found += _keys(section, f"{name}.") if section else [f"{prefix}{name}"]
+        kind = field.annotation
+        # A list of tables (annotator.demonstrations) is one value.
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += _keys(kind, f"{prefix}{name}.")
+        else:
+            found.append(f"{prefix}{name}")
     return found
 
 

@@ -227,7 +227,10 @@ def load_config(path: Path | str, *, changes: Mapping[str, Any] | None = None) -
     try:
         body = tomllib.loads(decode(path.read_bytes(), str(path)))
     except FileNotFoundError as error:
-        raise InvalidInput(f"There is no task file {path}. See examples/ for one.") from error
+        raise InvalidInput(
+            f"There is no task file {path}. Check its name, or do without one: querist run "
+            "--pool FILE --labels a,b"
+        ) from error
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
     except tomllib.TOMLDecodeError as error:
