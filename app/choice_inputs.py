@@ -16,7 +16,7 @@ from querist.memory.errors import InvalidInput
 from querist.tools.data.encoding import decode
 from querist.tools.data.load import ColumnMap, Imported, load_examples
 from querist.tools.prices import PriceList
-from querist.tools.wording import shorten, suggest
+from querist.tools.wording import listed, shorten, suggest
 
 EXAMPLES = {
     "prompt": "querist choose prompt task.toml prompts/*.md --budget 0.5",
@@ -74,7 +74,7 @@ class Wanted:
             raise InvalidInput(f"What to choose for is missing. For example: {self.example}")
         if self.arms and self.what not in {"prompt", "context", "model"}:
             raise InvalidInput(
-                f"{', '.join(self.arms)}: choosing {self.what} takes one file. For example: "
+                f"{listed(self.arms)}: choosing {self.what} takes one file. For example: "
                 f"{self.example}"
             )
         if self.output is not None and not self.output.expanduser().parent.is_dir():

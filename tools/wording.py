@@ -30,6 +30,13 @@ def listed(names: Collection[object], limit: int = MOST_NAMES) -> str:
     return ", ".join(map(str, shown)) + (f" and {rest:,} more" if rest else "")
 
 
+def any_of(names: Collection[object], limit: int = MOST_NAMES) -> str:
+    """List names of which any is meant: `a or b`, `a, b, c or 76 more`."""
+    if len(names) <= limit + 1:
+        return " or ".join(map(str, names))
+    return f"{', '.join(map(str, [*names][:limit]))} or {len(names) - limit:,} more"
+
+
 def quoted(names: Collection[str], limit: int = MOST_NAMES) -> str:
     """List names in quotation marks, each cut to a bearable length."""
     return listed([shorten(name) for name in names], limit)
