@@ -13,9 +13,10 @@ from querist.graph.choosing.heads import PROPOSERS
 from querist.graph.choosing.labellers import METHODS, Piece
 from querist.graph.config import RunConfig
 from querist.memory.errors import InvalidInput
-from querist.tools.data.load import ColumnMap, load_examples
-from querist.tools.data.text_rows import shorten, suggest
+from querist.tools.data.encoding import decode
+from querist.tools.data.load import ColumnMap, Imported, load_examples
 from querist.tools.prices import PriceList
+from querist.tools.wording import listed, shorten, suggest
 
 EXAMPLES = {
     "prompt": "querist choose prompt task.toml prompts/*.md --budget 0.5",
@@ -54,6 +55,7 @@ class Wanted:
     by_length: bool = False
     answers: Path | None = None
     output: Path | None = None
+    encoding: str | None = None
     budget: str | None = None
     model: str | None = None
     base_url: str | None = None
@@ -72,7 +74,7 @@ class Wanted:
             raise InvalidInput(f"What to choose for is missing. For example: {self.example}")
         if self.arms and self.what not in {"prompt", "context", "model"}:
             raise InvalidInput(
-                f"{', '.join(self.arms)}: choosing {self.what} takes one file. For example: "
+                f"{listed(self.arms)}: choosing {self.what} takes one file. For example: "
                 f"{self.example}"
             )
         if self.output is not None and not self.output.expanduser().parent.is_dir():
@@ -112,6 +114,7 @@ class Wanted:
         """Read the task file with the options laid over it."""
         assert self.subject is not None
         options = {
+            "encoding": self.encoding,
             "budget": self.budget,
             "base_url": self.base_url,
             "prices": self.prices,
@@ -140,6 +143,7 @@ class Wanted:
         inputs = Inputs(
             pool=str(self.subject),
             labels="kept,left",
+            encoding=self.encoding,
             budget=self.budget,
             model=self.model,
             base_url=self.base_url,
@@ -202,8 +206,15 @@ def read_answers(path: Path | None, config: RunConfig) -> dict[str, str] | None:
     text = config.data.text
     fields = (text,) if isinstance(text, str) else tuple(text or ())
     columns = ColumnMap(fields=fields, id="id", gold="label")
-    found = load_examples(path, columns=columns, labels=tuple(config.task.labels))
+    found = _load(path, columns, config)
     return {one.id: one.gold for one in found.examples if one.gold}
+
+
+def _load(path: Path, columns: ColumnMap, config: RunConfig) -> Imported:
+    data, labels = config.data, tuple(config.task.labels)
+    return load_examples(
+        path, columns=columns, labels=labels, encoding=data.encoding, header=data.header
+    )
 
 
 def write_records(path: Path, records: Sequence[object]) -> None:
@@ -219,7 +230,7 @@ def _demonstrations(path: Path, config: RunConfig) -> list[Piece]:
     text = config.data.text
     fields = (text,) if isinstance(text, str) else tuple(text or ())
     columns = ColumnMap(fields=fields, gold=config.data.gold or "label")
-    found = load_examples(path, columns=columns, labels=tuple(config.task.labels))
+    found = _load(path, columns, config)
     rows = [one for one in found.examples if one.gold]
     if not rows:
         raise InvalidInput(f"{path} has no rows with a label, so there is nothing to show.")
@@ -259,9 +270,9 @@ def _glob(path: Path) -> list[Path]:
 
 def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read as UTF-8 text: {error}.") from error
+        text = decode(path.read_bytes(), str(path)).strip()
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
     if not text:
         raise InvalidInput(f"{path} is empty; write what annotators are to go by, or leave it out.")
     if len(text) > _LONGEST:

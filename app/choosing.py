@@ -168,7 +168,10 @@ def _arms(wanted: Wanted, config: RunConfig) -> tuple[dict[str, object], Any]:
         return {"models": list(wanted.arms), "url": config.models.base_url}, wanted.arms
     if wanted.what == "features":
         assert wanted.subject is not None
-        subsets.check_target(wanted.subject, wanted.target or "")
+        data = config.data
+        subsets.check_target(
+            wanted.subject, wanted.target or "", encoding=data.encoding, header=data.header
+        )
         PriceList.load(config.prices).price_of(model)
         return {"model": model, "table": str(wanted.subject), "target": wanted.target}, None
     if wanted.what == "evaluation":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
 from querist.graph.config import RunConfig, load_config, make_config, put
 from querist.graph.intake import check_models
 from querist.memory.errors import InvalidInput
-from querist.tools.data.text_rows import shorten, suggest
 from querist.tools.prices import parse_price
+from querist.tools.wording import listed, shorten, suggest
 
 FREE_TABLES = ("task.labels", "prices")
 
@@ -29,6 +30,7 @@ class Inputs:
     labels: str | None = None
     id: str | None = None
     gold: str | None = None
+    encoding: str | None = None
     test: str | None = None
     instructions: str | None = None
     budget: str | None = None
@@ -55,6 +57,11 @@ class Inputs:
     def _typed(self) -> dict[str, Any]:
         """Collect the options that change a key of the configuration."""
         values = {
+            "data.text": _columns(self.text),
+            "data.id": self.id,
+            "data.gold": self.gold,
+            "data.encoding": self.encoding,
+            "data.test": _absolute(self.test),
             "budget.usd": self.budget,
             "budget.human_label_usd": self.human_label_usd,
             "models.annotator": self.model,
@@ -64,25 +71,18 @@ class Inputs:
         }
         return {key: value for key, value in values.items() if value is not None}
 
-    @property
-    def _file_options(self) -> dict[str, str | None]:
-        return {
+    def _refuse_file_options(self) -> None:
+        options = {
             "--pool": self.pool,
-            "--text": self.text,
             "--labels": self.labels,
-            "--id": self.id,
-            "--gold": self.gold,
-            "--test": self.test,
             "--instructions": self.instructions,
         }
-
-    def _refuse_file_options(self) -> None:
-        given = [name for name, value in self._file_options.items() if value is not None]
+        given = [name for name, value in options.items() if value is not None]
         if given:
             raise InvalidInput(
                 f"{', '.join(given)} describe a run without a task file, but {self.task} was named "
                 "too. Leave one of them out, or change the task file's keys: "
-                "--set data.text=body --set data.pool=/path/pool.csv"
+                "--set data.pool=/path/pool.csv --set data.text=body"
             )
 
     def _from_file(self, changes: Mapping[str, Any]) -> RunConfig:
@@ -98,14 +98,7 @@ class Inputs:
             "labels": _labels(self.labels),
             "instructions": self.instructions or "",
         }
-        data = {
-            "pool": _absolute(self.pool),
-            "test": _absolute(self.test),
-            "id": self.id or "",
-            "gold": self.gold,
-            "text": _columns(self.text),
-        }
-        body: dict[str, Any] = {"task": task, "data": data}
+        body: dict[str, Any] = {"task": task, "data": {"pool": _absolute(self.pool)}}
         for key, value in changes.items():
             put(body, key, value)
         return make_config(body, source="the command line")
@@ -136,7 +129,9 @@ def model_config(
 
 
 def _labels(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    """Split names at commas, but for those in double quotes: 'billing,"refunds, money"'."""
+    cells = next(csv.reader([text], skipinitialspace=True), [])
+    names = [name.strip() for name in cells if name.strip()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInput(f"--labels names {', '.join(twice)} twice.")
@@ -187,17 +182,23 @@ def _check_key(key: str) -> None:
         return
     if any(one.startswith(f"{key}.") for one in known):
         raise InvalidInput(f"--set {key}: that is a table; name a key in it, as {key}.KEY=VALUE.")
+    section = key.partition(".")[0]
+    near = [name for name in known if name.startswith(f"{section}.")]
+    others = near or list(dict.fromkeys(f"{name.partition('.')[0]}.KEY" for name in known))
     raise InvalidInput(
-        f"--set {key}: there is no such key.{suggest(key, known)} Its keys: {', '.join(known)}."
+        f"--set {key}: there is no such key.{suggest(key, known)} There is: {listed(others, 20)}."
     )
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     found: list[str] = []
     for name, field in model.model_fields.items():
-        kinds = [field.annotation, *get_args(field.annotation)]
-        section = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
-        found += _keys(section, f"{name}.") if section else [f"{prefix}{name}"]
+        kind = field.annotation
+        # A list of tables (annotator.demonstrations) is one value.
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += _keys(kind, f"{prefix}{name}.")
+        else:
+            found.append(f"{prefix}{name}")
     return found
 
 

@@ -29,10 +29,12 @@ TaskFile = Annotated[
     Path | None, typer.Argument(metavar="TASK.TOML", help="A task file; see examples/.")
 ]
 PoolFile = Annotated[
-    str | None, typer.Option("--pool", help="Examples: .jsonl .csv .tsv .parquet, or hf://NAME.")
+    str | None,
+    typer.Option("--pool", help="Examples: .jsonl .json .csv .tsv .txt .parquet, or hf://NAME."),
 ]
 TextColumn = Annotated[
-    str | None, typer.Option("--text", metavar="COLUMN", help="Which column holds the text.")
+    str | None,
+    typer.Option("--text", metavar="COLUMN", help="Which column holds the text; A,B: several."),
 ]
 Labels = Annotated[str | None, typer.Option("--labels", metavar="A,B,C", help="The classes.")]
 IdColumn = Annotated[
@@ -42,6 +44,10 @@ IdColumn = Annotated[
 GoldColumn = Annotated[
     str | None,
     typer.Option("--gold", metavar="COLUMN", help="Known labels; only reports look at them."),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option("--encoding", metavar="NAME", help="Of text files [default: found by itself]."),
 ]
 TestFile = Annotated[
     str | None, typer.Option("--test", metavar="FILE", help="Labelled examples for the report.")

@@ -41,6 +41,18 @@ class Headline:
     reserved: Decimal
     in_doubt: Decimal
     rounds: int
+    left_out: Mapping[str, int]
+    """Held-out texts that are in the pool too and therefore in no figure, by what they are for."""
+
+    @property
+    def leaks(self) -> str:
+        """Say so in words; empty if there are none."""
+        said = [
+            f"{count:,} {name} text{' was' if count == 1 else 's were'} in the pool too and "
+            f"{'is' if count == 1 else 'are'} left out of the figure"
+            for name, count in self.left_out.items()
+        ]
+        return "; ".join(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +211,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         reserved=balance.reserved - in_doubt,
         in_doubt=in_doubt,
         rounds=len(rounds),
+        left_out=context.config.data.left_out,
     )
 
 

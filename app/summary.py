@@ -7,6 +7,7 @@ from pathlib import Path
 from querist.app.place import Place
 from querist.app.report_data import ReportData
 from querist.app.screen import Screen, dollars, percent, plural, sparkline
+from querist.tools.wording import any_of
 
 
 def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path | None) -> None:
@@ -20,7 +21,7 @@ def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path
     missing = [row.name for row in data.classes if not row.total]
     if top.labels and missing:
         screen.line(
-            f"Missing   no example was labelled {' or '.join(missing)}: the model cannot know it",
+            f"Missing   no example was labelled {any_of(missing)}: the model cannot know it",
             style="yellow",
         )
     spent = ", ".join(f"{row.agent} {dollars(row.usd)}" for row in data.spend if row.usd > 0)
@@ -58,6 +59,8 @@ def _show_quality(screen: Screen, data: ReportData) -> None:
         screen.line(f"Curve     {curve}  over {plural(len(data.rounds), 'round')}")
     if top.test is not None:
         screen.line(f"Test      {percent(top.test)} on labelled texts that no agent saw")
+    if top.leaks:
+        screen.line(f"Left out  {top.leaks}", style="yellow")
 
 
 def _show_next(screen: Screen, data: ReportData, place: Place) -> None:

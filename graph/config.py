@@ -16,7 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task, TaskKind
+from querist.tools.data.encoding import decode
 from querist.tools.labels import find_alike, is_blank
+from querist.tools.wording import listed, quoted, shorten, suggest
+
+MOST_ERRORS = 5
+"""Of a configuration, that one message names."""
 
 
 class _Section(BaseModel):
@@ -66,7 +71,12 @@ class DataSection(_Section):
     text: str | list[str] | None = None
     id: str | None = ""
     gold: str | None = None
-    encoding: str = "utf-8"
+    encoding: str = "auto"
+    """Of text files; `auto` finds it, and the import says what it assumed."""
+    header: bool = True
+    """Whether the first line of a CSV names the columns."""
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """Held-out texts that are in the pool too, by key of their file; the import counts them."""
     embedder: Literal["minilm", "hashing"] = "minilm"
 
 
@@ -200,10 +210,9 @@ class RunConfig(_Section):
         names = self.as_task().fields
         for one in self.annotator.demonstrations:
             if one.label not in self.task.labels:
-                known = ", ".join(self.task.labels)
                 raise ValueError(
-                    f"annotator.demonstrations has the label {one.label!r}, which is none of the "
-                    f"task's ({known})"
+                    f"annotator.demonstrations has the label {shorten(one.label)}, which is none "
+                    f"of the task's ({quoted(self.task.labels)})"
                 )
             if set(one.fields(names)) != set(names):
                 raise ValueError(
@@ -238,11 +247,14 @@ def load_config(path: Path | str, *, changes: Mapping[str, Any] | None = None) -
     """
     path = Path(path)
     try:
-        body = tomllib.loads(path.read_text(encoding="utf-8"))
+        body = tomllib.loads(decode(path.read_bytes(), str(path)))
     except FileNotFoundError as error:
-        raise InvalidInput(f"There is no task file {path}. See examples/ for one.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}") from error
+        raise InvalidInput(
+            f"There is no task file {path}. Check its name, or do without one: querist run "
+            "--pool FILE --labels a,b"
+        ) from error
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{path} is not valid TOML: {error}") from error
     for key, value in (changes or {}).items():
@@ -296,15 +308,41 @@ def _absolute(data: DataSection, folder: Path) -> DataSection:
 
 
 def _explain(error: ValidationError, source: str) -> str:
+    problems = error.errors()
     lines = []
-    for one in error.errors()[:5]:
-        key = ".".join(str(part) for part in one["loc"]) or "the file"
-        given = one.get("input")
-        shown = "" if isinstance(given, dict | list) else f" = {given!r}"
+    for problem in problems[:MOST_ERRORS]:
+        key = ".".join(str(part) for part in problem["loc"]) or "the file"
+        shown = _written(problem.get("input"))
         remedy = (
-            "remove it, or see the README for the keys"
-            if (one["type"] == "extra_forbidden")
-            else one["msg"].removeprefix("Value error, ")
+            _no_such_key(problem["loc"])
+            if problem["type"] == "extra_forbidden"
+            else problem["msg"].removeprefix("Value error, ")
         )
-        lines.append(f"{source}: {key}{shown[:80]}: {remedy}")
-    return "\n".join(lines)
+        lines.append(f"{source}: {key}{f' = {shown}' if shown else ''}: {remedy}")
+    rest = len(problems) - len(lines)
+    return "\n".join([*lines, *([f"... and {rest} more like these."] if rest > 0 else [])])
+
+
+def _no_such_key(place: tuple[int | str, ...]) -> str:
+    """Say which keys there are where a key was not expected."""
+    *parents, key = map(str, place)
+    model: type[BaseModel] = RunConfig
+    for parent in parents:
+        field = model.model_fields.get(parent)
+        kind = field.annotation if field is not None else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return "there is no such key; remove it"
+        model = kind
+    known = list(model.model_fields)
+    return f"there is no such key.{suggest(key, known)} There is: {listed(known, 20)}"
+
+
+def _written(value: object) -> str:
+    """Write a value as a person would in the file; nothing for tables and lists."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return f"{value:f}" if value.is_finite() else str(value)
+    if isinstance(value, str):
+        return shorten(value)
+    return str(value) if isinstance(value, int | float) else ""

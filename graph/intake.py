@@ -15,32 +15,93 @@ from querist.tools.data.load import ColumnMap, Imported, dataset_id, load_exampl
 from querist.tools.prices import PriceList
 
 Tell = Callable[[str], None]
+# The test set first: what it holds, nothing may be steered by.
+HELD_OUT = {"test": Split.TEST, "validation": Split.VALIDATION}
 
 
 def import_data(config: RunConfig, store: Store, *, tell: Tell) -> tuple[str, RunConfig]:
     """Import pool, test and validation files once; return the data set's id and final columns.
 
-    `tell` gets a summary of each file in words. Nothing is written when any file is bad.
+    `tell` gets a summary of each file in words. Nothing is written when any file is bad. Held-out
+    texts that the pool has too would flatter every figure: they are left out, and the
+    configuration says how many (`data.left_out`).
     """
     pool = _load(config, config.data.pool, Split.POOL, gold=_pool_gold(config))
     tell(pool.summary())
-    fixed = config.model_copy(
-        update={"data": config.data.model_copy(update={"text": list(pool.columns.fields)})}
-    )
+    _check_simulated(config, pool, tell)
+    columns = {"text": list(pool.columns.fields)}
+    fixed = config.model_copy(update={"data": config.data.model_copy(update=columns)})
     examples = list(pool.examples)
-    known = {one.id for one in examples}
-    texts = {one.words for one in examples}
-    for name, split in (("test", Split.TEST), ("validation", Split.VALIDATION)):
+    known = {example.id for example in examples}
+    seen = {example.words for example in examples}
+    left_out: dict[str, int] = {}
+    for name, split in HELD_OUT.items():
         source = getattr(config.data, name)
         if source is None:
             continue
-        held_out = _load(fixed, source, split, gold=config.data.gold or "label")
-        tell(held_out.summary())
-        overlap = sum(one.words in texts for one in held_out.examples)
-        if overlap:
-            tell(f"Warning: {overlap} {name} texts are in the pool too; scores will flatter.")
-        examples += [_apart(one, split, known) for one in held_out.examples]
+        fresh = _held_out(fixed, source, split, seen=seen, tell=tell)
+        left_out[name] = fresh.left_out
+        seen |= {example.words for example in fresh.examples}
+        examples += [_apart(example, split, known) for example in fresh.examples]
+    counts = {"left_out": {name: count for name, count in left_out.items() if count}}
+    fixed = fixed.model_copy(update={"data": fixed.data.model_copy(update=counts)})
     return _store(store, examples, config.data.pool), fixed
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldOut:
+    examples: list[Example]
+    left_out: int
+
+
+def _held_out(
+    config: RunConfig, source: str, split: Split, *, seen: set[str], tell: Tell
+) -> _HeldOut:
+    """Read labelled texts to measure on, without those that were `seen` before."""
+    imported = _load(config, source, split, gold=config.data.gold or "label")
+    tell(imported.summary())
+    if not imported.n_gold:
+        raise InvalidInput(
+            f"{imported.source}: no row has a label in column {imported.columns.gold!r}, so there "
+            f"is nothing to measure on. Name its column (--gold, data.gold), or leave out "
+            f"data.{split.value}."
+        )
+    kept = [example for example in imported.examples if example.words not in seen]
+    count = len(imported.examples) - len(kept)
+    if not any(example.gold for example in kept):
+        raise InvalidInput(
+            f"{imported.source}: all {count:,} {split.value} texts are in the pool"
+            f"{' (or the test set)' if split is Split.VALIDATION else ''} too, so nothing is left "
+            f"to measure on. Take them out of the pool, or leave out data.{split.value}"
+            f"{' (--test)' if split is Split.TEST else ''}."
+        )
+    if count:
+        tell(
+            f"{count:,} of {len(imported.examples):,} {split.value} texts are in the pool"
+            f"{' or the test set' if split is Split.VALIDATION else ''} too: they are left out, "
+            "as they would flatter the figure."
+        )
+    return _HeldOut(kept, count)
+
+
+def _check_simulated(config: RunConfig, pool: Imported, tell: Tell) -> None:
+    """A simulated person knows no more than the file says."""
+    if config.people.kind != "simulated":
+        return
+    missing = len(pool.examples) - pool.n_gold
+    column = pool.columns.gold
+    if not pool.n_gold:
+        raise InvalidInput(
+            f"{pool.source}: no row has a label in column {column!r}, so a simulated person could "
+            "answer nothing. Name the column of known labels (data.gold, or people.gold), or let "
+            "real people answer (--people inbox) or nobody (--people none)."
+        )
+    if missing:
+        tell(
+            f"The simulated person knows {pool.n_gold:,} of {len(pool.examples):,} answers; "
+            f"{missing:,} rows have no label in column {column!r}, and questions about them are "
+            "skipped."
+        )
 
 
 def _load(config: RunConfig, source: str, split: Split, *, gold: str | None) -> Imported:
@@ -53,6 +114,7 @@ def _load(config: RunConfig, source: str, split: Split, *, gold: str | None) -> 
         split=split,
         labels=tuple(config.task.labels),
         encoding=data.encoding,
+        header=data.header,
     )
 
 

@@ -44,6 +44,20 @@ def match_label(text: str, names: Sequence[str]) -> str | None:
     return None
 
 
+def match_spelling(text: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Tell which names a cell of a file means: exactly, or but for case, blanks and encoding.
+
+    Several names are an ambiguous cell; none, a label that the task does not know.
+    """
+    if text in names:
+        return (text,)
+    for form in (_plain, _plain_without_case):
+        folded = form(text)
+        if meant := tuple(name for name in names if form(name) == folded):
+            return meant
+    return ()
+
+
 def fold_label(text: str) -> str:
     """Reduce a name to what its readers go by: NFKC, no case, single blanks, no marks around it.
 

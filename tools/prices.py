@@ -13,7 +13,7 @@ from decimal import Decimal, DecimalException
 from pathlib import Path
 
 from querist.memory.errors import InvalidInput, ModelRefused
-from querist.tools.data.text_rows import shorten, suggest
+from querist.tools.wording import shorten, suggest
 
 SHIPPED = Path(__file__).with_name("prices.toml")
 DEAREST = 1_000_000

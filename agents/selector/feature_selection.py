@@ -43,6 +43,23 @@ class FeatureChoice:
     stopped: str = ""
     fell_back: str = ""
 
+    @property
+    def is_flat(self) -> bool:
+        """Tell whether nothing that the model said distinguishes the columns."""
+        known = [score for score in self.scores.values() if not math.isnan(score)]
+        if self.scores and known:
+            return len(self.features) > 1 and len(set(known)) == 1
+        return self.n_fallback >= len(self.features)
+
+    def ties_at(self, count: int) -> tuple[str, ...]:
+        """List the columns of equal score of which some are among the first `count`, some not."""
+        if not 0 < count < len(self.features):
+            return ()
+        last, first_left = (self.scores.get(name) for name in self.features[count - 1 : count + 1])
+        if last is None or last != first_left:
+            return ()
+        return tuple(name for name in self.features if self.scores.get(name) == last)
+
 
 def select_features(
     features: Sequence[str],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,7 +14,7 @@ import numpy as np
 from querist.agents.mind import Agent
 from querist.agents.prompts.classification import ClassificationPrompt
 from querist.agents.selector.advisor import Advisor
-from querist.agents.selector.feature_selection import Way, select_features
+from querist.agents.selector.feature_selection import FeatureChoice, Way, select_features
 from querist.agents.selector.trying import Answer, Labeller, Work, label_all
 from querist.graph.choosing.session import ArmRow, Chosen, Session, how_many, known_examples
 from querist.memory.errors import InvalidInput
@@ -31,9 +32,9 @@ from querist.tools.active_testing import (
 from querist.tools.annotation_subset import choose_for_annotation
 from querist.tools.arrays import FloatArray, IntArray, one_hot, unit_rows
 from querist.tools.data.formats import open_table
-from querist.tools.data.text_rows import suggest
 from querist.tools.querying import UNKNOWN
 from querist.tools.training import fit_committee
+from querist.tools.wording import counted, listed, quoted, suggest
 
 MOST_EVALUATED = 200
 _UNSURE = 0.3
@@ -188,8 +189,9 @@ async def choose_features(
     session: Session, table: Path, *, target: str, way: Way, count: int | None
 ) -> Chosen:
     """Choose columns of a table by their names, without a look at the data (LLM-Select)."""
-    features = check_target(table, target)
     context = session.context
+    data = context.config.data
+    features = check_target(table, target, encoding=data.encoding, header=data.header)
     model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
     advisor = Advisor(model, task=context.task, loop=asyncio.get_running_loop())
     wanted = min(count or max(1, len(features) // 2), len(features))
@@ -202,30 +204,59 @@ async def choose_features(
         rng=session.rng,
         way=way,
     )
-    notes = [found.fell_back] if found.fell_back else []
-    if found.n_fallback:
-        notes.append(f"{found.n_fallback} columns stand where they do by chance.")
     if advisor.tally.is_out_of_money:
         session.status = "out of money"
-    rows = tuple(ArmRow(one, mean=found.scores.get(one)) for one in found.features)
+    scores = {name: score for name, score in found.scores.items() if not math.isnan(score)}
+    notes = _feature_notes(found, features, wanted, target=target, way=way)
     return session.close(
         Chosen(
             what="features",
-            rows=rows,
-            winners=found.features[:wanted],
-            notes=tuple(notes),
+            rows=tuple(ArmRow(name, mean=scores.get(name)) for name in found.features),
+            winners=() if found.is_flat else found.features[:wanted],
+            notes=tuple(note for note in (found.fell_back, *notes) if note),
             status=session.status,
         )
     )
 
 
-def check_target(table: Path, target: str) -> list[str]:
+def _feature_notes(
+    found: FeatureChoice, features: Sequence[str], wanted: int, *, target: str, way: Way
+) -> list[str]:
+    """Say what the order is made of, and where it means nothing."""
+    what = "a score from 0 (no help) to 1" if way == "score" else "an order"
+    meaning = (
+        f"The model gave {what}, from the columns' names alone, by how much each helps to predict "
+        f"{target}; nothing was measured on the table's values."
+    )
+    notes = [meaning]
+    others = "rank or seq" if way == "score" else "score"
+    remedy = f"A larger model (--model), or --method {others}, may tell them apart."
+    if found.is_flat:
+        said = [score for score in found.scores.values() if not math.isnan(score)]
+        why = f"Every column got the score {said[0]:.3f}" if said else "The model named no column"
+        notes.append(f"{why}: this order means nothing, and nothing is chosen. {remedy}")
+    elif way == "rank" and list(found.features) == list(features):
+        notes.append(
+            f"This is the order in which the columns stand in the table, which a weak model "
+            f"repeats: do not rely on it. {remedy}"
+        )
+    elif ties := found.ties_at(wanted):
+        notes.append(
+            f"{listed(ties)} have the same score: which of them are chosen follows their order in "
+            "the table."
+        )
+    if found.n_fallback and not found.is_flat:
+        notes.append(f"{counted(found.n_fallback, 'column')} without an answer: placed by chance.")
+    return notes
+
+
+def check_target(table: Path, target: str, *, encoding: str, header: bool) -> list[str]:
     """List the columns beside the target, or say what is wrong with the table."""
-    columns = open_table(table).columns
+    columns = open_table(table, encoding=encoding, header=header).columns
     if target not in columns:
         raise InvalidInput(
             f"{table} has no column {target!r} to predict.{suggest(target, columns)} "
-            f"Its columns: {', '.join(columns)}."
+            f"Its columns: {quoted(columns)}."
         )
     features = [name for name in columns if name != target]
     if len(features) < 2:

@@ -95,7 +95,7 @@ FILES: dict[str, tuple[str, Callable[[], bytes] | None, str]] = {
     "empty file": ("empty.jsonl", lambda: b"", r"empty"),
     "one id for two texts": ("twice.jsonl", conflicting, r"e1.*(two|different)"),
     "unknown label in the data": ("label.jsonl", unknown_label, r"goood.*good"),
-    "not UTF-8": ("latin.csv", lambda: "text,label\ncafé,good\n".encode("latin-1"), r"encoding"),
+    "another alphabet": ("p.csv", lambda: "text\nщёлк\n".encode("cp1251"), r"--encoding cp1251"),
     "broken JSON": ("broken.jsonl", lambda: b'{"text": "a"}\n{"text": ', r"line 2"),
     "cut-off gzip": ("cut.jsonl.gz", lambda: gzip.compress(jsonl([row(1)]))[:-9], r"cut.jsonl.gz"),
 }

@@ -126,6 +126,33 @@ def test_two_labels_of_one_name_are_refused(pool: Path) -> None:
     assert "names water twice" in refusal("run", "--pool", pool, "--labels", "water,power,water")
 
 
+def test_labels_with_commas_stand_in_quotes(tmp_path: Path) -> None:
+    pool = tmp_path / "pool.csv"
+    pool.write_text('text,kind\nthe tap drips,"water, wet"\nthe light is out,power\n')
+    labels = 'power, "water, wet"'
+    words = ("quote", "--pool", pool, "--labels", labels, "--gold", "kind", "--model", "local")
+    result = ask(*words, "--set", "annotator.enabled=false", "--people", "simulated")
+    assert result.exit_code == 0, result.output
+    assert "gold labels from 'kind'" in result.output
+
+
+@pytest.mark.parametrize("words", [(), ("--encoding", "latin-1"), ("--encoding", "cp1252")])
+def test_a_file_in_another_encoding_is_read(task: Path, pool: Path, words: tuple[str, ...]) -> None:
+    pool.write_bytes(POOL.replace("tap drips", "café").encode("latin-1"))
+    for source in ((task,), ("--pool", pool, "--labels", "water,power")):
+        result = ask("quote", *source, *words, "--set", "annotator.enabled=false")
+        assert result.exit_code == 0, result.output
+        assert ("read as Windows-1252" in result.output) is (not words)
+
+
+def test_columns_of_a_task_file_may_be_named_on_the_command_line(task: Path, pool: Path) -> None:
+    pool.write_text("note,remark,kind\nx y,the tap drips,water\nz y,no light,power\n")
+    assert "--text note,remark" in refusal("quote", task)
+    result = ask("quote", task, "--text", "note,remark", "--gold", "kind", "--id", "none")
+    assert result.exit_code == 0, result.output
+    assert "Text from 'note', 'remark'" in result.output
+
+
 def test_an_unknown_column_is_refused_and_no_run_is_made(pool: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     words = refusal("run", "--pool", pool, "--text", "txt", "--labels", "water,power", "-w", work)

@@ -33,7 +33,7 @@ from querist.memory.records import (
     TaskKind,
 )
 from querist.tools.data.label_studio import write_interface, write_tasks
-from querist.tools.data.text_rows import suggest
+from querist.tools.wording import suggest
 
 ExportFormat = Literal["jsonl", "csv", "parquet", "hf", "label-studio"]
 SINGLE_CHOICE = frozenset({TaskKind.CLASSIFICATION, TaskKind.MATCHING, TaskKind.RELATION})

@@ -6,36 +6,37 @@ import importlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from querist.memory.errors import InvalidInput, MissingExtra
 from querist.memory.records import Split
-from querist.tools.data.text_rows import (
-    NumberedRow,
-    Row,
-    Table,
-    csv_rows,
-    json_array,
-    json_lines,
-    look_ahead,
-    shorten,
-    suggest,
-)
+from querist.tools.data.annotation_tools import plain_rows
+from querist.tools.data.delimited import read_delimited
+from querist.tools.data.encoding import AUTO, TextFile
+from querist.tools.data.json_rows import USUAL_SPLITS, json_array, json_lines
+from querist.tools.data.table import SAMPLE, NumberedRow, Remarks, Row, Table, look_ahead
+from querist.tools.wording import shorten, suggest
 
-ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
+ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
 HUB = "hf://"
 PATH = 300
 """Characters of a path that a message shows."""
-# The names under which published data sets keep what Querist calls a pool, and so on.
-USUAL_SPLITS = {
-    Split.POOL: ("train", "pool", "unlabeled", "unlabelled", "unsupervised"),
-    Split.VALIDATION: ("validation", "valid", "dev", "val"),
-    Split.TEST: ("test",),
-}
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst")
+# What files begin with whose names may say something else.
+_PARQUET = b"PAR1"
+_PACKED = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
-def open_table(source: str | Path, *, split: Split = Split.POOL, encoding: str = "utf-8") -> Table:
+def open_table(
+    source: str | Path,
+    *,
+    split: Split = Split.POOL,
+    encoding: str = AUTO,
+    header: bool = True,
+) -> Table:
     """Open a file, a `datasets` folder (`FOLDER` or `FOLDER:SPLIT`) or `hf://NAME[/CONFIG][:SPLIT]`.
 
     Where a data set has several splits and none is named, `split` picks the usual one for it
@@ -52,15 +53,48 @@ def open_table(source: str | Path, *, split: Split = Split.POOL, encoding: str =
     if path.stat().st_size == 0:
         raise InvalidInput(f"{name} is empty: there is nothing to import. Is it the right file?")
     ending = Path(name.lower().removesuffix(".gz")).suffix
+    if ending in _SPREADSHEETS or ending in _ARCHIVES or ending not in ENDINGS:
+        raise InvalidInput(_say_unknown(name, ending))
     if ending in {".parquet", ".arrow"} and not name.lower().endswith(".gz"):
         return _open_parquet(path) if ending == ".parquet" else _open_arrow(path)
-    if ending in {".jsonl", ".ndjson"}:
-        return look_ahead(name, "line", json_lines(path, encoding))
-    if ending == ".json":
-        return look_ahead(name, "row", json_array(path, encoding))
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start == _PARQUET:
+        return _open_parquet(path)
+    if start in _PACKED:
+        raise InvalidInput(_say_unknown(name, _SPREADSHEETS[0]))
+    return _open_text(path, ending, split=split, encoding=encoding, header=header)
+
+
+def _open_text(path: Path, ending: str, *, split: Split, encoding: str, header: bool) -> Table:
+    remarks = Remarks()
+    file = TextFile.open(path, encoding, remarks)
     if ending in {".csv", ".tsv"}:
-        return look_ahead(name, "line", csv_rows(path, encoding, tab=ending == ".tsv"))
-    raise InvalidInput(
+        return read_delimited(file, remarks, tab=ending == ".tsv", header=header)
+    if ending == ".json":
+        return look_ahead(
+            path.name, "row", plain_rows(json_array(file, remarks, split=split), remarks), remarks
+        )
+    rows = _texts(file) if ending == ".txt" else json_lines(file, remarks, split=split)
+    return look_ahead(path.name, "line", plain_rows(rows, remarks), remarks)
+
+
+def _texts(file: TextFile) -> Iterator[NumberedRow]:
+    """Read one text a line."""
+    for number, line in enumerate(file.lines(), start=1):
+        if not line.isspace():
+            yield number, {"text": line.strip("\r\n")}
+
+
+def _say_unknown(name: str, ending: str) -> str:
+    if ending in _SPREADSHEETS:
+        return (
+            f"{name} is a spreadsheet, and Querist does not read those. Open it there and save "
+            "the sheet as CSV (in UTF-8, where it asks)."
+        )
+    if ending in _ARCHIVES:
+        return f"{name} is an archive. Unpack it, and name a file in it (or compress that as .gz)."
+    return (
         f"{name}: cannot tell its format from its name. Expected {', '.join(ENDINGS)} "
         "(the text formats also with .gz), a datasets folder, or hf://NAME."
     )
@@ -210,6 +244,7 @@ def _arrow_table(
         columns=tuple(schema.names),
         text_columns=tuple(column.name for column in schema if is_wordy(column.type)),
         rows=rows,
+        sample=lambda columns: [row for _, row in islice(rows(columns), SAMPLE)],
     )
 
 

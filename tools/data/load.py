@@ -7,43 +7,31 @@ import wrong (an unknown column, two texts under one id, an unknown label) is on
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Example, ExampleId, Split, content_id
+from querist.tools.data.cells import as_text, clean
+from querist.tools.data.columns import ColumnMap, choose_columns, top_columns
+from querist.tools.data.encoding import AUTO
 from querist.tools.data.formats import open_table
-from querist.tools.data.text_rows import Row, Table, shorten, suggest
+from querist.tools.data.gold import GoldReader
+from querist.tools.data.table import Remarks, Row, Table, value_at
+from querist.tools.labels import is_blank
+from querist.tools.wording import MOST_PLACES, counted, places, quoted, shorten
 
-TEXT_COLUMNS = ("text", "sentence", "content", "body", "message")
+__all__ = ["ColumnMap", "Imported", "RowNote", "dataset_id", "load_examples"]
+
 LONGEST_ID = 200
-SHOWN_ROWS = 5
-
-# Control characters break terminals, spreadsheets and PostgreSQL; half a surrogate pair cannot be
-# written as UTF-8 at all. Tab, newline and carriage return are text.
-_UNCLEAN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_CLEANED = "control characters cleaned"
+_LATER = "no label, but a later row of the same text has one: taken from there"
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnMap:
-    """Which columns of a file mean what."""
-
-    fields: tuple[str, ...] = ()
-    """Become `Example.fields` under their own names; empty: the one text column is found."""
-    id: str | None = ""
-    """None: ids are derived from the content; empty: the column `id` if the file has one."""
-    gold: str | None = None
-    """The file's own labels, for evaluation; None: there are none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Rows that were left out for one reason."""
+class RowNote:
+    """What was done with some rows, and which."""
 
     reason: str
     count: int
@@ -57,31 +45,47 @@ class Imported:
 
     source: str
     examples: tuple[Example, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[RowNote, ...]
     cleaned: tuple[int, ...]
     """The rows whose control characters were removed or replaced by what they stood for."""
     columns: ColumnMap
     n_rows: int
     unit: str = "row"
+    mended: tuple[RowNote, ...] = ()
+    """Rows that were not taken quite as they stood."""
+    notes: tuple[str, ...] = ()
+    """What was assumed about the file."""
+
+    @property
+    def n_gold(self) -> int:
+        """How many examples have a gold label."""
+        return sum(example.gold is not None for example in self.examples)
 
     def summary(self) -> str:
         """Tell in plain words what was imported, from which columns, and what was left out."""
         used = self.columns
         ids = f"column {used.id!r}" if used.id else "the content"
-        gold = f"gold labels from {used.gold!r}" if used.gold else "no gold labels"
         lines = [
             f"{self.source}: {len(self.examples):,} of {self.n_rows:,} rows imported",
-            f"Text from {', '.join(map(repr, used.fields))}; ids from {ids}; {gold}",
+            f"Text from {quoted(used.fields)}; ids from {ids}; {self._gold()}",
+            *self.notes,
         ]
-        lines += [f"Skipped {s.count:,}: {s.reason} {self._places(s.rows)}" for s in self.skipped]
+        lines += [f"Skipped {s.count:,}: {s.reason} {self._places(s)}" for s in self.skipped]
+        lines += [f"{counted(m.count, 'row')}: {m.reason} {self._places(m)}" for m in self.mended]
         if self.cleaned:
-            places = self._places(self.cleaned)
-            lines.append(f"Cleaned {len(self.cleaned):,}: control characters {places}")
-        return ".\n".join(lines) + "."
+            note = RowNote(_CLEANED, len(self.cleaned), self.cleaned[:MOST_PLACES])
+            lines.append(f"Cleaned {note.count:,}: control characters {self._places(note)}")
+        return ".\n".join(line.rstrip(".") for line in lines) + "."
 
-    def _places(self, rows: tuple[int, ...]) -> str:
-        shown = ", ".join(map(str, rows[:SHOWN_ROWS]))
-        return f"({self.unit}{'s' if len(rows) > 1 else ''} {shown})"
+    def _gold(self) -> str:
+        if not self.columns.gold:
+            return "no gold labels"
+        missing = len(self.examples) - self.n_gold
+        gaps = f" ({counted(missing, 'example')} without)" if missing else ""
+        return f"gold labels from {self.columns.gold!r}{gaps}"
+
+    def _places(self, note: RowNote) -> str:
+        return f"({places(self.unit, note.rows, note.count)})"
 
 
 def load_examples(
@@ -90,7 +94,8 @@ def load_examples(
     columns: ColumnMap | None = None,
     split: Split = Split.POOL,
     labels: Collection[str] | None = None,
-    encoding: str = "utf-8",
+    encoding: str = AUTO,
+    header: bool = True,
     max_chars: int = 100_000,
 ) -> Imported:
     """Read examples from a file, a `datasets` folder or the hub; see `formats.open_table`.
@@ -99,26 +104,27 @@ def load_examples(
     Texts over `max_chars` characters (all fields together) are skipped. Raises `InvalidInput`
     when nothing usable is left, too.
     """
-    table = open_table(source, split=split, encoding=encoding)
-    used = choose_columns(table, columns or ColumnMap())
+    table = open_table(source, split=split, encoding=encoding, header=header)
+    used = choose_columns(table, columns or ColumnMap(), labels=labels)
     intake = _Intake(table, used, split=split, labels=labels, max_chars=max_chars)
     n_rows = 0
-    wanted = [*used.fields, *(c for c in (used.id, used.gold) if c and c not in used.fields)]
-    for number, row in table.rows(wanted):
+    for number, row in table.rows(top_columns(table, used)):
         n_rows += 1
         intake.take(row, number)
-    intake.check_labels()
+    unread = sum(map(len, table.remarks.skipped.values()))
+    if intake.gold is not None:
+        intake.gold.check()
+    remarks = table.remarks
     imported = Imported(
         source=table.name,
         examples=tuple(intake.examples.values()),
-        skipped=tuple(
-            Skipped(reason, len(rows), tuple(rows[:SHOWN_ROWS]))
-            for reason, rows in intake.skipped.items()
-        ),
+        skipped=_row_notes(remarks.skipped | intake.skipped),
         cleaned=tuple(intake.cleaned),
         columns=used,
-        n_rows=n_rows,
+        n_rows=n_rows + unread,
         unit=table.unit,
+        mended=_row_notes(remarks.mended),
+        notes=tuple(remarks.notes),
     )
     if not imported.examples:
         raise InvalidInput(f"Nothing usable was found. {imported.summary()}")
@@ -131,50 +137,11 @@ def dataset_id(examples: Iterable[Example]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# ---------------------------------------------------------------- columns
-
-
-def choose_columns(table: Table, columns: ColumnMap) -> ColumnMap:
-    """Fill in what `columns` leaves open and check that all of it exists."""
-    for name in (*columns.fields, columns.id, columns.gold):
-        if name and name not in table.columns:
-            raise InvalidInput(
-                f"{table.name} has no column {name!r}.{suggest(name, table.columns)} "
-                f"Its columns: {_listed(table.columns)}. The first line of a CSV names them."
-            )
-    if len(set(columns.fields)) < len(columns.fields):
-        raise InvalidInput(f"A text column is named twice: {_listed(columns.fields)}.")
-    if columns.gold and columns.gold in columns.fields:
-        raise InvalidInput(
-            f"Column {columns.gold!r} cannot be both text and gold label: "
-            "the agents would read the answer. Name another text column (--text)."
-        )
-    chosen = columns.id
-    if chosen == "":
-        chosen = "id" if "id" in table.columns and "id" not in columns.fields else None
-    return replace(columns, id=chosen, fields=columns.fields or _text_column(table, columns))
-
-
-def _text_column(table: Table, columns: ColumnMap) -> tuple[str, ...]:
-    usable = [c for c in table.columns if c not in {"id", columns.id, columns.gold}]
-    usual = [c for c in usable if c.casefold() in TEXT_COLUMNS]
-    wordy = [c for c in usable if c in table.text_columns]
-    for found in (usual, wordy):
-        if len(found) == 1:
-            return (found[0],)
-    raise InvalidInput(
-        f"{table.name}: cannot tell which column holds the text. "
-        f"Name it, for example --text {(usual or wordy or usable or ['COLUMN'])[0]}. "
-        f"Its columns: {_listed(table.columns)}."
+def _row_notes(rows: Mapping[str, list[int]]) -> tuple[RowNote, ...]:
+    return tuple(
+        RowNote(reason, len(numbers), tuple(numbers[:MOST_PLACES]))
+        for reason, numbers in rows.items()
     )
-
-
-def _listed(names: Collection[str], limit: int = 20) -> str:
-    shown = ", ".join(shorten(name) for name in [*names][:limit])
-    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
-
-
-# ---------------------------------------------------------------- rows
 
 
 class _Unusable(Exception):
@@ -194,8 +161,19 @@ class _Intake:
     skipped: dict[str, list[int]] = field(default_factory=dict)
     cleaned: list[int] = field(default_factory=list)
     first_rows: dict[str, int] = field(default_factory=dict)
-    by_text: dict[tuple[str, ...], Example] = field(default_factory=dict)
-    unknown: Counter[str] = field(default_factory=Counter)
+    by_text: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """Ids."""
+    gold: GoldReader | None = None
+
+    def __post_init__(self) -> None:
+        if self.columns.gold:
+            table, column = self.table, self.columns.gold
+            self.gold = GoldReader(table.name, table.unit, column, self.labels, self.remarks)
+
+    @property
+    def remarks(self) -> Remarks:
+        """Where the reader of the file notes things, too."""
+        return self.table.remarks
 
     def take(self, row: Row, number: int) -> None:
         """Keep a row as an example, or note why not."""
@@ -205,29 +183,31 @@ class _Intake:
             self.skipped.setdefault(str(reason), []).append(number)
 
     def _keep(self, row: Row, number: int) -> None:
-        raw = {name: _as_text(row.get(name)) for name in self.columns.fields}
-        fields = {name: _clean(text) for name, text in raw.items()}
-        if not any(text.strip() for text in fields.values()):
+        raw = {name: _text_at(row, name) for name in self.columns.fields}
+        fields = {name: clean(text) for name, text in raw.items()}
+        if all(map(is_blank, fields.values())):
             raise _Unusable("empty text")
         if sum(map(len, fields.values())) > self.max_chars:
             raise _Unusable(f"text over {self.max_chars:,} characters")
         name = self._id(row, fields)
-        given = row.get(self.columns.gold) if self.columns.gold else None
-        gold = _label(given)
+        gold = self._gold(row, number)
         self._refuse_repeats(name, fields, gold=gold, number=number)
-        example = Example(ExampleId(name), fields, split=self.split, gold=gold)
-        self.examples[name] = example
+        self.examples[name] = Example(ExampleId(name), fields, split=self.split, gold=gold)
         self.first_rows[name] = number
-        self.by_text[tuple(fields.values())] = example
+        self.by_text[tuple(fields.values())] = name
         if fields != raw:
             self.cleaned.append(number)
-        self._note_unknown(given)
+
+    def _gold(self, row: Row, number: int) -> str | None:
+        if self.gold is None or self.columns.gold is None:
+            return None
+        return self.gold.read(value_at(row, self.columns.gold), number)
 
     def _id(self, row: Row, fields: Mapping[str, str]) -> str:
         if self.columns.id is None:
             return content_id(fields)
-        name = _clean(_as_text(row.get(self.columns.id))).strip()
-        if not name:
+        name = clean(_text_at(row, self.columns.id)).strip()
+        if is_blank(name):
             raise _Unusable(f"nothing in the id column {self.columns.id!r}")
         if len(name) > LONGEST_ID:
             raise _Unusable(f"id over {LONGEST_ID} characters")
@@ -242,67 +222,24 @@ class _Intake:
             raise InvalidInput(
                 f"{self.table.name}: id {shorten(name)} stands for different texts in {unit} "
                 f"{first} ({shorten(known.text)}) and {unit} {number} "
-                f"({shorten(' '.join(fields.values()))}). Make the ids unique, or drop the id "
-                "column so that ids are derived from the content: --id none."
+                f"({shorten(' '.join(fields.values()))}). Make the ids unique, or do without "
+                'them, so that ids are derived from the content: --id none (data.id = "none" in '
+                "a task file)."
             )
-        twin = known or self.by_text.get(tuple(fields.values()))
-        if twin and gold and twin.gold and gold != twin.gold:
+        other = name if known else self.by_text.get(tuple(fields.values()))
+        if other is None:
+            return
+        twin = self.examples[other]
+        if gold and twin.gold is None:
+            self.examples[other] = replace(twin, gold=gold)
+            self.remarks.mend(_LATER, self.first_rows[other])
+        elif gold and gold != twin.gold:
             raise _Unusable("same text as an earlier row but another gold label")
-        if known:
-            raise _Unusable("duplicate of an earlier row")
-        if twin:
-            raise _Unusable("same text as an earlier row")
-
-    def _note_unknown(self, given: object) -> None:
-        """Count labels outside the task; a row may have several, and spans name theirs inside."""
-        if self.labels is None:
-            return
-        for value in given if isinstance(given, list) else [given]:
-            label = None if isinstance(value, dict) else _label(value)
-            if label is not None and label not in self.labels:
-                self.unknown[label] += 1
-
-    def check_labels(self) -> None:
-        """Raise for gold labels outside the task, all of them at once."""
-        if not self.unknown or self.labels is None:
-            return
-        listed = "; ".join(
-            f"{shorten(label)} ({count:,} rows).{suggest(label, self.labels)}".rstrip(".")
-            for label, count in self.unknown.most_common(10)
-        )
-        raise InvalidInput(
-            f"{self.table.name}: column {self.columns.gold!r} holds {len(self.unknown)} labels "
-            f"that the task does not know: {listed}. Known: {_listed(self.labels)}. "
-            "Correct the file, or add the labels to the task."
-        )
+        raise _Unusable("duplicate of an earlier row" if known else "same text as an earlier row")
 
 
-def _as_text(value: object) -> str:
-    """Write a cell as text: whole floats without a point, structures as JSON, missing as ''."""
-    if isinstance(value, str):
-        return value
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
+def _text_at(row: Row, path: str) -> str:
+    value = value_at(row, path)
     if isinstance(value, bytes):
         raise _Unusable("bytes instead of text")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _label(value: object) -> str | None:
-    return _clean(_as_text(value)).strip() or None
-
-
-def _clean(text: str) -> str:
-    return _UNCLEAN.sub(_cleaned, text) if _UNCLEAN.search(text) else text
-
-
-def _cleaned(match: re.Match[str]) -> str:
-    found = match.group()
-    if found in "\x0b\x0c":
-        return " "
-    if found >= "\ud800":
-        return "\N{REPLACEMENT CHARACTER}"
-    # U+0080 to U+009F in a text is nearly always Windows' quotes and dashes, read as Latin-1.
-    return found.encode("latin-1").decode("cp1252", "ignore") if found >= "\x80" else ""
+    return as_text(value)

@@ -22,6 +22,7 @@ import numpy as np
 from querist.memory.errors import InvalidInput
 from querist.tools.querying import Capability, QueryContext, QueryResult, QueryStrategy, check
 from querist.tools.strategies.mixtures import parse
+from querist.tools.wording import listed
 
 Choose = Callable[[QueryContext, int], QueryResult]
 
@@ -128,5 +129,7 @@ def _find(name: str) -> Strategy:
         return known[name]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    msg = f"No strategy is called {name!r}.{hint} There are: {', '.join(known)}."
+    msg = (
+        f"No strategy is called {name!r}.{hint} There are: {listed(known)}. See: querist strategies"
+    )
     raise InvalidInput(msg)

@@ -134,6 +134,17 @@ def test_two_columns_of_one_name_are_refused(broke):
         select_features(["a", "a"], 1, target="t", advisor=broke, rng=rng())
 
 
+@pytest.mark.parametrize("said", ['{"score": 1.0}', "no idea"])
+def test_columns_that_nothing_distinguishes_are_flat(scripted, said):
+    assert choose(scripted(lambda _: said), 4).is_flat
+
+
+def test_columns_with_scores_of_their_own_are_not_flat(scripted):
+    found = choose(scripted(scorer), 4)
+    assert not found.is_flat
+    assert found.ties_at(2) == ()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["score", "rank", "seq"])
 def test_the_embedded_model_chooses_columns(way, local_advisor):
