@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from querist.agents.models.catalogue import check_reachable
 from querist.graph.config import RunConfig, api_key
