@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from querist.app import options as o
 from querist.app.choose_command import choose
 from querist.app.commands import DEBUG, Commands
+from querist.app.file_commands import doctor, export, predict
 from querist.app.strategies_command import strategies
 
 if TYPE_CHECKING:
@@ -290,28 +291,6 @@ def report(
 
 
 @app.command()
-def export(
-    run: o.RunName = None,
-    *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file or folder to write.")],
-    form: Annotated[
-        Literal["jsonl", "csv", "parquet", "hf", "label-studio"],
-        typer.Option("--format", "-f", help="What to write."),
-    ] = "jsonl",
-    everything: Annotated[
-        bool, typer.Option("--all", help="Examples of the pool without a label, too.")
-    ] = False,
-    workspace: o.Workspace = WORKSPACE,
-    database: o.Database = None,
-) -> None:
-    """Write the labelled data with where each label came from."""
-    from querist.app.exporting import write_labels
-
-    place = _place(workspace, database)
-    write_labels(place, run, output=output, form=form, everything=everything)
-
-
-@app.command()
 def inbox(
     run: o.RunName = None,
     *,
@@ -342,29 +321,8 @@ def reconcile(
     reconcile_run(_place(workspace, database), run, billed=billed)
 
 
-@app.command()
-def doctor(
-    task: o.TaskFile = None,
-    *,
-    model: o.Model = None,
-    base_url: o.BaseUrl = None,
-    price: o.Prices = None,
-    change: o.Change = None,
-    workspace: o.Workspace = WORKSPACE,
-    database: o.Database = None,
-) -> None:
-    """Look at this machine, the workspace and a model, and say what will be used.
-
-    Asks the model of a task file, or --model, a few questions for a fraction of a cent.
-    """
-    from querist.app.doctor import look
-    from querist.app.inputs import model_config
-
-    config = model_config(task, model, base_url=base_url, prices=price or (), changes=change or ())
-    look(config, _place(workspace, database))
-
-
-app.command()(choose)
+for command in (export, predict, doctor, choose):
+    app.command()(command)
 
 
 @app.command()

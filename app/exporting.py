@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +11,32 @@ from typing import TYPE_CHECKING
 from querist.app.place import Place, opened_run
 from querist.app.screen import Screen, plural
 from querist.memory.errors import InvalidInput
-from querist.memory.records import Annotation, ExampleId, Split
-from querist.tools.data.export import ExportFormat, ExportRow, export_rows
+from querist.memory.records import Annotation, Choice, ExampleId, Label, Split
+from querist.tools.data.export import ExportRow, export_rows
+from querist.tools.data.places import ExportFormat, format_of
+from querist.tools.target import Model
 
 if TYPE_CHECKING:
     from querist.graph.context import Context
 
 
 def write_labels(
-    place: Place, name: str | None, *, output: Path, form: ExportFormat, everything: bool
+    place: Place,
+    name: str | None,
+    *,
+    output: Path,
+    form: ExportFormat | None,
+    everything: bool,
+    predicts: bool = False,
+    force: bool = False,
 ) -> None:
-    """Write the labels of a run; with `everything` the pool's unlabelled examples, too."""
+    """Write the labels of a run; with `everything` the pool's unlabelled examples, too.
+
+    With `predicts` these get what the trained model says, marked as `prediction`.
+    """
+    from querist.graph.model_files import MODEL
+
+    form = format_of(output, form)
     with opened_run(place, name) as run:
         context = run.view()
         rows = _rows(context, everything=everything)
@@ -29,8 +45,37 @@ def write_labels(
                 f"Run {run.id} has no labels yet. Export the unlabelled examples with --all, or "
                 f"let it run: {place.command(f'resume {run.id}')}"
             )
-        count = export_rows(rows, output, format=form, task=context.task)
-    Screen().line(f"Wrote {plural(count, 'example')} to {output}")
+        if predicts:
+            rows = _with_predictions(rows, Model.load(context.folder / MODEL))
+        count = export_rows(rows, output, format=form, task=context.task, force=force)
+    predicted = sum(row.label is not None and row.label.source == "prediction" for row in rows)
+    words = f", {predicted:,} of them predicted by the model" if predicts else ""
+    Screen().line(f"Wrote {plural(count, 'example')}{words} to {output}")
+
+
+def _with_predictions(rows: list[ExportRow], model: Model) -> list[ExportRow]:
+    """Fill in what the model says where there is no label."""
+    bare = [row for row in rows if row.label is None]
+    said = model.predict([row.example.text for row in bare])
+    labels = {
+        row.example.id: Label(
+            example=row.example.id,
+            answer=Choice(said.labels[place]),
+            source="prediction",
+            who="model:linear-head",
+            weight=0.0,
+            p_correct=round(float(said.confidences[place]), 4),
+            round=-1,
+            probabilities={
+                name: round(float(chance), 4)
+                for name, chance in zip(said.classes, said.probabilities[place], strict=True)
+            },
+        )
+        for place, row in enumerate(bare)
+    }
+    return [
+        row if row.label is not None else replace(row, label=labels[row.example.id]) for row in rows
+    ]
 
 
 def _rows(context: Context, *, everything: bool) -> list[ExportRow]:

@@ -94,4 +94,9 @@ Stay = Annotated[
         show_default=False,
     ),
 ]
+Form = Annotated[
+    Literal["jsonl", "csv", "parquet", "hf", "label-studio"] | None,
+    typer.Option("--format", "-f", help="What to write [default: by the name of --output]."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Draw other random numbers.")]

@@ -8,7 +8,7 @@ from querist.graph.context import Context
 from querist.graph.knowledge import TrainingSet
 from querist.graph.pseudo_labels import PseudoRows, self_train
 from querist.memory.records import Round
-from querist.tools.target import Model
+from querist.tools.target import CONFIG, Model
 from querist.tools.training import LinearHead, LinearModel
 
 HEADS, MODEL, ROUNDS = "heads", "model", "round-*.npz"
@@ -56,8 +56,16 @@ def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
         "training": training,
     }
     folder = context.folder / MODEL
-    Model(context.task, model, context.embedder.name, facts).save(folder)
+    checksum = str(getattr(context.embedder, "checksum", ""))
+    Model(context.task, model, context.embedder.name, checksum, facts).save(folder)
     return folder
+
+
+def deliver_missing(context: Context) -> None:
+    """Write the folder of a run that trained before there was one, or that lost it."""
+    model, rounds = current_model(context), context.journal.rounds()
+    if model is not None and rounds and not (context.folder / MODEL / CONFIG).is_file():
+        deliver(context, model, rounds[-1])
 
 
 def quality_in_words(measured: Round) -> list[str]:

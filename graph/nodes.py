@@ -25,7 +25,7 @@ from querist.graph.commands import apply_commands, stop_command
 from querist.graph.context import Context
 from querist.graph.deciding import rule
 from querist.graph.knowledge import Knowledge, class_counts
-from querist.graph.model_files import current_model, deliver, save_model
+from querist.graph.model_files import current_model, deliver, deliver_missing, save_model
 from querist.graph.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.quality import measure
 from querist.graph.state import TAIL, LoopState, update
@@ -310,6 +310,7 @@ async def finish(state: LoopState, runtime: Step) -> LoopState:
     stop = stop_command(context)
     if stop is not None:
         context.mailbox.close(stop, status="done", result="stopped", lease=context.lease)
+    deliver_missing(context)
     decisions = context.journal.decisions(agent=Agent.BUDGET_CONTROLLER)
     reason = decisions[-1].reason if decisions else ""
     context.runs.set_status(context.lease, "finished", reason)

