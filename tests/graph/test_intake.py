@@ -62,7 +62,7 @@ def test_validation_texts_of_the_pool_and_of_the_test_set_are_left_out(made, tmp
 
 def test_a_test_set_that_is_the_pool_is_refused(made, tmp_path):
     test = write_jsonl(tmp_path / "test.jsonl", ROWS[:9])
-    with pytest.raises(InvalidInput, match=r"all 9 test texts are in the pool too.*--test"):
+    with pytest.raises(InvalidInput, match=r"of 9 test texts 9 are in the pool too.*--test"):
         made(data={"test": str(test)})
 
 
