@@ -104,6 +104,12 @@ def test_a_task_file_is_read_in_every_unicode(tmp_path, encoding):
     assert list(load_config(path).task.labels) == ["schön", "häßlich"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_task_file_may_have_any_line_end(tmp_path, end):
+    text = '[task]\nlabels = ["a", "b"]\n[data]\npool = "p.jsonl"\n'.replace("\n", end)
+    assert list(load_config(write(tmp_path / "task.toml", text)).task.labels) == ["a", "b"]
+
+
 def test_a_task_file_in_another_encoding_is_refused_with_its_place(tmp_path):
     path = write(tmp_path / "task.toml", '[task]\nlabels = ["schön"]\n'.encode("cp1252"))
     with pytest.raises(InvalidInput, match=r"is not UTF-8: see byte 0xf6.*line 2.*Save"):
