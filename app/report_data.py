@@ -47,8 +47,9 @@ class Headline:
     @property
     def leaks(self) -> str:
         """Say so in words; empty if there are none."""
+        others = {"test": "the pool", "validation": "the pool or the test set"}
         said = [
-            f"{count:,} {name} text{' was' if count == 1 else 's were'} in the pool too and "
+            f"{count:,} {name} text{' was' if count == 1 else 's were'} in {others[name]} too and "
             f"{'is' if count == 1 else 'are'} left out of the figure"
             for name, count in self.left_out.items()
         ]

@@ -247,7 +247,9 @@ def load_config(path: Path | str, *, changes: Mapping[str, Any] | None = None) -
     """
     path = Path(path)
     try:
-        body = tomllib.loads(decode(path.read_bytes(), str(path)))
+        text = decode(path.read_bytes(), str(path))
+        # TOML knows no line ends of a carriage return alone.
+        body = tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError as error:
         raise InvalidInput(
             f"There is no task file {path}. Check its name, or do without one: querist run "

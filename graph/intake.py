@@ -68,18 +68,17 @@ def _held_out(
         )
     kept = [example for example in imported.examples if example.words not in seen]
     count = len(imported.examples) - len(kept)
+    places = "the pool or the test set" if split is Split.VALIDATION else "the pool"
     if not any(example.gold for example in kept):
         raise InvalidInput(
-            f"{imported.source}: all {count:,} {split.value} texts are in the pool"
-            f"{' (or the test set)' if split is Split.VALIDATION else ''} too, so nothing is left "
-            f"to measure on. Take them out of the pool, or leave out data.{split.value}"
-            f"{' (--test)' if split is Split.TEST else ''}."
+            f"{imported.source}: of {len(imported.examples):,} {split.value} texts {count:,} are "
+            f"in {places} too, and no labelled one is left to measure on. Take them out of the "
+            f"pool, or leave out data.{split.value}{' (--test)' if split is Split.TEST else ''}."
         )
     if count:
         tell(
-            f"{count:,} of {len(imported.examples):,} {split.value} texts are in the pool"
-            f"{' or the test set' if split is Split.VALIDATION else ''} too: they are left out, "
-            "as they would flatter the figure."
+            f"{count:,} of {len(imported.examples):,} {split.value} texts are in {places} too: "
+            "they are left out, as they would flatter the figure."
         )
     return _HeldOut(kept, count)
 

@@ -15,14 +15,15 @@ from functools import lru_cache
 
 # Characters that show nothing: format characters, variation selectors, fillers' joiners. The tags
 # of a flag (England's, Scotland's) are invisible too, but they tell one flag from another.
-_INVISIBLE = re.compile(
-    "(\U0001f3f4[\U000e0020-\U000e007f]+)"
-    "|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180b-\u180f\u200b-\u200f"
-    "\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e0fff]"
+_UNSEEN = (
+    "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff"
 )
+_INVISIBLE = re.compile(f"(\U0001f3f4[\U000e0020-\U000e007f]+)|[{_UNSEEN}]")
 # Look like blanks, but are letters and signs to Python.
-_BLANKS = dict.fromkeys(map(ord, "\u115f\u1160\u2800\u3164\uffa0"), " ")
+_LIKE_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+_BLANKS = dict.fromkeys(map(ord, _LIKE_BLANKS), " ")
+_SEEN = re.compile(rf"[^\s{_UNSEEN}{_LIKE_BLANKS}]")
 _STRAIGHT = str.maketrans("‘’‚‛“”„‟′″", "''''\"\"\"\"'\"")
 _CLOSED_BY = {
     '"': '"', "'": "'", "`": "`", "*": "*", "_": "_", "“": "”", "„": "“”", "‘": "’", "‚": "‘’",
@@ -79,7 +80,7 @@ def find_alike(names: Iterable[str]) -> tuple[str, str] | None:
 
 def is_blank(text: str) -> bool:
     """Tell whether a text shows nothing: no character, or only blank and invisible ones."""
-    return not _plain(text)
+    return _SEEN.search(text) is None
 
 
 def _plain(text: str) -> str:

@@ -62,7 +62,7 @@ def test_validation_texts_of_the_pool_and_of_the_test_set_are_left_out(made, tmp
 
 def test_a_test_set_that_is_the_pool_is_refused(made, tmp_path):
     test = write_jsonl(tmp_path / "test.jsonl", ROWS[:9])
-    with pytest.raises(InvalidInput, match=r"all 9 test texts are in the pool too.*--test"):
+    with pytest.raises(InvalidInput, match=r"of 9 test texts 9 are in the pool too.*--test"):
         made(data={"test": str(test)})
 
 
@@ -102,6 +102,12 @@ def test_a_task_file_is_read_in_every_unicode(tmp_path, encoding):
     text = '[task]\nlabels = ["schön", "häßlich"]\n[data]\npool = "p.jsonl"\n'
     path = write(tmp_path / "task.toml", text.encode(encoding))
     assert list(load_config(path).task.labels) == ["schön", "häßlich"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_task_file_may_have_any_line_end(tmp_path, end):
+    text = '[task]\nlabels = ["a", "b"]\n[data]\npool = "p.jsonl"\n'.replace("\n", end)
+    assert list(load_config(write(tmp_path / "task.toml", text)).task.labels) == ["a", "b"]
 
 
 def test_a_task_file_in_another_encoding_is_refused_with_its_place(tmp_path):

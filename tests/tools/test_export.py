@@ -244,6 +244,26 @@ def test_what_people_say_is_an_annotation(tmp_path: Path) -> None:
     assert "predictions" not in entry
 
 
+def test_a_field_from_inside_an_object_has_a_name_that_label_studio_finds(tmp_path: Path) -> None:
+    row = ExportRow(Example(ExampleId("1"), {"doc.body": "a b"}))
+    task = Task("t", TASK.kind, TASK.labels, fields=("doc.body",))
+    entry, view = tasks_of(tmp_path / "t.json", row, task)
+    assert entry["data"]["doc_body"] == "a b"
+    assert view.find("Text").attrib == {"name": "doc_body", "value": "$doc_body"}
+    assert view.find("Choices").attrib["toName"] == "doc_body"
+
+
+def test_what_was_exported_to_label_studio_comes_back_as_a_pool(tmp_path: Path) -> None:
+    rows = (make_row("a b", source="human"), UNLABELLED)
+    path = export(tmp_path / "tasks.json", *rows, format="label-studio")
+    columns = ColumnMap(("text",), "querist_id", "label")
+    back = load_examples(path, columns=columns, labels=TASK.names)
+    assert [(e.id, e.text, e.gold) for e in back.examples] == [
+        ("1", "a b", "other"),
+        ("2", "later", None),
+    ]
+
+
 def test_the_interface_is_escaped_xml_that_lists_the_labels(tmp_path: Path) -> None:
     _, view = tasks_of(tmp_path / "tasks.json", make_row())
     assert [choice.get("value") for choice in view.iter("Choice")] == list(TASK.names)

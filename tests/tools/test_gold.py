@@ -96,7 +96,7 @@ def test_a_cell_that_may_be_either_is_an_error_with_its_row(tmp_path: Path) -> N
 
 
 def test_a_doubtful_mark_is_not_read_over(tmp_path: Path) -> None:
-    assert "'bug?' (1 row). Did you mean 'bug'?" in refused(tmp_path, "bug?", "bug")
+    assert "'bug?' (1 row). Did you mean 'bug'? Known:" in refused(tmp_path, "bug?", "bug")
 
 
 # ---------------------------------------------------------------- several labels, spans, objects
@@ -140,7 +140,7 @@ def test_spans_are_refused_as_what_they_are(tmp_path: Path, cell: object) -> Non
 
 def test_objects_are_refused_with_the_path_that_leads_into_them(tmp_path: Path) -> None:
     path = file_of(tmp_path, {"name": "bug", "by": "ann"}, {"name": "praise", "by": "bob"})
-    assert "--gold label.KEY" in complaint(path, gold="label")
+    assert "--gold label.name" in complaint(path, gold="label")
     assert golds(load(path, gold="label.name")) == ["bug", "praise"]
 
 

@@ -95,8 +95,9 @@ def test_values_in_an_array_that_are_no_objects_are_counted_too(tmp_path: Path) 
             "data": [["a b", "bug"], ["c d", "praise"]],
         },
         {"t1": TWO[0], "t2": TWO[1]},
+        {"export": {"items": TWO}},
     ],
-    ids=["key", "key among others", "table", "lists", "pandas", "split", "by id"],
+    ids=["key", "key among others", "table", "lists", "pandas", "split", "by id", "deep"],
 )
 @pytest.mark.parametrize("name", ["p.json", "p.jsonl"])
 def test_rows_are_found_wherever_an_object_keeps_them(
@@ -126,6 +127,11 @@ def test_a_text_file_holds_one_text_a_line(tmp_path: Path) -> None:
     assert imported.examples[0].fields.keys() == {"text"}
 
 
+def test_commas_after_lines_are_read_over(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", '{"text": "a b"},\n{"text": "c d"},\n')
+    assert texts(load(path)) == ["a b", "c d"]
+
+
 def test_an_array_in_a_file_of_lines_is_read_as_an_array(tmp_path: Path) -> None:
     assert texts(load(write(tmp_path / "p.jsonl", json.dumps(TWO, indent=2)))) == ["a b", "c d"]
 
@@ -134,6 +140,8 @@ def test_an_array_in_a_file_of_lines_is_read_as_an_array(tmp_path: Path) -> None
     ("content", "expected"),
     [
         ('{"data": []}', "has no rows"),
+        ("{}", "has no rows"),
+        ("null", "holds 'null', no rows"),
         ('{"data": [{"text": "a"}, {"te', "p.json: not valid JSON"),
         ("12", "holds '12', no rows"),
     ],

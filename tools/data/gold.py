@@ -51,6 +51,8 @@ class GoldReader:
     respelt: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     """The first cell of each trouble."""
+    key: str = ""
+    """The first key of an object that stands for a label."""
     _meant: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def read(self, cell: object, number: int) -> str | None:
@@ -69,6 +71,7 @@ class GoldReader:
                 return None
             value = next(iter(names.values()), None)
         if isinstance(value, dict):
+            self.key = self.key or str(next(iter(value), ""))
             self._trouble(self.objects, "objects", cell, number)
             return None
         return self._named(clean(as_text(value)), number)
@@ -154,7 +157,8 @@ class GoldReader:
         return (
             f"objects in {counted(len(self.objects), 'row')} "
             f"({places(self.unit, self.objects)}: {self.examples.get('objects')}). Name the key "
-            f"that holds the class, as --gold {self.column}.KEY (data.gold in a task file)."
+            f"that holds the class, as --gold {self.column}.{self.key or 'KEY'} (data.gold in a "
+            "task file)."
         )
 
     def _say_ambiguous(self) -> str:
@@ -169,10 +173,8 @@ class GoldReader:
     def _say_unknown(self) -> str:
         known = self.labels or ()
         ranked = sorted(self.unknown.items(), key=lambda item: -len(item[1]))
-        said = [
-            f"{shorten(label)} ({counted(len(rows), 'row')}).{suggest(label, known)}".rstrip(".")
-            for label, rows in ranked
-        ]
+        said = [f"{shorten(label)} ({counted(len(rows), 'row')})" for label, rows in ranked]
+        near = next(filter(None, (suggest(label, known) for label, _ in ranked[:8])), "")
         rows = sorted(row for numbers in self.unknown.values() for row in numbers)
         hint = ""
         if all(is_number(label) for label in self.unknown):
@@ -183,7 +185,7 @@ class GoldReader:
             f"{self.name}: column {self.column!r} holds {counted(len(said), 'label')} "
             f"that the task does not know, in {counted(len(rows), 'row')} "
             f"({places(self.unit, rows)}): {'; '.join(said[:8])}"
-            f"{f' and {len(said) - 8:,} more' if len(said) > 8 else ''}. "
+            f"{f' and {len(said) - 8:,} more' if len(said) > 8 else ''}.{near} "
             f"Known: {quoted(known)}.{hint} Correct the file, or add the labels to the task."
         )
 

@@ -69,7 +69,7 @@ def json_array(
     values = _rows_of(value, file.name, split) if isinstance(value, dict) else value
     if not isinstance(values, list):
         raise InvalidInput(
-            f"{file.name} holds {shorten(value)}, no rows. Write an array of objects: "
+            f"{file.name} holds {shorten(json.dumps(value))}, no rows. Write an array of objects: "
             '[{"text": "..."}, ...]'
         )
     broken, n_good = Broken(file.name, "row", remarks), 0
@@ -85,11 +85,13 @@ def json_array(
 
 
 def _parse(text: str) -> object:
+    text = text.strip()
     try:
-        return json.loads(text)
+        # A line out of an array keeps its comma.
+        return json.loads(text.removesuffix(",") if text.endswith("},") else text)
     # Besides JSONDecodeError, a number of thousands of digits is a ValueError.
     except (ValueError, RecursionError) as error:
-        message = f"{_NOT_JSON} ({error}): {shorten(text.strip())}. Correct or delete it."
+        message = f"{_NOT_JSON} ({error}): {shorten(text)}. Correct or delete it."
         raise _Unreadable(_NOT_JSON, message) from error
 
 
@@ -139,7 +141,7 @@ def _one_value(file: TextFile, split: Split) -> list[NumberedRow]:
 
 def _rows_of(value: dict[str, object], name: str, split: Split) -> list[object]:
     """Find the rows in an object: a list of objects under a key, or columns side by side."""
-    lists = {key: rows for key, rows in value.items() if isinstance(rows, list) and _is_rows(rows)}
+    lists = dict(_lists_of_rows(value))
     for key in lists if len(lists) == 1 else USUAL_SPLITS[split]:
         if key in lists:
             return lists[key]
@@ -148,9 +150,19 @@ def _rows_of(value: dict[str, object], name: str, split: Split) -> list[object]:
             f"{name} holds rows under several keys ({quoted(list(lists))}), and none of them is "
             f"called {USUAL_SPLITS[split][0]}. Save the one you mean as a file of its own."
         )
-    if list(value.values()) == [[]]:
+    if not value or list(value.values()) == [[]]:
         return []
     return _from_columns(value) or [value]
+
+
+def _lists_of_rows(value: Mapping[str, object]) -> Iterator[tuple[str, list[object]]]:
+    """Find lists of objects under keys; inside objects only where there is nothing else."""
+    for key, member in value.items():
+        if isinstance(member, list) and _is_rows(member):
+            yield key, member
+    inner = [member for member in value.values() if isinstance(member, dict)]
+    if len(inner) == len(value) == 1:
+        yield from _lists_of_rows(inner[0])
 
 
 def _is_rows(values: list[object]) -> bool:

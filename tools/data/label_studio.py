@@ -46,8 +46,8 @@ def write_interface(task: Task, path: Path, *, fields: Sequence[str]) -> None:
     if task.instructions:
         ET.SubElement(view, "Header", {"value": _xml(task.instructions)})
     for name in fields:
-        ET.SubElement(view, "Text", {"name": _xml(name), "value": _xml(f"${name}")})
-    _add_control(view, task, about={"name": _control(fields), "toName": _xml(fields[0])})
+        ET.SubElement(view, "Text", {"name": _tag(name), "value": f"${_tag(name)}"})
+    _add_control(view, task, about={"name": _control(fields), "toName": _tag(fields[0])})
     ET.indent(view)
     path.write_text(ET.tostring(view, encoding="unicode") + "\n", encoding="utf-8")
 
@@ -74,7 +74,10 @@ def _task(
     example: Example, label: Label | None, provenance: Mapping[str, object], *, task: Task
 ) -> dict[str, object]:
     entry: dict[str, object] = {
-        "data": {**example.fields, "querist_id": example.id},
+        "data": {
+            **{_tag(name): text for name, text in example.fields.items()},
+            "querist_id": example.id,
+        },
         "meta": dict(provenance),
     }
     if label is None:
@@ -90,7 +93,7 @@ def _task(
 
 def _result(answer: Answer, example: Example, *, task: Task) -> list[dict[str, object]]:
     fields = tuple(example.fields) or task.fields
-    about = {"from_name": _control(fields), "to_name": _xml(fields[0])}
+    about = {"from_name": _control(fields), "to_name": _tag(fields[0])}
     if isinstance(answer, Spans):
         text = example.fields.get(fields[0], "")
         spans = [
@@ -107,6 +110,11 @@ def _result(answer: Answer, example: Example, *, task: Task) -> list[dict[str, o
 def _control(fields: Sequence[str]) -> str:
     # Names are unique within an interface, and a field may be called `label` too.
     return f"querist_{CONTROL}" if CONTROL in fields else CONTROL
+
+
+def _tag(name: str) -> str:
+    """Name a field as both the data and the interface can: a dot would lead into an object."""
+    return _xml(name).replace(".", "_")
 
 
 def _xml(text: str) -> str:

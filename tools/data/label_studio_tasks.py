@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from querist.tools.data.opinions import majority, merge_opinions
 from querist.tools.data.table import NumberedRow, Remarks, Row
 
+_PARTS = {"annotations", "completions", "predictions"}
+_WITHOUT = {"id", "data", "meta"}
 _MIN = {"annotation_id", "annotator", "lead_time"}
 _KEPT_APART = {"annotation_id", "annotator", "created_at", "updated_at", "lead_time", "id"}
 _CANCELLED = "cancelled annotations, not counted"
@@ -20,9 +22,10 @@ _PREDICTED = "predictions of models, not taken for labels"
 
 
 def is_task(row: Row) -> bool:
-    """Tell whether a row is a whole task with its annotations."""
-    parts = ("annotations", "completions", "predictions")
-    return isinstance(row.get("data"), dict) and any(part in row for part in parts)
+    """Tell whether a row is a whole task, with annotations or without."""
+    return isinstance(row.get("data"), dict) and (
+        not _PARTS.isdisjoint(row) or row.keys() <= _WITHOUT
+    )
 
 
 def is_annotation(row: Row) -> bool:
@@ -39,13 +42,13 @@ def read_tasks(rows: Iterator[NumberedRow], remarks: Remarks) -> Iterator[Number
             continue
         row: dict[str, object] = dict(data)
         for name, votes in _votes(task, number, remarks).items():
-            if name in data:
-                row[f"data.{name}"] = data[name]
             row[name], said = majority(votes)
             if said:
                 remarks.mend(said, number)
         if "id" in task:
             row.setdefault("id", task["id"])
+        # What an annotation took the name of is still found as data.NAME.
+        row.setdefault("data", data)
         yield number, row
 
 
