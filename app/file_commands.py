@@ -88,7 +88,7 @@ def doctor(
     workspace: o.Workspace = Path(".querist"),
     database: o.Database = None,
 ) -> None:
-    """Look at this machine, the workspace and a model, and say what will be used.
+    """Look at machine, workspace and model, and say what will be used.
 
     Asks the model of a task file, or --model, a few questions for a fraction of a cent.
     """

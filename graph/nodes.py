@@ -27,7 +27,7 @@ from querist.graph.deciding import rule
 from querist.graph.knowledge import Knowledge, class_counts
 from querist.graph.model_files import current_model, deliver, deliver_missing, save_model
 from querist.graph.pseudo_labels import pseudo_rows, save_pseudo
-from querist.graph.quality import measure
+from querist.graph.quality import Quality, measure
 from querist.graph.state import TAIL, LoopState, update
 from querist.graph.strategy_state import save_state
 from querist.graph.waiting import note_waiting, waiting_for
@@ -256,26 +256,7 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     # Nothing is labelled between training and this, unless another process trained.
     knowledge = kept[1] if kept and kept[0] == number else Knowledge(context, model=model)
     quality = measure(context, knowledge, model)
-    counts = context.labelling.counts()
-    done = Round(
-        number=number,
-        labelled=len(knowledge.labels),
-        human_labels=counts.get("human", 0),
-        usd=context.ledger.balance().settled,
-        metric=quality.value,
-        metric_low=quality.low,
-        metric_high=quality.high,
-        detail={
-            "measured_on": quality.measured_on,
-            "n": quality.n,
-            "test": quality.test,
-            "trust": knowledge.training_set.trust if knowledge.labels else None,
-            "llm_skill": knowledge.testimony.skill(),
-            "classes": class_counts(knowledge.labels, context.task.names),
-            "sources": counts,
-            "phase": evidence.plan_of(context, number).action,
-        },
-    )
+    done = _round(context, knowledge, quality, number=number)
     context.journal.round_done(done)
     if model is not None:
         deliver(context, model, done)
@@ -323,3 +304,27 @@ def _escalated(context: Context, number: int) -> list[Verdict]:
     items = context.labelling.batch(number, status="escalated")
     last = {verdict.example: verdict for verdict in context.labelling.verdicts(number)}
     return [last[item.example] for item in items]
+
+
+def _round(context: Context, knowledge: Knowledge, quality: Quality, *, number: int) -> Round:
+    """Write down what a round achieved."""
+    counts = context.labelling.counts()
+    return Round(
+        number=number,
+        labelled=len(knowledge.labels),
+        human_labels=counts.get("human", 0),
+        usd=context.ledger.balance().settled,
+        metric=quality.value,
+        metric_low=quality.low,
+        metric_high=quality.high,
+        detail={
+            "measured_on": quality.measured_on,
+            "n": quality.n,
+            "test": quality.test,
+            "trust": knowledge.training_set.trust if knowledge.labels else None,
+            "llm_skill": knowledge.testimony.skill(),
+            "classes": class_counts(knowledge.labels, context.task.names),
+            "sources": counts,
+            "phase": evidence.plan_of(context, number).action,
+        },
+    )

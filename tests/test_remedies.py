@@ -175,6 +175,7 @@ def test_every_change_that_a_message_offers_is_taken():
     for where, key, value in changes:
         if key == "section.key":
             continue
+        value = "local" if value.rstrip(".") == "NAME" else value  # noqa: PLW2901
         inputs = Inputs(pool="p.csv", labels="a,b", changes=[f"{key}={value}"])
         assert inputs.config(), (where, key)
 

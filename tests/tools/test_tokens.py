@@ -87,7 +87,7 @@ def test_the_users_own_tiktoken_cache_is_used_and_the_setting_kept(
 
 def test_without_a_vocabulary_openai_models_are_estimated() -> None:
     assert count_tokens("hello world", model="openai:gpt-4o") == TokenCount(
-        4, exact=False, ceiling=13
+        3, exact=False, ceiling=13
     )
     assert not count_tokens("hello", model="openai:text-davinci-003").exact
 
@@ -137,7 +137,7 @@ def test_a_chat_is_bounded_from_above(openai: TokenCounter) -> None:
     # OpenAI's own recipe: 3 for each message, 3 for the reply, then role and content.
     by_the_book: int = 3 + sum(3 + openai.count(str(m["content"])).count + 1 for m in messages)
     assert counted.count >= by_the_book
-    assert counted.ceiling == counted.count
+    assert counted.ceiling > counted.count, "templates of open models add more"
     assert not counted.exact
 
 

@@ -36,7 +36,7 @@ def format_of(path: Path, given: ExportFormat | None) -> ExportFormat:
         return named
     if named is not None and named != given:
         raise InvalidInput(
-            f"{path.name} is named as {named}, but --format says {given}. Leave --format out, or "
+            f"{path.name} is named as {named}, but {given} was asked for. Leave out --format, or "
             "name the file otherwise."
         )
     return given
