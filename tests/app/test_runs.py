@@ -50,16 +50,16 @@ def done(*words: object, typed: str | None = None) -> str:
     return result.output
 
 
-def write_pool(path: Path, count: int = 40) -> Path:
+def write_pool(path: Path, count: int = 40, *, start: int = 0) -> Path:
     rows = [
         {
             "id": f"e{i}",
             "text": f"number {i}: {'a great film' if i % 2 else 'a dull film'}",
             "label": "good" if i % 2 else "bad",
         }
-        for i in range(count)
+        for i in range(start, start + count)
     ]
-    rows[1]["text"] = NASTY
+    rows[1]["text"] = f"{NASTY}{start or ''}"
     path.write_text("\n".join(json.dumps(row) for row in rows))
     return path
 
@@ -85,7 +85,7 @@ def work(tmp_path: Path) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a finished run whose person was simulated."""
     folder = tmp_path_factory.mktemp("finished")
-    pool, test = write_pool(folder / "pool.jsonl"), write_pool(folder / "test.jsonl", 20)
+    pool, test = write_pool(folder / "pool.jsonl"), write_pool(folder / "test.jsonl", 20, start=100)
     output = done(
         "run",
         "--pool",
@@ -245,7 +245,9 @@ def test_export_writes_what_stands_and_where_it_came_from(finished: Path, tmp_pa
     with opened(finished / "work") as store:
         settled = Ledger(store, Runs(store).get().id).balance().settled
     assert sum(Decimal(row["usd"]) for row in rows) == settled > 0
-    assert "Wrote 40 examples" in done("export", "-w", finished / "work", "-o", path, "--all")
+    words = ("export", "-w", finished / "work", "-o", path, "--all")
+    assert "replace it with --force" in ask(*words).output
+    assert "Wrote 40 examples" in done(*words, "--force")
     everything = [json.loads(line) for line in path.read_text().splitlines()]
     assert sum(row["label"] is not None for row in everything) == len(rows) < 40
 
