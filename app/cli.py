@@ -14,6 +14,7 @@ from querist.app import options as o
 from querist.app.choose_command import choose
 from querist.app.commands import DEBUG, Commands
 from querist.app.file_commands import doctor, export, predict
+from querist.app.inbox_command import inbox
 from querist.app.strategies_command import strategies
 
 if TYPE_CHECKING:
@@ -291,20 +292,6 @@ def report(
 
 
 @app.command()
-def inbox(
-    run: o.RunName = None,
-    *,
-    name: Annotated[str, typer.Option(help="Who answers [default: your login name].")] = "",
-    workspace: o.Workspace = WORKSPACE,
-    database: o.Database = None,
-) -> None:
-    """Answer the questions of a run, one key each."""
-    from querist.app.answering import sit_down
-
-    sit_down(_place(workspace, database), run, who=name)
-
-
-@app.command()
 def reconcile(
     run: o.RunName = None,
     *,
@@ -333,6 +320,7 @@ def models() -> None:
     show_models()
 
 
+app.add_typer(inbox, name="inbox")
 app.add_typer(strategies, name="strategies")
 
 

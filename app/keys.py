@@ -39,9 +39,7 @@ def keyboard() -> Iterator[ReadKey]:
 
 
 def _from_pipe() -> str:
-    while (key := sys.stdin.read(1)) in {"\n", "\r"}:
-        pass
-    return key
+    return sys.stdin.read(1)
 
 
 def _from_terminal(terminal: int) -> str:

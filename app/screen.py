@@ -40,6 +40,13 @@ class Screen:
             self.console.file.write(f"{shown}\n")
             self.console.file.flush()
 
+    def rewrite(self, text: str) -> None:
+        """Write over the line that the cursor is on; in a pipe nothing is drawn."""
+        if self.is_terminal:
+            width = max(10, self.console.width - 1)
+            self.console.file.write(f"\r\x1b[K{clean(text)[:width]}")
+            self.console.file.flush()
+
     def code(self, text: str) -> None:
         """Print what is to be copied: the terminal wraps it, so no line break gets into it."""
         if self.is_terminal:

@@ -108,6 +108,8 @@ def _question(context: Context, verdict: Verdict, example: Example, *, purpose: 
             # (Wang et al., 2024).
             "model_says": guess.value if isinstance(guess, Choice) else None,
             "p_correct": verdict.p_correct,
+            # Who types a label's name is offered these first, of those that fit.
+            "likely": list(verdict.likely),
         },
         answer_schema={"kind": "choice", "enum": list(context.task.names)},
         reason=verdict.reason,

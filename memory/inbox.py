@@ -89,6 +89,21 @@ class Inbox:
                 raise NotOpen(f"Question {question} was answered or taken by somebody else.")
         return done
 
+    def holders(self) -> dict[str, tuple[int, datetime]]:
+        """Tell who has open questions on the screen now, how many, and until when at the latest."""
+        held = sa.and_(
+            self._mine,
+            _questions.c.status == "open",
+            _questions.c.assignee != "",
+            _questions.c.lease_until >= self._clock(),
+        )
+        query = sa.select(
+            _questions.c.assignee, sa.func.count(), sa.func.max(_questions.c.lease_until)
+        ).where(held)
+        with self._store.read() as connection:
+            rows = connection.execute(query.group_by(_questions.c.assignee)).all()
+        return {who: (count, until) for who, count, until in rows}
+
     def release(self, question: str, *, who: str) -> None:
         """Hand a question back that one has on the screen but does not answer."""
         with self._store.write() as connection:

@@ -239,6 +239,8 @@ class Verdict:
     action: Action
     reason: str
     signals: Mapping[str, float] = field(default_factory=dict)
+    likely: tuple[str, ...] = ()
+    """Of what goes to people: the labels that it may be, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)

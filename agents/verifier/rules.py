@@ -12,6 +12,8 @@ from querist.agents.mind import Agent, AgentSpec, Ruling
 from querist.memory.records import Action, Choice, Example, Origin, Task, Verdict
 
 FloatArray = NDArray[np.floating]
+MOST_LIKELY = 20
+"""Labels that a person who types a name is offered first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,15 @@ def _verdict(
         action=action,
         reason=reason,
         signals=_signals(one),
+        likely=_likely(one, task) if action is Action.ESCALATE else (),
     )
+
+
+def _likely(one: Opinions, task: Task) -> tuple[str, ...]:
+    if one.pooled is None:
+        return ()
+    order = np.argsort(-one.pooled, kind="stable")[:MOST_LIKELY]
+    return tuple(task.names[place] for place in order)
 
 
 def _why_ask(one: Opinions, ruling: Verification, task: Task) -> str:

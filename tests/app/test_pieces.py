@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from querist.app import charts
-from querist.app.answering import KEYS, Sitting
 from querist.app.inputs import Inputs
 from querist.app.progress import Tally, describe
 from querist.app.screen import Screen, clean, dollars, duration, sparkline
+from querist.app.sitting import KEYS, Sitting
 from querist.app.toml_text import to_toml
 from querist.memory.inbox import Inbox
 from querist.memory.records import Choice, Event, ExampleId, Question
