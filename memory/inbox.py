@@ -216,9 +216,9 @@ def check_answer(question: Question, answer: Answer) -> None:
         raise InvalidInput(f"Question {question.id} wants a {schema_['kind']}, not {answer.kind}.")
     allowed = schema_.get("enum")
     if isinstance(answer, Choice) and isinstance(allowed, list) and answer.value not in allowed:
-        raise InvalidInput(
-            f"{answer.value!r} is not one of the labels: {', '.join(map(str, allowed))}."
-        )
+        more = f" and {len(allowed) - 12} more" if len(allowed) > 12 else ""
+        names = ", ".join(map(str, allowed[:12]))
+        raise InvalidInput(f"{answer.value!r} is not one of the labels: {names}{more}.")
 
 
 def _question(row: Any) -> Question:

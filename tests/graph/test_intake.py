@@ -3,8 +3,11 @@
 import pytest
 from tests_files_support import LABELS, write, write_json, write_jsonl
 
+from querist.app.place import Place
 from querist.app.report import write_report
 from querist.app.report_data import gather
+from querist.app.screen import Screen
+from querist.app.summary import show_summary
 from querist.graph.config import load_config, make_config
 from querist.graph.run import Run
 from querist.memory.errors import InvalidInput
@@ -39,7 +42,7 @@ def made(tmp_path):
 # ---------------------------------------------------------------- texts that are in the pool too
 
 
-def test_test_texts_of_the_pool_are_left_out_and_said(made, tmp_path):
+def test_test_texts_of_the_pool_are_left_out_and_said(made, tmp_path, capsys):
     twins = [{"text": "  text NUMBER 4", "label": "bug"}, ROWS[7]]
     test = write_jsonl(tmp_path / "test.jsonl", [*OTHERS, *twins])
     run, said = made(data={"test": str(test)})
@@ -49,6 +52,8 @@ def test_test_texts_of_the_pool_are_left_out_and_said(made, tmp_path):
     expected = "2 test texts were in the pool too and are left out of the figure"
     assert data.headline.leaks == expected
     assert expected in write_report(data, tmp_path).read_text()
+    show_summary(Screen(), data, Place(tmp_path), report=None)
+    assert expected in capsys.readouterr().out
 
 
 def test_validation_texts_of_the_pool_and_of_the_test_set_are_left_out(made, tmp_path):
