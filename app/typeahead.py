@@ -37,21 +37,27 @@ class TypeAhead:
     def press(self, key: str) -> str | None:
         """Take a key; give the label that it settles on, if it does.
 
-        Enter takes the only match, or the label that is spelled out; a digit the match beside it.
+        Enter takes the label that is spelled out, or the one that fits best if it does so alone; a
+        digit takes the match beside it.
         """
         matches = self.matches
         if key in BACKSPACES:
             self.typed = self.typed[:-1]
         elif key in ENTERS:
-            exact = [name for name in matches if name.casefold() == self.typed.strip().casefold()]
-            if len(exact) == 1 or len(matches) == 1:
-                return (exact if len(exact) == 1 else matches)[0]
+            return self._settled(matches)
         elif key.isdigit() and key != "0" and matches and not self._is_spelled(key):
             place = int(key) - 1
             return matches[place] if place < min(len(matches), MOST_SHOWN) else None
         elif key.isprintable():
             self.typed += key
         return None
+
+    def _settled(self, matches: Sequence[str]) -> str | None:
+        typed = self.typed.strip()
+        exact = [name for name in matches if name.casefold() == typed.casefold()]
+        best = [name for name in matches if _rank(name, typed) == _rank(matches[0], typed)]
+        alone = exact if len(exact) == 1 else best
+        return alone[0] if len(alone) == 1 else None
 
     def _is_spelled(self, digit: str) -> bool:
         """Tell whether a digit goes on with a name, as in `topic 17`, instead of choosing."""

@@ -194,6 +194,11 @@ def waiting(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def counts(work: Path) -> dict[str, int]:
     store = open_store(work)
     found = Inbox(store, Runs(store).get().id).counts()
@@ -210,7 +215,7 @@ def test_questions_go_out_as_csv_and_answers_come_back(waiting: Path, tmp_path: 
     words = done("inbox", "export", "-w", waiting, "-o", path)
     assert "one of: billing, bug, praise" in words
     assert f"inbox import {run_of(waiting)}" in words
-    rows = list(csv.DictReader(path.open(encoding="utf-8-sig", newline="")))
+    rows = rows_of(path)
     asked = len(rows)
     assert asked == counts(waiting)["open"] > 5
     given = ["billing", " Bug ", "PRAISE", "nonsense", ""]
@@ -259,7 +264,7 @@ def test_label_studio_serves_the_inbox(waiting: Path, tmp_path: Path) -> None:
 
 def test_answers_are_found_by_text_where_ids_were_lost(waiting: Path, tmp_path: Path) -> None:
     done("inbox", "export", "-w", waiting, "-o", tmp_path / "q.csv")
-    rows = list(csv.DictReader((tmp_path / "q.csv").open(encoding="utf-8-sig", newline="")))
+    rows = rows_of(tmp_path / "q.csv")
     lines = [{"text": row["text"].upper(), "label": ["bug"]} for row in rows[:4]]
     lines += [
         {"text": rows[4]["text"], "label": "bug"},
@@ -286,7 +291,7 @@ def test_answers_from_a_file_are_learnt_from(waiting: Path, tmp_path: Path) -> N
         if "\tfinished\t" in done("status", "-w", waiting):
             break
         done("inbox", "export", "-w", waiting, "-o", path, "--force")
-        rows = list(csv.DictReader(path.open(encoding="utf-8-sig", newline="")))
+        rows = rows_of(path)
         for row in rows:
             row["answer"] = FEW[int(row["text"].split()[1].rstrip(":")) % 3]
         with path.open("w", newline="") as stream:

@@ -298,7 +298,7 @@ def test_keys_answer_skip_undo_and_quit(waiting: Path) -> None:
     output = done("inbox", "-w", waiting, "--name", "ann", typed="?m1u2sx1q")
     assert "2 answers, 1 skipped" in output
     assert "take back your last answer" in output
-    assert "no opinion" in output  # the seed is asked without a guess
+    assert "no guess to show" in output  # the seed is asked without a guess
     assert sorted(answers(waiting).values()) == ["bad", "good"]
     assert "querist resume" in output
 
