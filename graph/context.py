@@ -227,7 +227,11 @@ class Context:
     async def aclose(self) -> None:
         """Close the models."""
         opened = {id(one.model): one.model for one in self._metered.values()}
-        await asyncio.gather(*(model.aclose() for model in opened.values()))
+        closing = (model.aclose() for model in opened.values())
+        # One that cannot be closed does not keep the others open.
+        for outcome in await asyncio.gather(*closing, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
 
     def _open(self, name: str) -> ChatModel:
         if name not in self._models:
