@@ -74,9 +74,8 @@ def store(request, tmp_path):
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         admin.dispose()
         url = url.replace("/postgres?", f"/{name}?")
-    store = open_store(tmp_path / "work", url=url)
-    yield store
-    store.close()
+    with open_store(tmp_path / "work", url=url) as store:
+        yield store
 
 
 @pytest.fixture
