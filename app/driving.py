@@ -130,6 +130,7 @@ def _tally(run: Run) -> Tally:
         last = done[-1]
         tally.round, tally.labelled, tally.people = last.number, last.labelled, last.human_labels
         tally.metric = last.metric
+        tally.measured_on = str(last.detail.get("measured_on", ""))
     tally.open = context.inbox.counts().get("open", 0)
     return tally
 

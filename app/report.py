@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from querist.app import charts
+from querist.app.facts import facts, machine_weight
 from querist.app.report_data import ReportData
 from querist.app.screen import percent
 from querist.app.toml_text import to_toml
@@ -53,7 +53,12 @@ def render(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "usd": _usd, "evidence": _evidence}
+    environment.filters |= {
+        "percent": _percent,
+        "usd": _usd,
+        "facts": facts,
+        "weight": machine_weight,
+    }
     template = environment.get_template(REPORT)
     return template.render(data=data, charts=_charts(data), **_texts(data))
 
@@ -74,12 +79,12 @@ def _charts(data: ReportData) -> dict[str, Markup]:
     return {
         "by_usd": charts.curve(
             _points(data, lambda one: float(one.usd)),
-            title="Quality against money",
+            title=f"{data.headline.measured.name} against money",
             x_label="US dollars spent",
         ),
         "by_labels": charts.curve(
             _points(data, lambda one: float(one.labelled)),
-            title="Quality against labels",
+            title=f"{data.headline.measured.name} against labels",
             x_label="labels",
         ),
         "spend": charts.bars(
@@ -144,10 +149,6 @@ def _percent(share: float | None) -> str:
 def _usd(amount: Decimal) -> str:
     places = 6 if amount and abs(amount) < Decimal("0.01") else 2
     return f"{amount:,.{places}f}\N{NO-BREAK SPACE}USD"
-
-
-def _evidence(value: Mapping[str, object]) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1, default=str)
 
 
 def _without_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:

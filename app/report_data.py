@@ -10,6 +10,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from querist.app.figures import Figure, Measured, share_right
 from querist.app.place import status_of
 from querist.app.predictions import Judged, on_people, on_test
 from querist.memory.records import Decision, Label, Question, Round, SpendKind, Split, Task
@@ -33,6 +34,7 @@ class Headline:
     measured_on: str
     n: int
     test: float | None
+    test_n: int
     labels: int
     by_people: int
     pool: int
@@ -43,6 +45,13 @@ class Headline:
     rounds: int
     left_out: Mapping[str, int]
     """Held-out texts that are in the pool too and therefore in no figure, by what they are for."""
+
+    @property
+    def measured(self) -> Measured:
+        """The two figures of the model, with what they were measured on."""
+        own = None if self.metric is None else Figure(self.metric, self.low, self.high, self.n)
+        test = None if self.test is None else share_right(self.test, self.test_n)
+        return Measured(own, self.measured_on, test)
 
     @property
     def leaks(self) -> str:
@@ -204,6 +213,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         measured_on=str(detail.get("measured_on", "")),
         n=int(detail.get("n", 0)),
         test=detail.get("test"),
+        test_n=sum(one.gold in context.task.names for one in context.pool.all(Split.TEST)),
         labels=len(labels),
         by_people=sum(one.source == "human" for one in labels),
         pool=context.pool.count(Split.POOL),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from querist.app.place import Place
 from querist.app.report_data import ReportData
-from querist.app.screen import Screen, dollars, percent, plural, sparkline
+from querist.app.screen import Screen, dollars, plural, sparkline
 from querist.tools.wording import any_of
 
 
@@ -47,18 +47,17 @@ def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path
 
 def _show_quality(screen: Screen, data: ReportData) -> None:
     top = data.headline
-    if top.metric is not None:
-        interval = ""
-        if top.low is not None and top.high is not None:
-            interval = f" (90 % interval {percent(top.low)} to {percent(top.high)})"
-        screen.line(
-            f"Quality   {percent(top.metric)}{interval}, on: {top.measured_on}, n = {top.n:,}"
-        )
-    curve = sparkline([one.metric for one in data.rounds])
+    measured = top.measured
+    if measured.own is not None:
+        screen.line(f"{measured.name:<9} {measured.own.words} {measured.own_words}")
+    if measured.test is not None:
+        screen.line(f"Test      {measured.test.words} {measured.test_words}")
+    if measured.verdict:
+        screen.line(f"Believe   {measured.verdict}")
     if len(data.rounds) > 1:
-        screen.line(f"Curve     {curve}  over {plural(len(data.rounds), 'round')}")
-    if top.test is not None:
-        screen.line(f"Test      {percent(top.test)} on labelled texts that no agent saw")
+        curve = sparkline([one.metric for one in data.rounds])
+        rounds = plural(len(data.rounds), "round")
+        screen.line(f"Curve     {curve}  {measured.name} over {rounds}")
     if top.leaks:
         screen.line(f"Left out  {top.leaks}", style="yellow")
 

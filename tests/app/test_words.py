@@ -1,0 +1,147 @@
+"""What a run says at its end and in its report can be understood without knowing the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from querist.app.cli import app
+from querist.app.figures import Figure, Measured, share_right
+from querist.evals.mock_server import Behaviour, serving
+
+QUICK = ("data.embedder=hashing", "generator.enabled=false", "loop.plateau_window=9")
+PEOPLE_ONLY = (*QUICK, "annotator.enabled=false")
+
+
+def ask(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def done(*words: object) -> str:
+    result = ask(*words)
+    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+    return result.output
+
+
+def settings(*keys: str) -> list[str]:
+    return [word for key in keys for word in ("--set", key)]
+
+
+def write_films(path: Path, count: int, *, start: int = 0) -> Path:
+    rows = [
+        {
+            "text": f"number {i}: {'a great film' if i % 2 else 'a dull film'}",
+            "label": "good" if i % 2 else "bad",
+        }
+        for i in range(start, start + count)
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def page_of(work: Path) -> str:
+    """The report's words without its markup."""
+    text = next(work.glob("runs/*/report.html")).read_text()
+    body = re.sub(r"<(style|svg).*?</\1>", " ", text, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with simulated people and a test set of 40 texts."""
+    folder = tmp_path_factory.mktemp("words")
+    pool = write_films(folder / "pool.jsonl", 60)
+    test = write_films(folder / "test.jsonl", 40, start=500)
+    words = ("run", "--pool", pool, "--labels", "good,bad", "--gold", "label", "--test", test)
+    words = (*words, "--people", "simulated", "--budget", "1.5", "-w", folder / "work")
+    said = done(*words, *settings(*PEOPLE_ONLY, "loop.rounds=2"))
+    (folder / "work" / "said.txt").write_text(said)
+    return folder / "work"
+
+
+def served(url: str, pool: Path, work: Path, *keys: str) -> Sequence[object]:
+    words = ("run", "--pool", pool, "--labels", "good,bad", "--model", "mock", "--base-url", url)
+    words = (*words, "--price", "mock=1,2", "--budget", "1", "--people", "none", "-w", work)
+    return (*words, *settings(*QUICK, "loop.rounds=2", "loop.batch=10", *keys))
+
+
+# ---------------------------------------------------------------- which figure to believe
+
+
+def test_the_summary_says_what_both_figures_are_measured_on(films: Path) -> None:
+    for said in ((films / "said.txt").read_text(), done("status", "-w", films, name_of(films))):
+        assert re.search(
+            r"^Quality   \S+ % \(90 % interval .*\) on the \d+ texts of the random first sample "
+            r"that people labelled, each predicted by a model that did not learn",
+            said,
+            re.MULTILINE,
+        )
+        assert re.search(
+            r"^Test      \S+ % \(90 % interval \S+ % to \S+ %\) on 40 labelled texts that neither "
+            r"the agents nor the model saw$",
+            said,
+            re.MULTILINE,
+        )
+        assert re.search(r"^Believe   Test: ", said, re.MULTILINE)
+
+
+def name_of(work: Path) -> str:
+    return next(work.glob("runs/*")).name
+
+
+def test_the_report_says_it_too(films: Path) -> None:
+    page = page_of(films)
+    assert "Which to believe: Test: Quality is for runs without a test set" in page
+    assert "on 40 labelled texts that neither the agents nor the model saw" in page
+
+
+def test_agreement_with_annotators_is_not_called_quality(tmp_path: Path) -> None:
+    pool, work = write_films(tmp_path / "pool.jsonl", 40), tmp_path / "work"
+    with serving(Behaviour(keywords={"great": "good", "dull": "bad"})) as server:
+        said = done(*served(server.base_url, pool, work))
+    assert re.search(r"^Agreement \S+ % .*not accuracy", said, re.MULTILINE)
+    assert re.search(r"^Believe   Agreement, but not as accuracy", said, re.MULTILINE)
+    assert re.search(r"^Round \d done: agreement ", said, re.MULTILINE)
+    assert "Quality  " not in said
+    page = page_of(work)
+    assert "Agreement" in page
+    assert not re.search(r"\bQuality\b", page)
+    assert "% (agreement)\t" in done("status", "-w", work)
+
+
+SAMPLE = "random sample labelled by people"
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (Measured(None, "", None), "^$"),
+        (Measured(None, "nothing yet", share_right(0.9, 100)), "^Test: it is the only figure"),
+        (Measured(Figure(0.5, 0.3, 0.6, 20), SAMPLE, share_right(0.9, 200)), "both intervals"),
+        (Measured(Figure(0.8, 0.6, 0.9, 20), SAMPLE, share_right(0.9, 200)), r"same labels\).$"),
+        (Measured(Figure(0.8, 0.6, 0.9, 20), SAMPLE, share_right(1.0, 5)), "5 texts are few"),
+        (Measured(Figure(0.8, 0.6, 0.9, 20), SAMPLE, None), "^Quality within .*no test set"),
+        (Measured(Figure(0.8, 0.6, 0.9, 20), "validation set", None), "^Quality; .*validation"),
+        (Measured(Figure(0.1, 0.0, 0.2, 20), "agreement", share_right(0.9, 99)), "^Test: Agreem"),
+        # as runs of earlier versions noted it
+        (
+            Measured(Figure(0.9, 0.8, 1.0, 20), f"{SAMPLE}, cross-fitted", None),
+            "^Quality within its interval",
+        ),
+    ],
+)
+def test_one_line_says_which_figure_to_believe(measured: Measured, words: str) -> None:
+    assert re.search(words, measured.verdict)
+    assert "\n" not in measured.verdict
+    assert "cross-fit" not in measured.verdict + measured.own_words
+
+
+def test_agreement_is_never_compared_with_accuracy() -> None:
+    far = Measured(Figure(0.1, 0.0, 0.2, 20), "agreement with", share_right(0.9, 200))
+    assert "intervals" not in far.verdict
