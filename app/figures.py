@@ -143,7 +143,8 @@ _WITHOUT_TEST = {
     ),
     "agreement": (
         "Agreement, but not as accuracy: it says how well the model repeats the annotators, right "
-        "or wrong. Answers of people, or labelled texts given with --test when a run is started, measure it."
+        "or wrong. Answers of people, or labelled texts that are given with --test when a run is "
+        "started, measure accuracy."
     ),
     "validation": (
         "Quality; it may be a little too high, since the validation file steered the run, too."

@@ -12,6 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from querist.app.cli import app
+from querist.app.facts import facts, machine_weight
 from querist.app.figures import Figure, Measured, share_right
 from querist.evals.mock_server import Behaviour, serving
 
@@ -145,3 +146,43 @@ def test_one_line_says_which_figure_to_believe(measured: Measured, words: str) -
 def test_agreement_is_never_compared_with_accuracy() -> None:
     far = Measured(Figure(0.1, 0.0, 0.2, 20), "agreement with", share_right(0.9, 200))
     assert "intervals" not in far.verdict
+
+
+# ---------------------------------------------------------------- jargon
+
+JARGON = (
+    "cross-fit", "p_correct", "p(correct)", "calibration error", "ECE", "log-prob", "logprob",
+    "trust in", "_usd", "demonstration", "fencing", "reannotat", "Decimal(", "is_seed",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("word", JARGON)
+def test_no_word_of_the_trade_is_on_a_screen_or_in_the_report(films: Path, word: str) -> None:
+    page = page_of(films).split("How to reproduce")[0]  # keys of the task file are what they are
+    screens = [(films / "said.txt").read_text(), done("status", name_of(films), "-w", films)]
+    for shown in (page, *screens):
+        assert word.lower() not in shown.lower()
+
+
+def test_weights_are_shares_and_switches_are_words() -> None:
+    shown = dict(facts({"weights": [1.29, 0.15, 0.37], "is_seed": True, "reason": "said above"}))
+    assert shown == {
+        "whose opinion counts how much": (
+            "the annotator 71%, labelled neighbours 8%, the trained model 20%"
+        ),
+        "this is the random first sample": "yes",
+    }
+
+
+@pytest.mark.parametrize(
+    ("trust", "words"),
+    [(None, "-"), (0.0, "not at all"), (0.3, "30% of a person's"), (1.0, "like a person's"),
+     (3.0, "3 times a person's")],
+)  # fmt: skip
+def test_trust_is_said_in_words(trust: float | None, words: str) -> None:
+    assert machine_weight(trust) == words
+
+
+def test_long_values_of_decisions_are_cut() -> None:
+    ((_, value),) = facts({"labels": {f"class {i}": i for i in range(151)}})
+    assert value.endswith("and 136 more")
