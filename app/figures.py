@@ -89,8 +89,8 @@ class Measured:
             return _WITHOUT_TEST[_kind(self.measured_on)] if self.own else ""
         few = f", though {plural(self.test.n, 'text')} are few" if self.test.n < FEW else ""
         if self.own is None:
-            return f"Test{few}: it is the only figure."
-        said = f"Test{few}: {_BESIDE_TEST[_kind(self.measured_on)]}"
+            return f"Test{few}. It is the only figure."
+        said = f"Test{few}. {_BESIDE_TEST[_kind(self.measured_on)]}"
         if _kind(self.measured_on) != "agreement" and self.own.contradicts(self.test):
             said += (
                 " The two differ by more than both intervals allow: look whether the test texts "
@@ -133,8 +133,8 @@ _STEERED = (
 _BESIDE_TEST = {
     "sample": f"Quality is for runs without a test set; {_STEERED}.",
     "agreement": "Agreement only says how well the model repeats the annotators, right or wrong.",
-    "validation": "the validation file steered the run, so Quality may be too high.",
-    "": "its texts took no part in the run.",
+    "validation": "The validation file steered the run, so Quality may be too high.",
+    "": "Its texts took no part in the run.",
 }
 _WITHOUT_TEST = {
     "sample": (

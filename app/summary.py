@@ -6,7 +6,7 @@ from pathlib import Path
 
 from querist.app.place import Place
 from querist.app.report_data import ReportData
-from querist.app.screen import Screen, dollars, plural, sparkline
+from querist.app.screen import Screen, dollars, plural, source_words, sparkline
 from querist.tools.wording import any_of
 
 
@@ -16,7 +16,7 @@ def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path
     top = data.headline
     screen.line(
         f"Labels    {top.labels:,} of {plural(top.pool, 'example')}: "
-        + (", ".join(f"{row.count:,} by {row.source}" for row in data.sources) or "none")
+        + (", ".join(f"{row.count:,} {_by(row.source)}" for row in data.sources) or "none")
     )
     missing = [row.name for row in data.classes if not row.total]
     if top.labels and missing:
@@ -79,3 +79,8 @@ def _show_next(screen: Screen, data: ReportData, place: Place) -> None:
     if data.status in {"paused", "interrupted", "failed", "waiting", "created"}:
         first = "after that, go on" if data.questions else "go on"
         screen.line(f"Next      {first} with: {place.command(f'resume {run}')}", style="bold")
+
+
+def _by(source: str) -> str:
+    words = source_words(source)
+    return words if source == "generated" else f"by {words}"

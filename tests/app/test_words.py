@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from querist.app import charts
 from querist.app.cli import app
 from querist.app.facts import facts, machine_weight
 from querist.app.figures import Figure, Measured, share_right
+from querist.app.predictions import Bin, Judged
+from querist.app.report import write_report
+from querist.app.report_data import OpenQuestion, ReportData, gather
 from querist.evals.mock_server import Behaviour, serving
+from querist.graph.run import Run
+from querist.memory.store import open_store
 
 QUICK = ("data.embedder=hashing", "generator.enabled=false", "loop.plateau_window=9")
 PEOPLE_ONLY = (*QUICK, "annotator.enabled=false")
@@ -89,7 +96,7 @@ def test_the_summary_says_what_both_figures_are_measured_on(films: Path) -> None
             said,
             re.MULTILINE,
         )
-        assert re.search(r"^Believe   Test: ", said, re.MULTILINE)
+        assert re.search(r"^Believe   Test", said, re.MULTILINE)
 
 
 def name_of(work: Path) -> str:
@@ -98,7 +105,7 @@ def name_of(work: Path) -> str:
 
 def test_the_report_says_it_too(films: Path) -> None:
     page = page_of(films)
-    assert "Which to believe: Test: Quality is for runs without a test set" in page
+    assert "Which to believe: Test. Quality is for runs without a test set" in page
     assert "on 40 labelled texts that neither the agents nor the model saw" in page
 
 
@@ -123,13 +130,13 @@ SAMPLE = "random sample labelled by people"
     ("measured", "words"),
     [
         (Measured(None, "", None), "^$"),
-        (Measured(None, "nothing yet", share_right(0.9, 100)), "^Test: it is the only figure"),
+        (Measured(None, "nothing yet", share_right(0.9, 100)), "^Test. It is the only figure"),
         (Measured(Figure(0.5, 0.3, 0.6, 20), SAMPLE, share_right(0.9, 200)), "both intervals"),
         (Measured(Figure(0.8, 0.6, 0.9, 20), SAMPLE, share_right(0.9, 200)), r"same labels\).$"),
         (Measured(Figure(0.8, 0.6, 0.9, 20), SAMPLE, share_right(1.0, 5)), "5 texts are few"),
         (Measured(Figure(0.8, 0.6, 0.9, 20), SAMPLE, None), "^Quality within .*no test set"),
         (Measured(Figure(0.8, 0.6, 0.9, 20), "validation set", None), "^Quality; .*validation"),
-        (Measured(Figure(0.1, 0.0, 0.2, 20), "agreement", share_right(0.9, 99)), "^Test: Agreem"),
+        (Measured(Figure(0.1, 0.0, 0.2, 20), "agreement", share_right(0.9, 99)), "^Test. Agreem"),
         # as runs of earlier versions noted it
         (
             Measured(Figure(0.9, 0.8, 1.0, 20), f"{SAMPLE}, cross-fitted", None),
@@ -186,3 +193,80 @@ def test_trust_is_said_in_words(trust: float | None, words: str) -> None:
 def test_long_values_of_decisions_are_cut() -> None:
     ((_, value),) = facts({"labels": {f"class {i}": i for i in range(151)}})
     assert value.endswith("and 136 more")
+
+
+# ---------------------------------------------------------------- many classes
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with 151 classes."""
+    folder = tmp_path_factory.mktemp("many")
+    rows = [{"text": f"word{i % 151} number {i}", "label": f"class {i % 151}"} for i in range(604)]
+    pool, task = folder / "pool.jsonl", folder / "task.toml"
+    pool.write_text("\n".join(map(json.dumps, rows)))
+    names = json.dumps([f"class {i}" for i in range(151)])
+    task.write_text(
+        f'[task]\nname = "many"\nlabels = {names}\n[data]\npool = "{pool}"\ngold = "label"\n'
+        '[budget]\nusd = 10\n[people]\nkind = "simulated"\nerror_rate = 0.2\n'
+    )
+    said = done("run", task, *settings(*PEOPLE_ONLY, "loop.rounds=2"), "-w", folder / "work")
+    (folder / "work" / "said.txt").write_text(said)
+    return folder / "work"
+
+
+def opened(work: Path) -> Iterator[ReportData]:
+    store = open_store(work)
+    yield gather(Run.open(store))
+    store.close()
+
+
+def test_a_report_of_151_classes_folds_all_but_the_first(many: Path) -> None:
+    text = next(many.glob("runs/*/report.html")).read_text()
+    assert "<summary>136 more classes</summary>" in text
+    assert text.count("<rect") <= 40, "a chart has room for a few classes only"
+    totals = re.findall(r'<td class="num">(\d+)</td></tr>', text.split("Class balance")[1])
+    first = [int(total) for total in totals[:15]]
+    assert first == sorted(first, reverse=True)
+
+
+def test_lists_of_151_classes_are_cut_on_the_screen(many: Path) -> None:
+    said = (many / "said.txt").read_text()
+    assert re.search(r"^Missing   no example was labelled .* or \d+ more: ", said, re.MULTILINE)
+    for shown in (said, done("status", name_of(many), "-w", many)):
+        assert max(map(len, shown.splitlines())) < 600
+
+
+def test_a_large_report_stays_small(many: Path, tmp_path: Path) -> None:
+    (data,) = opened(many)
+    names = [row.name for row in data.classes]
+    counts = [5_000 // 151 + (i < 5_000 % 151) for i in range(151)]
+    classes = [
+        replace(row, by_source={"human": count // 2, "llm": count - count // 2})
+        for row, count in zip(data.classes, counts, strict=True)
+    ]
+    matrix = [[(i * j) % 5 for i in range(151)] for j in range(151)]
+    judged = Judged("the trained model", "the test set", names, matrix, [Bin(0, 1, 9, 0.5, 0.5)])
+    large = replace(
+        data,
+        classes=classes,
+        judged=judged,
+        decisions=[*data.decisions] * (1_000 // len(data.decisions)),
+        rounds=[*data.rounds] * (250 // len(data.rounds)),
+        questions=[OpenQuestion("a long text " * 1_000, "doubtful", 0.5)] * 200,
+    )
+    path = write_report(large, tmp_path)
+    text = path.read_text()
+    assert path.stat().st_size < 1_000_000
+    assert 'class="confusion"' not in text
+    assert "<summary>185 more pairs</summary>" in text
+
+
+def test_a_source_has_the_same_colour_in_every_chart() -> None:
+    alone = charts.bars([charts.Bar("a", {"llm": 2.0})], title="t")
+    both = charts.bars([charts.Bar("a", {"llm": 2.0, "human": 1.0})], title="t")
+    other = charts.bars([charts.Bar("b", {"compute": 1.0, "llm": 1.0})], title="t")
+    dots = charts.reliability([(0.5, 0.5, 3)], title="t", source="llm")
+    assert all(f'class="s{charts.colour("llm")}"' in one for one in (alone, both, other, dots))
+    assert len({charts.colour(one) for one in ("human", "llm", "generated", "model")}) == 4
+    assert both.index("human") < both.index("llm"), "the order is constant, too"
