@@ -20,7 +20,7 @@ def pause_run(place: Place, name: str | None) -> None:
     """Ask whoever drives the run to pause."""
     with opened_run(place, name) as run:
         status = _status(run)
-        if status != "running":
+        if not _is_driven(run):
             # A command that waited in the mailbox would pause the next resume at once.
             raise InvalidInput(f"Run {run.id} is not running ({status}), so nothing can pause.")
         run.post("pause", who=user_name())
@@ -37,7 +37,7 @@ def stop_run(place: Place, name: str | None) -> None:
             raise InvalidInput(f"Run {run.id} is finished already.")
         run.post("stop", who=user_name())
         words = f"Run {run.id} ends at its next step."
-        if status != "running":
+        if not _is_driven(run):
             words = (
                 f"Run {run.id} is not running ({status}). It will close, without spending more, "
                 f"with: {place.command(f'resume {run.id}')}"
@@ -53,7 +53,7 @@ def proceed_run(place: Place, name: str | None) -> None:
             raise InvalidInput(f"Run {run.id} is finished already.")
         run.post("proceed", who=user_name())
         words = f"Run {run.id} goes on without the answers that are missing."
-        if not Runs(run.store).is_driven(run.row):
+        if not _is_driven(run):
             words = (
                 f"Run {run.id} will not wait for the answers that are missing. Go on with: "
                 f"{place.command(f'resume {run.id}')}"
@@ -93,6 +93,10 @@ def reconcile_run(place: Place, name: str | None, *, billed: bool | None) -> Non
             ledger.reconcile(billed=billed)
         done = "counted as billed" if billed else "given back to the budget"
         screen.line(f"{words}: {done}.")
+
+
+def _is_driven(run: Run) -> bool:
+    return Runs(run.store).is_driven(run.row)
 
 
 def _status(run: Run) -> str:

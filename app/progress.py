@@ -142,10 +142,16 @@ def _trained_line(data: Data) -> str | None:
     return f"  trained on {data['rows']:,} labels and {data['pseudo']:,} pseudo-labels"
 
 
+def _plan_line(data: Data) -> str | None:
+    if data["action"] == "wait":  # which says so itself
+        return None
+    return f"Round {data['round']}: {data['action']}. {data['reason']}"
+
+
 _LINES: Mapping[str, Callable[[Data], str | None]] = {
     "embedding": _embedding_line,
     "initialized": lambda d: f"Pool: {plural(d['pool'], 'example')}, test: {d['test']:,}",
-    "plan": lambda d: f"Round {d['round']}: {d['action']}. {d['reason']}",
+    "plan": _plan_line,
     "selected": lambda d: f"  selected {d['count']} by {d['strategy']}",
     "unadvised": lambda d: f"  the language model did not help to select: {d['reason']}",
     "generated": lambda d: f"  wrote {d['kept']} new examples, threw {d['rejected']} away",

@@ -104,7 +104,7 @@ def run_arm(dataset: str, arm: str, *, seed: int, budget: str, work: Path) -> li
         "budget": {"usd": budget, "human_label_usd": "0.05"},
         "people": {"kind": "simulated"},
         "models": {"threads": 1},
-        "loop": {"rounds": 6, "batch": 48, "seed": seed},
+        "loop": {"rounds": 7, "batch": 48, "seed": seed},
         "generator": {"enabled": False},
     }
     if dataset == "ag_news":

@@ -4,7 +4,7 @@
 
 Real test texts, through the product: the prompt of the loop, its calibration, no demonstrations or
 eight. A model whose file has a chat template is asked twice: by its template, and as plain text as
-a base model is. Intervals are Wilson's, at 95 %.
+a base model is. Intervals are Wilson's, at 90 %.
 """
 
 from __future__ import annotations

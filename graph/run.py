@@ -175,7 +175,7 @@ class Run:
 
     async def _attended(self, context: Context) -> bool:
         """Stay until the loop can go on; False if a person wants to leave it waiting."""
-        known = -1
+        known = pending(context).closed  # the loop has said so already
         while not self._is_drained:
             waiting = pending(context)
             if not waiting.missing or context.mailbox.queued():

@@ -1,0 +1,259 @@
+"""The five rules, each by itself: what an agent decides on which evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from querist.agents.annotator import rules as annotator
+from querist.agents.annotator.rules import AnnotatorEvidence
+from querist.agents.budget_controller import rules as budget
+from querist.agents.budget_controller.rules import BudgetEvidence
+from querist.agents.generator import rules as generator
+from querist.agents.generator.rules import GeneratorEvidence
+from querist.agents.selector import rules as selector
+from querist.agents.selector.rules import SelectorEvidence
+from querist.agents.verifier import rules as verifier
+from querist.agents.verifier.rules import Opinions, VerifierEvidence
+from querist.memory.records import Action, Example, ExampleId, LabelClass, Origin, Task, TaskKind
+
+TASK = Task("t", TaskKind.CLASSIFICATION, tuple(LabelClass(name) for name in "abc"))
+SURE, UNSURE, GUESS = np.array([0.9, 0.05, 0.05]), np.array([0.5, 0.4, 0.1]), np.full(3, 1 / 3)
+
+MONEY = BudgetEvidence(
+    round=3,
+    most_rounds=10,
+    batch=20,
+    pool_left=500,
+    remaining=Decimal(5),
+    human_label_usd=Decimal("0.05"),
+    llm_example_usd=Decimal(0),
+    classes=3,
+    asks_people=True,
+    open_questions=0,
+    wanted_answers=0,
+    wanted_at_end=0,
+    waiting="",
+    plateau=False,
+    plateau_reason="",
+    stop_command="",
+    may_generate=False,
+    labels={"a": 20, "b": 20, "c": 20},
+    last_phase="select",
+)
+
+
+# ---------------------------------------------------------------- budget controller
+
+
+@pytest.mark.parametrize(
+    ("change", "action", "stop"),
+    [
+        ({}, "select", ""),
+        ({"stop_command": "ann"}, "finish", "command"),
+        ({"wanted_answers": 3, "waiting": "3 more are waited for"}, "wait", ""),
+        ({"plateau": True, "plateau_reason": "flat"}, "finish", "plateau"),
+        ({"round": 10}, "finish", "rounds"),
+        ({"pool_left": 0}, "finish", "pool"),
+        ({"remaining": Decimal("0.01"), "uses_llm": False}, "finish", "budget"),
+        ({"round": 10, "open_questions": 4, "wanted_at_end": 4}, "wait", "rounds"),
+        ({"may_generate": True, "labels": {"a": 40, "b": 40, "c": 1}}, "generate", ""),
+    ],
+)
+def test_the_budget_controller_goes_on_waits_or_stops(change, action, stop):
+    ruling = budget.plan(replace(MONEY, **change))
+    assert (ruling.action, ruling.stop) == (action, stop)
+    assert ruling.reason
+    budget.check(replace(MONEY, **change), ruling)
+
+
+def test_six_rounds_are_at_most_six():
+    actions = [budget.plan(replace(MONEY, round=n, most_rounds=6)).action for n in range(8)]
+    assert actions.count("select") == 6
+
+
+@pytest.mark.parametrize("cents", [255, 199, 430, 1005])
+def test_people_only_runs_spend_evenly_to_the_end(cents):
+    remaining, sizes = Decimal(cents) / 100, []
+    for number in range(30):
+        evidence = replace(
+            MONEY, round=number, most_rounds=30, remaining=remaining, uses_llm=False, pool_left=900
+        )
+        ruling = budget.plan(evidence)
+        if ruling.action != "select":
+            break
+        assert ruling.questions == ruling.batch
+        sizes.append(ruling.batch)
+        remaining -= ruling.questions * MONEY.human_label_usd
+    assert min(sizes[1:]) >= 0.25 * MONEY.batch
+    assert max(sizes[1:]) - min(sizes[1:]) <= 1
+    assert remaining < Decimal("0.25")
+
+
+def test_questions_are_shared_out_over_the_rounds_that_are_left():
+    poor = replace(MONEY, remaining=Decimal(1))
+    asked = [budget.plan(replace(poor, round=n)).questions for n in (0, 5, 9)]
+    assert asked[1:] == [4, 20]
+    assert asked[0] >= 7, "the first sample gets more: everything is measured on it"
+
+
+# ---------------------------------------------------------------- verifier
+
+
+def opinions(pooled, *, annotator_says=SURE, number=0, **more):
+    example = Example(ExampleId(f"e{number}"), {"text": "x"}, **more.pop("example", {}))
+    return Opinions(
+        example,
+        more.pop("attempt", 0),
+        annotator=annotator_says,
+        neighbours=None,
+        model=None,
+        pooled=pooled,
+        **more,
+    )
+
+
+EVIDENCE = VerifierEvidence(
+    round=2,
+    batch=4,
+    classes=3,
+    questions=1,
+    is_seed=False,
+    may_reannotate=False,
+    annotates=True,
+    labels_by_model=False,
+    measured=20,
+    weights=(1.0, 0.5, 0.5),
+)
+
+
+def actions(batch, **change):
+    ruling = verifier.verify(replace(EVIDENCE, **change))
+    return [one.action for one in verifier.judge(batch, ruling, task=TASK, number=2)]
+
+
+def test_the_sure_are_kept_and_the_first_of_the_doubtful_go_to_people():
+    batch = [opinions(SURE), opinions(UNSURE, number=1), opinions(UNSURE, number=2)]
+    assert actions(batch) == [Action.ACCEPT, Action.ESCALATE, Action.ACCEPT]
+    assert actions([opinions(GUESS)], questions=0) == [Action.DROP]
+
+
+def test_the_seed_goes_to_people_as_a_whole():
+    assert actions([opinions(SURE), opinions(GUESS)], is_seed=True, questions=2) == [
+        Action.ESCALATE, Action.ESCALATE,
+    ]  # fmt: skip
+
+
+def test_without_an_annotator_people_label_everything_and_the_model_nothing():
+    batch = [opinions(SURE, annotator_says=None, number=n) for n in range(2)]
+    assert actions(batch, annotates=False, questions=1) == [Action.ESCALATE, Action.DROP]
+    wanted = actions(batch, annotates=False, questions=1, labels_by_model=True)
+    assert wanted == [Action.ESCALATE, Action.ACCEPT]
+
+
+def test_what_a_provider_refused_goes_to_people_or_is_dropped_with_its_words():
+    lost = opinions(SURE, annotator_says=None, trouble="refused: filtered", is_refused=True)
+    assert actions([lost]) == [Action.ESCALATE]
+    ruling = verifier.verify(replace(EVIDENCE, questions=0))
+    verdict = verifier.judge([lost], ruling, task=TASK, number=2)[0]
+    assert (verdict.action, verdict.reason) == (Action.DROP, "refused: filtered")
+
+
+def test_an_unreadable_reply_is_asked_once_more():
+    lost = opinions(None, annotator_says=None, trouble="unparsable: hm")
+    assert actions([lost], questions=0) == [Action.REANNOTATE]
+    again = replace(lost, attempt=1)
+    assert actions([again], questions=0) == [Action.DROP]
+
+
+def test_a_written_text_that_reads_like_another_class_is_dropped():
+    written = opinions(SURE, example={"origin": Origin.GENERATED, "gold": "b"})
+    assert actions([written]) == [Action.DROP]
+
+
+def test_no_reason_gives_the_guess_away():
+    ruling = verifier.verify(EVIDENCE)
+    verdict = verifier.judge([opinions(UNSURE)], ruling, task=TASK, number=2)[0]
+    assert verdict.action is Action.ESCALATE
+    assert not {"a", "b", "c"} & set(verdict.reason.replace("%", " ").split())
+    assert verdict.likely == ("a", "b", "c")
+
+
+def test_weights_are_said_in_words():
+    reason = verifier.verify(EVIDENCE).reason
+    assert "the annotator 50%, labelled neighbours 25%, the trained model 25%" in reason
+    assert "20 answers by people" in reason
+
+
+# ---------------------------------------------------------------- generator
+
+
+def test_the_generator_writes_for_the_thinnest_classes_within_its_batch():
+    evidence = GeneratorEvidence(round=2, batch=6, labels={"a": 30, "b": 2, "c": 40}, kept=0.5)
+    ruling = generator.plan(evidence)
+    assert set(ruling.targets) == {"b"}
+    assert 0 < sum(ruling.targets.values()) <= 6
+    generator.check(evidence, ruling)
+    level = replace(evidence, labels={"a": 30, "b": 30, "c": 30})
+    assert generator.plan(level).targets == {}
+
+
+def test_the_generators_bounds_hold():
+    evidence = GeneratorEvidence(round=2, batch=6, labels={"a": 1, "b": 2}, kept=None)
+    for targets in ({"z": 1}, {"a": 7}, {"a": -1}):
+        ruling = generator.Generation(targets=targets, duplicate_at=0.95, reason="r")
+        with pytest.raises(ValueError, match=r"unknown|allowed|negative"):
+            generator.check(evidence, ruling)
+
+
+# ---------------------------------------------------------------- annotator and selector
+
+ASKED = AnnotatorEvidence(
+    round=1,
+    model="m",
+    batch=20,
+    classes=3,
+    bank=12,
+    given=0,
+    votes=1,
+    shared=8,
+    nearest=None,
+    is_local=False,
+    calibrate=True,
+    has_logprobs=True,
+    skill=0.8,
+)
+
+
+def test_the_annotator_shows_what_there_is_and_samples_where_it_must():
+    ruling = annotator.plan(ASKED)
+    assert (ruling.shared, ruling.nearest, ruling.votes, ruling.calibrate) == (8, 4, 1, True)
+    assert annotator.plan(replace(ASKED, is_local=True)).nearest == 0
+    bare = annotator.plan(replace(ASKED, bank=0))
+    assert (bare.shared, bare.nearest) == (0, 0)
+    blind = annotator.plan(replace(ASKED, has_logprobs=False))
+    assert (blind.votes, blind.calibrate) == (3, False)
+
+
+def test_the_selector_draws_at_random_first_and_covers_until_there_is_a_model():
+    evidence = SelectorEvidence(
+        round=0,
+        pool_left=100,
+        batch=10,
+        configured="auto",
+        labels={"a": 0, "b": 0},
+        has_model=False,
+        random_only=True,
+    )
+    assert selector.select(evidence).strategy == "random"
+    cold = selector.select(replace(evidence, random_only=False))
+    assert cold.strategy == selector.COLD_START
+    warm = replace(evidence, random_only=False, has_model=True, labels={"a": 9, "b": 9})
+    assert selector.select(warm).strategy == selector.WARM
+    named = replace(warm, configured="margin")
+    assert selector.select(named).strategy == "margin"
+    with pytest.raises(ValueError, match="allowed"):
+        selector.check(warm, selector.Selection(strategy="margin", count=11, reason="r"))
