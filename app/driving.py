@@ -114,8 +114,10 @@ def finish(run: Run, driven: tuple[Outcome, int], screen: Screen, place: Place) 
     from querist.app.summary import show_summary
 
     outcome, code = driven
-    screen.title(f"{outcome.status.capitalize()}: {outcome.reason}".rstrip(": "))
     data = gather(run)
+    # What a run waits for is said as it is now: somebody may have answered meanwhile.
+    reason = data.reason if outcome.status == "waiting" else outcome.reason
+    screen.title(f"{outcome.status.capitalize()}: {reason}".rstrip(": "))
     show_summary(screen, data, place, report=write_report(data, run.view().folder))
     return code
 

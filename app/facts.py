@@ -38,6 +38,7 @@ NAMES: Mapping[str, str] = {
     "measured": "answers of people to measure by",
     "most_rounds": "rounds at most",
     "nearest": "examples shown that are like the text",
+    "open_questions": "questions that were open then",
     "plateau": "the curve has levelled off",
     "plateau_reason": "what the curve shows",
     "pool_left": "texts nobody looked at yet",

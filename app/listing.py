@@ -99,7 +99,7 @@ def show_run(place: Place, name: str) -> None:
             return
         data = gather(run)
         screen.title(f"{data.run}: {data.status}")
-        if data.reason:
+        if data.reason and data.status != "waiting":  # the summary says what it waits for
             screen.line(data.reason)
         show_summary(screen, data, place, report=None)
         if data.decisions:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from importlib.metadata import version
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from querist.graph.run import Run
 
 ZERO = Decimal(0)
+NOTHING_MISSING = "No answer is waited for any more."
+# Runs of earlier versions noted how many questions were open when something was decided.
+_STALE = re.compile(r" [\d,]+ questions? to people (?:are|is) still open\.")
 PACKAGES = ("querist", "langgraph", "torch", "numpy", "scikit-learn", "xllamacpp")
 
 
@@ -129,6 +133,8 @@ class ReportData:
     run: str
     status: str
     reason: str
+    is_driven: bool
+    """A process drives the run now: it takes answers in by itself."""
     at: datetime
     task: Task
     headline: Headline
@@ -167,7 +173,8 @@ def gather(run: Run) -> ReportData:
     return ReportData(
         run=row.id,
         status=status,
-        reason=row.reason,
+        reason=_reason(context, status, row.reason),
+        is_driven=runs.is_driven(row),
         at=row.at,
         task=context.task,
         headline=_headline(context, labels, doubts),
@@ -180,13 +187,29 @@ def gather(run: Run) -> ReportData:
         classes=_classes(context.task, labels),
         questions=[_question(one) for one in context.inbox.all(status="open")],
         doubts=doubts,
-        decisions=context.journal.decisions(),
+        decisions=[
+            replace(one, reason=_without_counts(one.reason)) for one in context.journal.decisions()
+        ],
         config=context.config.model_dump(mode="json", exclude_none=True),
         versions=_versions(),
         people_kind=context.config.people.kind,
         error_rate=context.config.people.error_rate,
         model_folder=str(model) if (model / CONFIG).is_file() else "",
     )
+
+
+def _reason(context: Context, status: str, noted: str) -> str:
+    """Say why a run is where it is; of what it waits for, as it is now and not when it stopped."""
+    from querist.graph.waiting import pending
+
+    if status != "waiting":
+        return _without_counts(noted)
+    waiting = pending(context)
+    return f"{waiting.words}." if waiting.missing else NOTHING_MISSING
+
+
+def _without_counts(reason: str) -> str:
+    return _STALE.sub("", reason)
 
 
 def _doubts(context: Context, *, is_dead: bool) -> list[DoubtRow]:

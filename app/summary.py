@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from querist.app.place import Place
-from querist.app.report_data import ReportData
+from querist.app.report_data import NOTHING_MISSING, ReportData
 from querist.app.screen import Screen, dollars, plural, source_words, sparkline
 from querist.tools.wording import any_of
 
@@ -64,7 +64,9 @@ def _show_quality(screen: Screen, data: ReportData) -> None:
 
 def _show_next(screen: Screen, data: ReportData, place: Place) -> None:
     run = data.run
-    if data.questions:
+    if data.status == "waiting":
+        _show_waiting(screen, data, place)
+    elif data.questions:
         screen.line(
             f"Questions {plural(len(data.questions), 'question')} open; answer with: "
             f"{place.command(f'inbox {run}')}",
@@ -76,9 +78,27 @@ def _show_next(screen: Screen, data: ReportData, place: Place) -> None:
             f"{dollars(data.headline.in_doubt)}: {place.command(f'reconcile {run} --billed')}",
             style="yellow",
         )
-    if data.status in {"paused", "interrupted", "failed", "waiting", "created"}:
+    if data.status in {"paused", "interrupted", "failed", "created"}:
         first = "after that, go on" if data.questions else "go on"
         screen.line(f"Next      {first} with: {place.command(f'resume {run}')}", style="bold")
+
+
+def _show_waiting(screen: Screen, data: ReportData, place: Place) -> None:
+    """Say what a waiting run waits for, and what to type."""
+    run, said = data.run, data.reason.rstrip(".")
+    answer, go_on = place.command(f"inbox {run}"), place.command(f"resume {run}")
+    proceed = place.command(f"proceed {run}")
+    if said == NOTHING_MISSING.rstrip("."):
+        then = "it goes on by itself" if data.is_driven else f"go on with: {go_on}"
+        screen.line(f"Waiting   {said}; {then}", style="bold")
+        return
+    screen.line(f"Waiting   {said}", style="bold")
+    if data.is_driven:
+        screen.line(f"Next      {answer} is all it takes: the run goes on by itself", style="bold")
+        screen.line(f"          or without the answers: {proceed}")
+        return
+    screen.line(f"Next      {answer} and then {go_on}", style="bold")
+    screen.line(f"          or without the answers: {proceed} and then {go_on}")
 
 
 def _by(source: str) -> str:

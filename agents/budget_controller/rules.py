@@ -216,7 +216,7 @@ def _end(evidence: BudgetEvidence, stop: str, reason: str, *, wait: bool = True)
             batch=0,
             questions=0,
             stop=stop,
-            reason=f"{reason} {evidence.open_questions} questions to people are still open.",
+            reason=f"{reason} Answers of people are waited for before it ends.",
         )
     return Plan(action="finish", batch=0, questions=0, stop=stop, reason=reason)
 

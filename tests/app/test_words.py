@@ -21,18 +21,19 @@ from querist.app.report import write_report
 from querist.app.report_data import OpenQuestion, ReportData, gather
 from querist.evals.mock_server import Behaviour, serving
 from querist.graph.run import Run
+from querist.memory.runs import Runs
 from querist.memory.store import open_store
 
 QUICK = ("data.embedder=hashing", "generator.enabled=false", "loop.plateau_window=9")
 PEOPLE_ONLY = (*QUICK, "annotator.enabled=false")
 
 
-def ask(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
+def ask(*words: object, typed: str | None = None) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], input=typed)
 
 
-def done(*words: object) -> str:
-    result = ask(*words)
+def done(*words: object, typed: str | None = None) -> str:
+    result = ask(*words, typed=typed)
     assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
     return result.output
 
@@ -270,3 +271,63 @@ def test_a_source_has_the_same_colour_in_every_chart() -> None:
     assert all(f'class="s{charts.colour("llm")}"' in one for one in (alone, both, other, dots))
     assert len({charts.colour(one) for one in ("human", "llm", "generated", "model")}) == 4
     assert both.index("human") < both.index("llm"), "the order is constant, too"
+
+
+# ---------------------------------------------------------------- what a run waits for
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Path:
+    """A workspace whose run waits for people; what it said is beside it."""
+    pool, work = write_films(tmp_path / "pool.jsonl", 40), tmp_path / "work"
+    words = ("run", "--pool", pool, "--labels", "good,bad", "--budget", "0.60", "-w", work)
+    said = done(*words, *settings(*PEOPLE_ONLY, "loop.rounds=2", "people.patience.share=1"))
+    (work / "said.txt").write_text(said)
+    return work
+
+
+def test_a_waiting_run_says_what_it_waits_for_and_what_to_type(waiting: Path) -> None:
+    run = name_of(waiting)
+    for said in ((waiting / "said.txt").read_text(), done("status", run, "-w", waiting)):
+        assert re.search(r"^Waiting   0 of \d+ questions are answered", said, re.MULTILINE)
+        assert f"Next      querist inbox {run} --workspace" in said
+        assert f"querist proceed {run}" in said
+    assert "querist proceed" in page_of(waiting)
+
+
+def test_answered_questions_are_not_said_to_be_open(waiting: Path) -> None:
+    run = name_of(waiting)
+    done("inbox", "-w", waiting, typed="1" * 3 + "q")
+    done("report", run, "-w", waiting)
+    for said in (done("status", run, "-w", waiting), page_of(waiting)):
+        assert "3 of " in said
+        assert "0 of 4 questions" not in said
+    done("inbox", "-w", waiting, typed="12" * 30)
+    done("report", run, "-w", waiting)
+    for said in (done("status", run, "-w", waiting), page_of(waiting)):
+        assert "No answer is waited for any more" in said
+        assert not re.search(r"questions are answered|still open|more are waited for", said)
+
+
+def test_a_finished_run_names_no_open_questions_of_earlier(waiting: Path) -> None:
+    for _ in range(6):
+        done("inbox", "-w", waiting, typed="12" * 30)
+        said = done("resume", "-w", waiting)
+        if "Finished" in said:
+            break
+    run = name_of(waiting)
+    for shown in (said, done("status", run, "-w", waiting), page_of(waiting)):
+        assert not re.search(r"\d+ questions? (to people )?(are |is )?(still )?open", shown)
+        assert "more are waited for" not in shown
+
+
+def test_counts_that_earlier_versions_noted_are_left_out(waiting: Path) -> None:
+    store = open_store(waiting)
+    runs = Runs(store)
+    lease = runs.take(runs.get().id)
+    runs.set_status(lease, "finished", "All done. 20 questions to people are still open.")
+    runs.give_up(lease)
+    store.close()
+    said = done("status", name_of(waiting), "-w", waiting)
+    assert "All done." in said
+    assert "20 questions" not in said
