@@ -15,6 +15,9 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 42
 ROW, GAP = 22, 8
+COLOURS = {"human": 0, "llm": 1, "generated": 2, "model": 3, "gold": 4}
+"""Each source has one colour, whichever others there are, in every chart of every report."""
+OTHER_COLOUR = 5
 NAMES, NUMBERS = 150, 96
 
 
@@ -37,6 +40,11 @@ class Bar:
     name: str
     parts: Mapping[str, float]
     words: str = ""
+
+
+def colour(source: str) -> int:
+    """Number a source's colour as the page's style knows it."""
+    return COLOURS.get(source, OTHER_COLOUR)
 
 
 def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
@@ -71,8 +79,8 @@ def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
     return _svg("".join(parts), title=title, height=HEIGHT)
 
 
-def bars(rows: Sequence[Bar], *, title: str, series: Sequence[str] = ()) -> Markup:
-    """Draw horizontal bars; each part has the colour of its place in `series`."""
+def bars(rows: Sequence[Bar], *, title: str) -> Markup:
+    """Draw horizontal bars; each part has the colour of its source, and its place."""
     most = max((sum(one.parts.values()) for one in rows), default=0.0) or 1.0
     room = WIDTH - NAMES - NUMBERS
     parts = []
@@ -80,12 +88,11 @@ def bars(rows: Sequence[Bar], *, title: str, series: Sequence[str] = ()) -> Mark
         y, x = TOP + number * (ROW + GAP), float(NAMES)
         middle = y + ROW * 0.7
         parts.append(f'<text class="name" x="{NAMES - 8}" y="{middle}">{_cut(one.name)}</text>')
-        for name, value in one.parts.items():
+        for name, value in sorted(one.parts.items(), key=lambda part: colour(part[0])):
             width = value / most * room
-            kind = series.index(name) if name in series else 0
             words = escape(f"{one.name}, {name}: {value:g}")
             parts.append(
-                f'<rect class="s{kind % 6}" x="{x:.1f}" y="{y}" width="{width:.1f}" '
+                f'<rect class="s{colour(name)}" x="{x:.1f}" y="{y}" width="{width:.1f}" '
                 f'height="{ROW}"><title>{words}</title></rect>'
             )
             x += width
@@ -93,7 +100,9 @@ def bars(rows: Sequence[Bar], *, title: str, series: Sequence[str] = ()) -> Mark
     return _svg("".join(parts), title=title, height=2 * TOP + len(rows) * (ROW + GAP))
 
 
-def reliability(bins: Sequence[tuple[float, float, int]], *, title: str) -> Markup:
+def reliability(
+    bins: Sequence[tuple[float, float, int]], *, title: str, source: str = "model"
+) -> Markup:
     """Draw (confidence, accuracy, count) triples against the line of perfect honesty."""
     size = 260
 
@@ -117,7 +126,7 @@ def reliability(bins: Sequence[tuple[float, float, int]], *, title: str) -> Mark
         words = escape(f"{confidence:.0%} sure, {accuracy:.0%} right, {count} examples")
         radius = 4 + 8 * (count / most) ** 0.5
         parts.append(
-            f'<circle class="dot measured" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
+            f'<circle class="s{colour(source)}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
             f"<title>{words}</title></circle>"
         )
     return _svg("".join(parts), title=title, height=TOP + size + BOTTOM, width=size + LEFT + 30)

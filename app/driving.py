@@ -122,8 +122,10 @@ def finish(run: Run, driven: tuple[Outcome, int], screen: Screen, place: Place) 
     from querist.app.summary import show_summary
 
     outcome, code = driven
-    screen.title(f"{outcome.status.capitalize()}: {outcome.reason}".rstrip(": "))
     data = gather(run)
+    # What a run waits for is said as it is now: somebody may have answered meanwhile.
+    reason = data.reason if outcome.status == "waiting" else outcome.reason
+    screen.title(f"{outcome.status.capitalize()}: {reason}".rstrip(": "))
     show_summary(screen, data, place, report=write_report(data, run.view().folder))
     return code
 
@@ -138,6 +140,7 @@ def _tally(run: Run) -> Tally:
         last = done[-1]
         tally.round, tally.labelled, tally.people = last.number, last.labelled, last.human_labels
         tally.metric = last.metric
+        tally.measured_on = str(last.detail.get("measured_on", ""))
     tally.open = context.inbox.counts().get("open", 0)
     return tally
 

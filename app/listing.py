@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from querist.app.figures import headline_word
 from querist.app.place import Place, opened_run, status_of
 from querist.app.screen import Screen, dollars, percent
 from querist.memory.errors import InvalidInput
@@ -16,6 +17,7 @@ from querist.memory.runs import RunRow, Runs
 from querist.tools.prices import PriceList
 
 if TYPE_CHECKING:
+    from querist.memory.records import Round
     from querist.memory.store import Store
     from querist.tools.strategies import Strategy
 
@@ -67,12 +69,20 @@ def _run_row(store: Store, row: RunRow, status: str) -> list[object]:
         f"{row.at:%Y-%m-%d %H:%M}",
         len(rounds),
         last.labelled if last else 0,
-        percent(last.metric if last else None),
+        _measured(last),
         percent(last.detail.get("test") if last else None),  # type: ignore[arg-type]
         dollars(balance.settled),
         dollars(balance.cap),
         Inbox(store, row.id).counts().get("open", 0),
     ]
+
+
+def _measured(last: Round | None) -> str:
+    if last is None:
+        return percent(None)
+    name = headline_word(str(last.detail.get("measured_on", "")))
+    # What is no accuracy must not look like one beside other runs.
+    return percent(last.metric) + (" (agreement)" if name == "Agreement" else "")
 
 
 def show_run(place: Place, name: str) -> None:
@@ -89,7 +99,7 @@ def show_run(place: Place, name: str) -> None:
             return
         data = gather(run)
         screen.title(f"{data.run}: {data.status}")
-        if data.reason:
+        if data.reason and data.status != "waiting":  # the summary says what it waits for
             screen.line(data.reason)
         show_summary(screen, data, place, report=None)
         if data.decisions:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from querist.graph.context import Context
 
 BINS = 5
+LANGUAGE_MODEL = "the language model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Judged:
     matrix: Sequence[Sequence[int]]
     """Row: what is right; column: what was predicted."""
     bins: Sequence[Bin]
+
+    @property
+    def source(self) -> str:
+        """Whose predictions they are, as labels name their source."""
+        return "llm" if self.who == LANGUAGE_MODEL else "model"
 
     @property
     def count(self) -> int:
@@ -94,7 +100,7 @@ def on_people(context: Context) -> Judged | None:
         for example, one in said.items()
         if isinstance(one.answer, Choice) and one.answer.value in names
     ]
-    return _judged("the language model", "people's labels", names, pairs) if pairs else None
+    return _judged(LANGUAGE_MODEL, "people's labels", names, pairs) if pairs else None
 
 
 def _judged(

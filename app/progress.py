@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
+from querist.app.figures import headline_word, place_words
 from querist.app.screen import Screen, clean, dollars, duration, percent, plural
 from querist.memory.records import Event
 
@@ -170,7 +171,10 @@ def _round_line(data: Mapping[str, Any], tally: Tally) -> str:
     measured = (
         ""
         if data["metric"] is None
-        else (f"{percent(data['metric'])} ({data['measured_on']}){test}; ")
+        else (
+            f"{headline_word(data['measured_on']).lower()} {percent(data['metric'])} "
+            f"({place_words(data['measured_on'])}){test}; "
+        )
     )
     left = tally.seconds_left
     ahead = f", at most about {duration(left)} left" if left else ""
@@ -253,7 +257,7 @@ class Watch:
         tally = self._tally
         facts = [f"{tally.labelled:,} labels", f"{tally.people:,} by people"]
         if tally.metric is not None:
-            facts.append(f"quality {percent(tally.metric)}")
+            facts.append(f"{headline_word(tally.measured_on).lower()} {percent(tally.metric)}")
         if tally.test is not None:
             facts.append(f"test {percent(tally.test)}")
         if tally.open:

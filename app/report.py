@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,16 +12,22 @@ from typing import Any
 from markupsafe import Markup
 
 from querist.app import charts
+from querist.app.charts import colour
+from querist.app.facts import facts, machine_weight
 from querist.app.report_data import ReportData
-from querist.app.screen import percent
+from querist.app.screen import percent, source_words
 from querist.app.toml_text import to_toml
 from querist.memory.errors import StoreError
 
 REPORT = "report.html"
-MOST_CLASSES = 30
-"""Classes that a chart or a matrix has room for; tables have them all."""
+MOST_CLASSES = 15
+"""Classes that a chart and the open part of a table show; the folded part has the others."""
+MOST_IN_MATRIX = 20
+MOST_PAIRS = 200
 MOST_QUESTIONS = 200
-SOURCES = ("human", "llm", "generated", "gold")
+MOST_DECISIONS = 200
+"""The latest, which can be opened; of earlier ones the reasons are listed."""
+LONGEST_TEXT = 2_000
 
 
 def write_report(data: ReportData, folder: Path, *, path: Path | None = None) -> Path:
@@ -53,33 +58,47 @@ def render(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "usd": _usd, "evidence": _evidence}
+    environment.filters |= {
+        "percent": _percent,
+        "usd": _usd,
+        "facts": facts,
+        "weight": machine_weight,
+        "colour": colour,
+        "source": source_words,
+        "cut": _cut,
+    }
     template = environment.get_template(REPORT)
     return template.render(data=data, charts=_charts(data), **_texts(data))
 
 
 def _texts(data: ReportData) -> dict[str, Any]:
+    classes = sorted(data.classes, key=lambda row: -row.total)
+    confused = _confused(data)
     return {
         "config": to_toml(_without_secrets(data.config)),
+        "classes": classes[:MOST_CLASSES],
+        "more_classes": classes[MOST_CLASSES:],
+        "more_confused": confused[MOST_CLASSES:],
+        "latest": data.decisions[-MOST_DECISIONS:],
+        "earlier": data.decisions[:-MOST_DECISIONS],
         "questions": data.questions[:MOST_QUESTIONS],
-        "has_matrix": data.judged is not None and len(data.judged.names) <= MOST_CLASSES,
-        "confused": _confused(data),
-        "sources": [one for one in SOURCES if any(one in row.by_source for row in data.classes)],
+        "has_matrix": data.judged is not None and len(data.judged.names) <= MOST_IN_MATRIX,
+        "confused": confused[:MOST_CLASSES],
+        "sources": sorted({one for row in data.classes for one in row.by_source}, key=colour),
     }
 
 
 def _charts(data: ReportData) -> dict[str, Markup]:
-    kinds = sorted({row.kind for row in data.spend})
     classes = sorted(data.classes, key=lambda row: -row.total)[:MOST_CLASSES]
     return {
         "by_usd": charts.curve(
             _points(data, lambda one: float(one.usd)),
-            title="Quality against money",
+            title=f"{data.headline.measured.name} against money",
             x_label="US dollars spent",
         ),
         "by_labels": charts.curve(
             _points(data, lambda one: float(one.labelled)),
-            title="Quality against labels",
+            title=f"{data.headline.measured.name} against labels",
             x_label="labels",
         ),
         "spend": charts.bars(
@@ -89,16 +108,15 @@ def _charts(data: ReportData) -> dict[str, Markup]:
                 if row.usd > 0
             ],
             title="Spend by agent and kind",
-            series=kinds,
         ),
         "classes": charts.bars(
             [charts.Bar(row.name, row.by_source, str(row.total)) for row in classes],
             title="Labels by class and source",
-            series=SOURCES,
         ),
         "reliability": charts.reliability(
             [(one.confidence, one.accuracy, one.count) for one in data.judged.bins],
             title="How sure against how right",
+            source=data.judged.source,
         )
         if data.judged
         else Markup(),
@@ -134,20 +152,20 @@ def _confused(data: ReportData) -> list[tuple[str, str, int]]:
         for said, count in enumerate(row)
         if right != said and count
     ]
-    return sorted(pairs, key=lambda pair: -pair[2])[:20]
+    return sorted(pairs, key=lambda pair: -pair[2])[:MOST_PAIRS]
 
 
 def _percent(share: float | None) -> str:
     return percent(share).replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+
+
 def _usd(amount: Decimal) -> str:
     places = 6 if amount and abs(amount) < Decimal("0.01") else 2
     return f"{amount:,.{places}f}\N{NO-BREAK SPACE}USD"
-
-
-def _evidence(value: Mapping[str, object]) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1, default=str)
 
 
 def _without_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:

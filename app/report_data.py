@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from querist.app.figures import Figure, Measured, share_right
 from querist.app.place import status_of
 from querist.app.predictions import Judged, on_people, on_test
 from querist.memory.records import Decision, Label, Question, Round, SpendKind, Split, Task
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from querist.graph.run import Run
 
 ZERO = Decimal(0)
+NOTHING_MISSING = "No answer is waited for any more."
+# Runs of earlier versions noted how many questions were open when something was decided.
+_STALE = re.compile(r" [\d,]+ questions? to people (?:are|is) still open\.")
 PACKAGES = ("querist", "langgraph", "torch", "numpy", "scikit-learn", "xllamacpp")
 
 
@@ -33,6 +38,7 @@ class Headline:
     measured_on: str
     n: int
     test: float | None
+    test_n: int
     labels: int
     by_people: int
     pool: int
@@ -43,6 +49,13 @@ class Headline:
     rounds: int
     left_out: Mapping[str, int]
     """Held-out texts that are in the pool too and therefore in no figure, by what they are for."""
+
+    @property
+    def measured(self) -> Measured:
+        """The two figures of the model, with what they were measured on."""
+        own = None if self.metric is None else Figure(self.metric, self.low, self.high, self.n)
+        test = None if self.test is None else share_right(self.test, self.test_n)
+        return Measured(own, self.measured_on, test)
 
     @property
     def leaks(self) -> str:
@@ -120,6 +133,8 @@ class ReportData:
     run: str
     status: str
     reason: str
+    is_driven: bool
+    """A process drives the run now: it takes answers in by itself."""
     at: datetime
     task: Task
     headline: Headline
@@ -158,7 +173,8 @@ def gather(run: Run) -> ReportData:
     return ReportData(
         run=row.id,
         status=status,
-        reason=row.reason,
+        reason=_reason(context, status, row.reason),
+        is_driven=runs.is_driven(row),
         at=row.at,
         task=context.task,
         headline=_headline(context, labels, doubts),
@@ -171,13 +187,29 @@ def gather(run: Run) -> ReportData:
         classes=_classes(context.task, labels),
         questions=[_question(one) for one in context.inbox.all(status="open")],
         doubts=doubts,
-        decisions=context.journal.decisions(),
+        decisions=[
+            replace(one, reason=_without_counts(one.reason)) for one in context.journal.decisions()
+        ],
         config=context.config.model_dump(mode="json", exclude_none=True),
         versions=_versions(),
         people_kind=context.config.people.kind,
         error_rate=context.config.people.error_rate,
         model_folder=str(model) if (model / CONFIG).is_file() else "",
     )
+
+
+def _reason(context: Context, status: str, noted: str) -> str:
+    """Say why a run is where it is; of what it waits for, as it is now and not when it stopped."""
+    from querist.graph.waiting import pending
+
+    if status != "waiting":
+        return _without_counts(noted)
+    waiting = pending(context)
+    return f"{waiting.words}." if waiting.missing else NOTHING_MISSING
+
+
+def _without_counts(reason: str) -> str:
+    return _STALE.sub("", reason)
 
 
 def _doubts(context: Context, *, is_dead: bool) -> list[DoubtRow]:
@@ -204,6 +236,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         measured_on=str(detail.get("measured_on", "")),
         n=int(detail.get("n", 0)),
         test=detail.get("test"),
+        test_n=sum(one.gold in context.task.names for one in context.pool.all(Split.TEST)),
         labels=len(labels),
         by_people=sum(one.source == "human" for one in labels),
         pool=context.pool.count(Split.POOL),

@@ -13,6 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 BARS = "▁▂▃▄▅▆▇█"
+SOURCES = {
+    "human": "people",
+    "llm": "the language model",
+    "model": "the trained model",
+    "generated": "written for the task",
+    "gold": "the file",
+}
 # Control characters but tab and newline, and what turns the direction of writing around.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -105,6 +112,11 @@ def percent(share: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """Count things in words: `1 question`, `2,000 questions`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def source_words(source: str) -> str:
+    """Name who a label is from."""
+    return SOURCES.get(source, source)
 
 
 def sparkline(values: Sequence[float | None]) -> str:

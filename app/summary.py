@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from querist.app.place import Place
-from querist.app.report_data import ReportData
-from querist.app.screen import Screen, dollars, percent, plural, sparkline
+from querist.app.report_data import NOTHING_MISSING, ReportData
+from querist.app.screen import Screen, dollars, plural, source_words, sparkline
 from querist.tools.wording import any_of
 
 
@@ -16,7 +16,7 @@ def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path
     top = data.headline
     screen.line(
         f"Labels    {top.labels:,} of {plural(top.pool, 'example')}: "
-        + (", ".join(f"{row.count:,} by {row.source}" for row in data.sources) or "none")
+        + (", ".join(f"{row.count:,} {_by(row.source)}" for row in data.sources) or "none")
     )
     missing = [row.name for row in data.classes if not row.total]
     if top.labels and missing:
@@ -47,25 +47,26 @@ def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path
 
 def _show_quality(screen: Screen, data: ReportData) -> None:
     top = data.headline
-    if top.metric is not None:
-        interval = ""
-        if top.low is not None and top.high is not None:
-            interval = f" (90 % interval {percent(top.low)} to {percent(top.high)})"
-        screen.line(
-            f"Quality   {percent(top.metric)}{interval}, on: {top.measured_on}, n = {top.n:,}"
-        )
-    curve = sparkline([one.metric for one in data.rounds])
+    measured = top.measured
+    if measured.own is not None:
+        screen.line(f"{measured.name:<9} {measured.own.words} {measured.own_words}")
+    if measured.test is not None:
+        screen.line(f"Test      {measured.test.words} {measured.test_words}")
+    if measured.verdict:
+        screen.line(f"Believe   {measured.verdict}")
     if len(data.rounds) > 1:
-        screen.line(f"Curve     {curve}  over {plural(len(data.rounds), 'round')}")
-    if top.test is not None:
-        screen.line(f"Test      {percent(top.test)} on labelled texts that no agent saw")
+        curve = sparkline([one.metric for one in data.rounds])
+        rounds = plural(len(data.rounds), "round")
+        screen.line(f"Curve     {curve}  {measured.name} over {rounds}")
     if top.leaks:
         screen.line(f"Left out  {top.leaks}", style="yellow")
 
 
 def _show_next(screen: Screen, data: ReportData, place: Place) -> None:
     run = data.run
-    if data.questions:
+    if data.status == "waiting":
+        _show_waiting(screen, data, place)
+    elif data.questions:
         screen.line(
             f"Questions {plural(len(data.questions), 'question')} open; answer with: "
             f"{place.command(f'inbox {run}')}",
@@ -77,6 +78,29 @@ def _show_next(screen: Screen, data: ReportData, place: Place) -> None:
             f"{dollars(data.headline.in_doubt)}: {place.command(f'reconcile {run} --billed')}",
             style="yellow",
         )
-    if data.status in {"paused", "interrupted", "failed", "waiting", "created"}:
+    if data.status in {"paused", "interrupted", "failed", "created"}:
         first = "after that, go on" if data.questions else "go on"
         screen.line(f"Next      {first} with: {place.command(f'resume {run}')}", style="bold")
+
+
+def _show_waiting(screen: Screen, data: ReportData, place: Place) -> None:
+    """Say what a waiting run waits for, and what to type."""
+    run, said = data.run, data.reason.rstrip(".")
+    answer, go_on = place.command(f"inbox {run}"), place.command(f"resume {run}")
+    proceed = place.command(f"proceed {run}")
+    if said == NOTHING_MISSING.rstrip("."):
+        then = "it goes on by itself" if data.is_driven else f"go on with: {go_on}"
+        screen.line(f"Waiting   {said}; {then}", style="bold")
+        return
+    screen.line(f"Waiting   {said}", style="bold")
+    if data.is_driven:
+        screen.line(f"Next      {answer} is all it takes: the run goes on by itself", style="bold")
+        screen.line(f"          or without the answers: {proceed}")
+        return
+    screen.line(f"Next      {answer} and then {go_on}", style="bold")
+    screen.line(f"          or without the answers: {proceed} and then {go_on}")
+
+
+def _by(source: str) -> str:
+    words = source_words(source)
+    return words if source == "generated" else f"by {words}"

@@ -77,7 +77,10 @@ def quality_in_words(measured: Round) -> list[str]:
             spread = f" (90 % interval {measured.metric_low:.1%} to {measured.metric_high:.1%})"
         lines.append(f"{measured.metric:.1%}{spread}, {measured.detail.get('measured_on')}.")
     if measured.detail.get("test") is not None:
-        lines.append(f"{measured.detail['test']:.1%} on labelled texts that no agent saw.")
+        lines.append(
+            f"{measured.detail['test']:.1%} on labelled texts that neither the agents nor the "
+            "model saw."
+        )
     return lines or ["Not measured: there were too few labels."]
 
 

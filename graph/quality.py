@@ -42,10 +42,10 @@ def measure(context: Context, knowledge: Knowledge, model: LinearModel | None) -
     if rows is None or model is None:
         return Quality(None, None, None, 0, "nothing yet", test)
     seed = people.seed_examples(context) & set(knowledge.testimony.truth)
-    what = "random sample labelled by people, cross-fitted"
+    what = "random sample labelled by people, each predicted by a model that did not see its label"
     place = [i for i, one in enumerate(rows.ids) if one in seed]
     if len(place) < FEWEST:
-        what = "agreement with the annotators' labels, cross-fitted (not accuracy)"
+        what = "agreement with the annotators' labels, which nobody checked: not accuracy"
         place = list(range(len(rows.ids)))
     score = np.array(place, dtype=np.intp)
     predicted = cross_fit(

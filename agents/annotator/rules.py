@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from querist.agents.mind import Agent, AgentSpec, Ruling
+from querist.tools.wording import counted
 
 NEAREST = 4
 """Demonstrations to retrieve for each example where that costs only tokens."""
@@ -53,19 +54,23 @@ def plan(evidence: AnnotatorEvidence) -> Annotating:
     wanted = (0 if evidence.is_local else NEAREST) if evidence.nearest is None else evidence.nearest
     nearest = min(wanted, max(0, evidence.bank - shared))
     votes = evidence.votes
-    reasons = [f"{shared} shared and {nearest} nearest demonstrations out of {evidence.bank}"]
+    reasons = [_shown_in_words(shared, nearest, evidence.bank)]
     if evidence.is_local and evidence.nearest is None:
         reasons.append(
-            "retrieved ones would undo its cached beginning and take three times as long"
+            "examples chosen for each text would take a model in this process three times as long"
         )
     if evidence.bank == 0:
-        reasons = ["No demonstrations yet: the model sees the label descriptions only"]
+        reasons = [
+            "No labelled examples to show yet: the model sees the descriptions of the labels only"
+        ]
     if evidence.given:
-        said = f"{evidence.given} demonstrations of the task file"
+        said = f"{counted(evidence.given, 'labelled example')} of the task file"
         reasons[0] = f"{said}, {reasons[0]}" if evidence.bank else said
     if not evidence.has_logprobs and votes == 1:
         votes = 3
-        reasons.append("the model gives no log-probabilities, so 3 samples show how sure it is")
+        reasons.append(
+            "the model does not tell how sure it is, so it is asked 3 times about each text"
+        )
     if evidence.calibrate and evidence.has_logprobs:
         reasons.append("its bias towards some labels is divided out")
     if evidence.skill is not None:
@@ -77,6 +82,16 @@ def plan(evidence: AnnotatorEvidence) -> Annotating:
         calibrate=evidence.calibrate and evidence.has_logprobs,
         reason="; ".join(reasons) + ".",
     )
+
+
+def _shown_in_words(shared: int, nearest: int, bank: int) -> str:
+    parts = []
+    if shared:
+        parts.append(f"{shared} with every text")
+    if nearest:
+        parts.append(f"{nearest} that are like the text")
+    shown = " and ".join(parts) or "none"
+    return f"Of {counted(bank, 'labelled example')} the model is shown {shown}"
 
 
 SPEC = AgentSpec(Agent.ANNOTATOR, rules=plan, ruling=Annotating)

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from querist.agents.mind import Agent, AgentSpec, Ruling
+from querist.tools.wording import counted, listed
 
 SEED_SHARE = 0.35
 """How much of the human budget goes into the random seed that everything is measured on."""
@@ -17,6 +18,8 @@ SEEDS_PER_CLASS = 5
 MOST_SEEDS = 60
 WORTH = 0.25
 """A round of less than this share of a batch teaches too little for the training that it takes."""
+MOST_THIN = 5
+"""Thin classes that are named."""
 THIN = 0.4
 """A class with less than this share of an equal share is thin."""
 
@@ -88,8 +91,8 @@ def plan(evidence: BudgetEvidence) -> Plan:
         action="select",
         batch=batch,
         questions=min(questions, batch),
-        reason=f"{evidence.remaining:.4f} USD are left for at most "
-        f"{_rounds_left(evidence)} rounds: {batch} examples now, up to "
+        reason=f"{_usd(evidence.remaining)} are left for at most "
+        f"{counted(_rounds_left(evidence), 'round')}: {counted(batch, 'example')} now, up to "
         f"{min(questions, batch)} of them for people.",
     )
 
@@ -103,11 +106,11 @@ def _stop(evidence: BudgetEvidence, batch: int) -> tuple[str, str]:
     if evidence.pool_left == 0:
         return "pool", "Every example of the pool was looked at."
     if batch == 0:
-        return "budget", f"The {evidence.remaining:.4f} USD left do not pay for a label."
+        return "budget", f"The {_usd(evidence.remaining)} left do not pay for a label."
     if batch < WORTH * min(evidence.batch, evidence.pool_left):
         return "budget", (
-            f"The {evidence.remaining:.4f} USD left pay for {batch} more labels, which is not "
-            "worth another round."
+            f"The {_usd(evidence.remaining)} left pay for {counted(batch, 'more label')}, which is "
+            "not worth another round."
         )
     return "", ""
 
@@ -118,7 +121,7 @@ def _seed(evidence: BudgetEvidence, affordable: int, batch: int) -> Plan:
             return _end(
                 evidence,
                 "budget",
-                f"{evidence.remaining:.4f} USD do not pay for a single label.",
+                f"{_usd(evidence.remaining)} do not pay for a single label.",
                 wait=False,
             )
         return Plan(
@@ -188,7 +191,7 @@ def _should_generate(evidence: BudgetEvidence) -> bool:
 
 def _thin(evidence: BudgetEvidence) -> str:
     names = thin_classes(evidence.labels)
-    return ", ".join(names[:5])
+    return listed(names, MOST_THIN)
 
 
 def thin_classes(labels: Mapping[str, int]) -> list[str]:
@@ -201,6 +204,11 @@ def thin_classes(labels: Mapping[str, int]) -> list[str]:
     return sorted(thin, key=lambda name: (labels[name], name))
 
 
+def _usd(amount: Decimal) -> str:
+    places = 6 if amount and abs(amount) < Decimal("0.01") else 2
+    return f"{amount:,.{places}f} USD"
+
+
 def _end(evidence: BudgetEvidence, stop: str, reason: str, *, wait: bool = True) -> Plan:
     if wait and evidence.wanted_at_end:
         return Plan(
@@ -208,7 +216,7 @@ def _end(evidence: BudgetEvidence, stop: str, reason: str, *, wait: bool = True)
             batch=0,
             questions=0,
             stop=stop,
-            reason=f"{reason} {evidence.open_questions} questions to people are still open.",
+            reason=f"{reason} Answers of people are waited for before it ends.",
         )
     return Plan(action="finish", batch=0, questions=0, stop=stop, reason=reason)
 

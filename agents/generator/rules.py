@@ -9,6 +9,7 @@ from pydantic import Field
 
 from querist.agents.budget_controller.rules import thin_classes
 from querist.agents.mind import Agent, AgentSpec, Ruling
+from querist.tools.wording import listed, quoted
 
 MOST_CLASSES = 3
 
@@ -41,7 +42,7 @@ def plan(evidence: GeneratorEvidence) -> Generation:
     fair = sum(evidence.labels.values()) / len(evidence.labels)
     each = max(1, evidence.batch // len(thin))
     targets = {name: min(each, int(fair - evidence.labels[name]) or 1) for name in thin}
-    counts = ", ".join(f"{name} ({evidence.labels[name]})" for name in thin)
+    counts = listed([f"{name} ({evidence.labels[name]})" for name in thin])
     kept = "" if evidence.kept is None else f" Of earlier ones {evidence.kept:.0%} were kept."
     return Generation(
         targets=targets,
@@ -54,7 +55,7 @@ def check(evidence: GeneratorEvidence, ruling: Generation) -> None:
     """Refuse unknown classes and more than the allowance."""
     unknown = set(ruling.targets) - set(evidence.labels)
     if unknown:
-        raise ValueError(f"unknown classes: {sorted(unknown)}")
+        raise ValueError(f"unknown classes: {quoted(sorted(unknown))}")
     if sum(ruling.targets.values()) > evidence.batch:
         raise ValueError(f"more examples than the {evidence.batch} allowed")
     if any(count < 0 for count in ruling.targets.values()):

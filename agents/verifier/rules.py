@@ -74,7 +74,7 @@ def verify(evidence: VerifierEvidence) -> Verification:
     accept = chance + 0.6 * (1 - chance)
     again = chance + 0.15 * (1 - chance) if evidence.may_reannotate else 0.0
     if evidence.is_seed:
-        reason = "The seed goes to people as a whole: it is what everything is measured on."
+        reason = "The random first sample goes to people as a whole: everything is measured on it."
     elif not evidence.annotates:
         reason = "No language model labels: the whole batch goes to people."
     else:

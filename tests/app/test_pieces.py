@@ -72,7 +72,7 @@ def test_nothing_measured_draws_nothing() -> None:
 
 
 def test_bars_escape_the_names_of_labels() -> None:
-    drawn = charts.bars([charts.Bar("<b>&", {"human": 2.0})], title="t", series=("human",))
+    drawn = charts.bars([charts.Bar("<b>&", {"human": 2.0})], title="t")
     assert "<b>" not in drawn
     ET.fromstring(str(drawn))
 

@@ -315,7 +315,7 @@ def test_there_is_nothing_to_undo_at_first(waiting: Path) -> None:
 def test_a_resumed_run_uses_the_answers(waiting: Path) -> None:
     done("inbox", "-w", waiting, typed="12" * 20)
     output = done("resume", "-w", waiting)
-    assert re.search(r"Labels    [1-9]\d* of 40 examples: \d+ by human", output)
+    assert re.search(r"Labels    [1-9]\d* of 40 examples: \d+ by people", output)
 
 
 def test_a_stop_closes_a_waiting_run_at_its_next_resume(waiting: Path) -> None:

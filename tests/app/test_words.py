@@ -1,0 +1,333 @@
+"""What a run says at its end and in its report can be understood without knowing the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from querist.app import charts
+from querist.app.cli import app
+from querist.app.facts import facts, machine_weight
+from querist.app.figures import Figure, Measured, share_right
+from querist.app.predictions import Bin, Judged
+from querist.app.report import write_report
+from querist.app.report_data import OpenQuestion, ReportData, gather
+from querist.evals.mock_server import Behaviour, serving
+from querist.graph.run import Run
+from querist.memory.runs import Runs
+from querist.memory.store import open_store
+
+QUICK = ("data.embedder=hashing", "generator.enabled=false", "loop.plateau_window=9")
+PEOPLE_ONLY = (*QUICK, "annotator.enabled=false")
+
+
+def ask(*words: object, typed: str | None = None) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], input=typed)
+
+
+def done(*words: object, typed: str | None = None) -> str:
+    result = ask(*words, typed=typed)
+    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+    return result.output
+
+
+def settings(*keys: str) -> list[str]:
+    return [word for key in keys for word in ("--set", key)]
+
+
+def write_films(path: Path, count: int, *, start: int = 0) -> Path:
+    rows = [
+        {
+            "text": f"number {i}: {'a great film' if i % 2 else 'a dull film'}",
+            "label": "good" if i % 2 else "bad",
+        }
+        for i in range(start, start + count)
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def page_of(work: Path) -> str:
+    """The report's words without its markup."""
+    text = next(work.glob("runs/*/report.html")).read_text()
+    body = re.sub(r"<(style|svg).*?</\1>", " ", text, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with simulated people and a test set of 40 texts."""
+    folder = tmp_path_factory.mktemp("words")
+    pool = write_films(folder / "pool.jsonl", 60)
+    test = write_films(folder / "test.jsonl", 40, start=500)
+    words = ("run", "--pool", pool, "--labels", "good,bad", "--gold", "label", "--test", test)
+    words = (*words, "--people", "simulated", "--budget", "1.5", "-w", folder / "work")
+    said = done(*words, *settings(*PEOPLE_ONLY, "loop.rounds=2"))
+    (folder / "work" / "said.txt").write_text(said)
+    return folder / "work"
+
+
+def served(url: str, pool: Path, work: Path, *keys: str) -> Sequence[object]:
+    words = ("run", "--pool", pool, "--labels", "good,bad", "--model", "mock", "--base-url", url)
+    words = (*words, "--price", "mock=1,2", "--budget", "1", "--people", "none", "-w", work)
+    return (*words, *settings(*QUICK, "loop.rounds=2", "loop.batch=10", *keys))
+
+
+# ---------------------------------------------------------------- which figure to believe
+
+
+def test_the_summary_says_what_both_figures_are_measured_on(films: Path) -> None:
+    for said in ((films / "said.txt").read_text(), done("status", "-w", films, name_of(films))):
+        assert re.search(
+            r"^Quality   \S+ % \(90 % interval .*\) on the \d+ texts of the random first sample "
+            r"that people labelled, each predicted by a model that did not learn",
+            said,
+            re.MULTILINE,
+        )
+        assert re.search(
+            r"^Test      \S+ % \(90 % interval \S+ % to \S+ %\) on 40 labelled texts that neither "
+            r"the agents nor the model saw$",
+            said,
+            re.MULTILINE,
+        )
+        assert re.search(r"^Believe   Test", said, re.MULTILINE)
+
+
+def name_of(work: Path) -> str:
+    return next(work.glob("runs/*")).name
+
+
+def test_the_report_says_it_too(films: Path) -> None:
+    page = page_of(films)
+    assert "Which to believe: Test. Quality is for runs without a test set" in page
+    assert "on 40 labelled texts that neither the agents nor the model saw" in page
+
+
+def test_agreement_with_annotators_is_not_called_quality(tmp_path: Path) -> None:
+    pool, work = write_films(tmp_path / "pool.jsonl", 40), tmp_path / "work"
+    with serving(Behaviour(keywords={"great": "good", "dull": "bad"})) as server:
+        said = done(*served(server.base_url, pool, work))
+    assert re.search(r"^Agreement \S+ % .*not accuracy", said, re.MULTILINE)
+    assert re.search(r"^Believe   Agreement, but not as accuracy", said, re.MULTILINE)
+    assert re.search(r"^Round \d done: agreement ", said, re.MULTILINE)
+    assert "Quality  " not in said
+    page = page_of(work)
+    assert "Agreement" in page
+    assert not re.search(r"\bQuality\b", page)
+    assert "% (agreement)\t" in done("status", "-w", work)
+
+
+SAMPLE = "random sample labelled by people"
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (Measured(None, "", None), "^$"),
+        (Measured(None, "nothing yet", share_right(0.9, 100)), "^Test. It is the only figure"),
+        (Measured(Figure(0.5, 0.3, 0.6, 20), SAMPLE, share_right(0.9, 200)), "both intervals"),
+        (Measured(Figure(0.8, 0.6, 0.9, 20), SAMPLE, share_right(0.9, 200)), r"same labels\).$"),
+        (Measured(Figure(0.8, 0.6, 0.9, 20), SAMPLE, share_right(1.0, 5)), "5 texts are few"),
+        (Measured(Figure(0.8, 0.6, 0.9, 20), SAMPLE, None), "^Quality within .*no test set"),
+        (Measured(Figure(0.8, 0.6, 0.9, 20), "validation set", None), "^Quality; .*validation"),
+        (Measured(Figure(0.1, 0.0, 0.2, 20), "agreement", share_right(0.9, 99)), "^Test. Agreem"),
+        # as runs of earlier versions noted it
+        (
+            Measured(Figure(0.9, 0.8, 1.0, 20), f"{SAMPLE}, cross-fitted", None),
+            "^Quality within its interval",
+        ),
+    ],
+)
+def test_one_line_says_which_figure_to_believe(measured: Measured, words: str) -> None:
+    assert re.search(words, measured.verdict)
+    assert "\n" not in measured.verdict
+    assert "cross-fit" not in measured.verdict + measured.own_words
+
+
+def test_agreement_is_never_compared_with_accuracy() -> None:
+    far = Measured(Figure(0.1, 0.0, 0.2, 20), "agreement with", share_right(0.9, 200))
+    assert "intervals" not in far.verdict
+
+
+# ---------------------------------------------------------------- jargon
+
+JARGON = (
+    "cross-fit", "p_correct", "p(correct)", "calibration error", "ECE", "log-prob", "logprob",
+    "trust in", "_usd", "demonstration", "fencing", "reannotat", "Decimal(", "is_seed",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("word", JARGON)
+def test_no_word_of_the_trade_is_on_a_screen_or_in_the_report(films: Path, word: str) -> None:
+    page = page_of(films).split("How to reproduce")[0]  # keys of the task file are what they are
+    screens = [(films / "said.txt").read_text(), done("status", name_of(films), "-w", films)]
+    for shown in (page, *screens):
+        assert word.lower() not in shown.lower()
+
+
+def test_weights_are_shares_and_switches_are_words() -> None:
+    shown = dict(facts({"weights": [1.29, 0.15, 0.37], "is_seed": True, "reason": "said above"}))
+    assert shown == {
+        "whose opinion counts how much": (
+            "the annotator 71%, labelled neighbours 8%, the trained model 20%"
+        ),
+        "this is the random first sample": "yes",
+    }
+
+
+@pytest.mark.parametrize(
+    ("trust", "words"),
+    [(None, "-"), (0.0, "not at all"), (0.3, "30% of a person's"), (1.0, "like a person's"),
+     (3.0, "3 times a person's")],
+)  # fmt: skip
+def test_trust_is_said_in_words(trust: float | None, words: str) -> None:
+    assert machine_weight(trust) == words
+
+
+def test_long_values_of_decisions_are_cut() -> None:
+    ((_, value),) = facts({"labels": {f"class {i}": i for i in range(151)}})
+    assert value.endswith("and 136 more")
+
+
+# ---------------------------------------------------------------- many classes
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with 151 classes."""
+    folder = tmp_path_factory.mktemp("many")
+    rows = [{"text": f"word{i % 151} number {i}", "label": f"class {i % 151}"} for i in range(604)]
+    pool, task = folder / "pool.jsonl", folder / "task.toml"
+    pool.write_text("\n".join(map(json.dumps, rows)))
+    names = json.dumps([f"class {i}" for i in range(151)])
+    task.write_text(
+        f'[task]\nname = "many"\nlabels = {names}\n[data]\npool = "{pool}"\ngold = "label"\n'
+        '[budget]\nusd = 10\n[people]\nkind = "simulated"\nerror_rate = 0.2\n'
+    )
+    said = done("run", task, *settings(*PEOPLE_ONLY, "loop.rounds=2"), "-w", folder / "work")
+    (folder / "work" / "said.txt").write_text(said)
+    return folder / "work"
+
+
+def opened(work: Path) -> Iterator[ReportData]:
+    store = open_store(work)
+    yield gather(Run.open(store))
+    store.close()
+
+
+def test_a_report_of_151_classes_folds_all_but_the_first(many: Path) -> None:
+    text = next(many.glob("runs/*/report.html")).read_text()
+    assert "<summary>136 more classes</summary>" in text
+    assert text.count("<rect") <= 40, "a chart has room for a few classes only"
+    totals = re.findall(r'<td class="num">(\d+)</td></tr>', text.split("Class balance")[1])
+    first = [int(total) for total in totals[:15]]
+    assert first == sorted(first, reverse=True)
+
+
+def test_lists_of_151_classes_are_cut_on_the_screen(many: Path) -> None:
+    said = (many / "said.txt").read_text()
+    assert re.search(r"^Missing   no example was labelled .* or \d+ more: ", said, re.MULTILINE)
+    for shown in (said, done("status", name_of(many), "-w", many)):
+        assert max(map(len, shown.splitlines())) < 600
+
+
+def test_a_large_report_stays_small(many: Path, tmp_path: Path) -> None:
+    (data,) = opened(many)
+    names = [row.name for row in data.classes]
+    counts = [5_000 // 151 + (i < 5_000 % 151) for i in range(151)]
+    classes = [
+        replace(row, by_source={"human": count // 2, "llm": count - count // 2})
+        for row, count in zip(data.classes, counts, strict=True)
+    ]
+    matrix = [[(i * j) % 5 for i in range(151)] for j in range(151)]
+    judged = Judged("the trained model", "the test set", names, matrix, [Bin(0, 1, 9, 0.5, 0.5)])
+    large = replace(
+        data,
+        classes=classes,
+        judged=judged,
+        decisions=[*data.decisions] * (1_000 // len(data.decisions)),
+        rounds=[*data.rounds] * (250 // len(data.rounds)),
+        questions=[OpenQuestion("a long text " * 1_000, "doubtful", 0.5)] * 200,
+    )
+    path = write_report(large, tmp_path)
+    text = path.read_text()
+    assert path.stat().st_size < 1_000_000
+    assert 'class="confusion"' not in text
+    assert "<summary>185 more pairs</summary>" in text
+
+
+def test_a_source_has_the_same_colour_in_every_chart() -> None:
+    alone = charts.bars([charts.Bar("a", {"llm": 2.0})], title="t")
+    both = charts.bars([charts.Bar("a", {"llm": 2.0, "human": 1.0})], title="t")
+    other = charts.bars([charts.Bar("b", {"compute": 1.0, "llm": 1.0})], title="t")
+    dots = charts.reliability([(0.5, 0.5, 3)], title="t", source="llm")
+    assert all(f'class="s{charts.colour("llm")}"' in one for one in (alone, both, other, dots))
+    assert len({charts.colour(one) for one in ("human", "llm", "generated", "model")}) == 4
+    assert both.index("human") < both.index("llm"), "the order is constant, too"
+
+
+# ---------------------------------------------------------------- what a run waits for
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Path:
+    """A workspace whose run waits for people; what it said is beside it."""
+    pool, work = write_films(tmp_path / "pool.jsonl", 40), tmp_path / "work"
+    words = ("run", "--pool", pool, "--labels", "good,bad", "--budget", "0.60", "-w", work)
+    said = done(*words, *settings(*PEOPLE_ONLY, "loop.rounds=2", "people.patience.share=1"))
+    (work / "said.txt").write_text(said)
+    return work
+
+
+def test_a_waiting_run_says_what_it_waits_for_and_what_to_type(waiting: Path) -> None:
+    run = name_of(waiting)
+    for said in ((waiting / "said.txt").read_text(), done("status", run, "-w", waiting)):
+        assert re.search(r"^Waiting   0 of \d+ questions are answered", said, re.MULTILINE)
+        assert f"Next      querist inbox {run} --workspace" in said
+        assert f"querist proceed {run}" in said
+    assert "querist proceed" in page_of(waiting)
+
+
+def test_answered_questions_are_not_said_to_be_open(waiting: Path) -> None:
+    run = name_of(waiting)
+    done("inbox", "-w", waiting, typed="1" * 3 + "q")
+    done("report", run, "-w", waiting)
+    for said in (done("status", run, "-w", waiting), page_of(waiting)):
+        assert "3 of " in said
+        assert "0 of 4 questions" not in said
+    done("inbox", "-w", waiting, typed="12" * 30)
+    done("report", run, "-w", waiting)
+    for said in (done("status", run, "-w", waiting), page_of(waiting)):
+        assert "No answer is waited for any more" in said
+        assert not re.search(r"questions are answered|still open|more are waited for", said)
+
+
+def test_a_finished_run_names_no_open_questions_of_earlier(waiting: Path) -> None:
+    for _ in range(6):
+        done("inbox", "-w", waiting, typed="12" * 30)
+        said = done("resume", "-w", waiting)
+        if "Finished" in said:
+            break
+    run = name_of(waiting)
+    for shown in (said, done("status", run, "-w", waiting), page_of(waiting)):
+        assert not re.search(r"\d+ questions? (to people )?(are |is )?(still )?open", shown)
+        assert "more are waited for" not in shown
+
+
+def test_counts_that_earlier_versions_noted_are_left_out(waiting: Path) -> None:
+    store = open_store(waiting)
+    runs = Runs(store)
+    lease = runs.take(runs.get().id)
+    runs.set_status(lease, "finished", "All done. 20 questions to people are still open.")
+    runs.give_up(lease)
+    store.close()
+    said = done("status", name_of(waiting), "-w", waiting)
+    assert "All done." in said
+    assert "20 questions" not in said
