@@ -25,6 +25,9 @@ ZERO = Decimal(0)
 NOTHING_MISSING = "No answer is waited for any more."
 # Runs of earlier versions noted how many questions were open when something was decided.
 _STALE = re.compile(r" [\d,]+ questions? to people (?:are|is) still open\.")
+_STALE_WAIT = re.compile(
+    r"[\d,]+ of [\d,]+ questions? (?:are|is) answered; [\d,]+ more (?:are|is) waited for"
+)
 PACKAGES = ("querist", "langgraph", "torch", "numpy", "scikit-learn", "xllamacpp")
 
 
@@ -209,7 +212,7 @@ def _reason(context: Context, status: str, noted: str) -> str:
 
 
 def _without_counts(reason: str) -> str:
-    return _STALE.sub("", reason)
+    return _STALE_WAIT.sub("Answers of people were waited for", _STALE.sub("", reason))
 
 
 def _doubts(context: Context, *, is_dead: bool) -> list[DoubtRow]:
