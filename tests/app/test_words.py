@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from querist.app.figures import Figure, Measured, share_right
 from querist.app.predictions import Bin, Judged
 from querist.app.report import write_report
 from querist.app.report_data import OpenQuestion, ReportData, gather
+from querist.evals.mock_manners import FILTERED
 from querist.evals.mock_server import Behaviour, serving
 from querist.graph.run import Run
 from querist.memory.runs import Runs
@@ -411,3 +413,47 @@ def test_an_export_of_a_run_by_people_names_people_only(films: Path, tmp_path: P
         assert "llm:" not in json.dumps(row)
     done("export", "-w", films, "-f", "label-studio", "-o", tmp_path / "studio.json")
     assert "llm:" not in (tmp_path / "studio.json").read_text()
+
+
+# ---------------------------------------------------------------- what the provider took
+
+
+def lines_that_begin(word: str, text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(word)]
+
+
+def test_texts_lost_to_the_provider_are_counted_with_the_reason(tmp_path: Path) -> None:
+    pool, work = tmp_path / "pool.jsonl", tmp_path / "work"
+    rows = [
+        {"text": f"number {i}: a {'great' if i % 2 else 'dull'} film" + f" {FILTERED}" * (i < 3)}
+        for i in range(20)
+    ]
+    pool.write_text("\n".join(map(json.dumps, rows)))
+    with serving(Behaviour(keywords={"great": "good", "dull": "bad"}, manner="filter")) as server:
+        said = done(*served(server.base_url, pool, work))
+    status = done("status", name_of(work), "-w", work)
+    for shown in (said, status):
+        (line,) = lines_that_begin("Refused", shown)
+        assert line.startswith("Refused   3 texts: 'The prompt was filtered.' (see querist status")
+    assert "  Refused, 3 texts: The prompt was filtered." in status
+    assert "refused 3 The prompt was filtered." in page_of(work)
+
+
+def test_a_run_that_lost_nothing_says_nothing_of_it(films: Path) -> None:
+    said = (films / "said.txt").read_text()
+    for word in ("Refused", "Failed", "Unread", "Cut off"):
+        assert not lines_that_begin(word, said)
+    assert "because of the provider" not in page_of(films)
+
+
+def test_what_was_learnt_about_an_endpoint_is_said_once(tmp_path: Path) -> None:
+    pool, work = write_films(tmp_path / "pool.jsonl", 20), tmp_path / "work"
+    behaviour = Behaviour(keywords={"great": "good", "dull": "bad"}, manner="no_logprobs")
+    with serving(behaviour) as server:
+        done(*served(server.base_url, pool, work))
+        done("resume", "--set", "loop.rounds=3", "-w", work)
+    status = done("status", name_of(work), "-w", work)
+    notes = lines_that_begin("Note", status)
+    assert notes
+    assert len(notes) == len(set(notes))
+    assert notes[0].removeprefix("Note      ")[:40] in unescape(page_of(work))
