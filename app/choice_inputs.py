@@ -162,7 +162,7 @@ class Wanted:
         _refuse_few(self.arms, "models", self.example)
         twice = sorted({name for name in self.arms if self.arms.count(name) > 1})
         if twice:
-            raise InvalidInput(f"{', '.join(twice)} is named twice; name each model once.")
+            raise InvalidInput(f"{listed(twice)} is named twice; name each model once.")
 
     def _check(self, option: str, value: str | None, known: Sequence[str]) -> None:
         if value is None or value in known:
@@ -171,7 +171,7 @@ class Wanted:
             raise InvalidInput(f"{option} {value}: there is one way to choose {self.what}.")
         raise InvalidInput(
             f"{option} {value}: unknown for {self.what}.{suggest(value, known)} There is: "
-            f"{', '.join(known)}."
+            f"{listed(known)}."
         )
 
 

@@ -30,6 +30,7 @@ from querist.memory.errors import BudgetExceeded
 from querist.memory.ledger import Ledger
 from querist.memory.records import Event
 from querist.tools.prices import PriceList
+from querist.tools.wording import listed
 
 if TYPE_CHECKING:
     from querist.memory.runs import RunRow
@@ -116,7 +117,7 @@ def show_result(screen: Screen, chosen: Chosen, *, spent: Decimal, cap: Decimal)
     if chosen.status != "finished":
         screen.line(f"Not finished: {chosen.status}. This is the state so far.", style="yellow")
     if chosen.what not in {"examples", "evaluation"} and chosen.winners:
-        screen.line(f"Chosen    {', '.join(chosen.winners)}", style="bold")
+        screen.line(f"Chosen    {listed(chosen.winners)}", style="bold")
     for note in chosen.notes:
         screen.line(f"Note      {note}")
     screen.line(f"Money     {dollars(spent)} of {dollars(cap)}")

@@ -14,7 +14,7 @@ from querist.app.place import Place, opened_run, user_name
 from querist.app.progress import Tally, Watch
 from querist.app.quoting import show_quote
 from querist.app.screen import Screen
-from querist.graph.config import RunConfig, make_config, put
+from querist.graph.config import MOST_USD, RunConfig, make_config, put
 from querist.memory.errors import InvalidInput, ModelError, QueristError, RunBusy
 from querist.memory.records import Event
 from querist.memory.runs import Runs
@@ -150,8 +150,9 @@ def _amount(text: str) -> Decimal:
         usd = Decimal(text)
     except InvalidOperation:
         usd = Decimal(0)
-    if not usd.is_finite() or usd <= 0:
+    if not usd.is_finite() or not 0 < usd <= MOST_USD:
         raise InvalidInput(
-            f"--budget {text}: expected an amount of US dollars above 0, as in 2.50."
+            f"--budget {text}: expected an amount of US dollars above 0, as in 2.50, and "
+            "no more than 1,000,000,000."
         )
     return usd

@@ -58,8 +58,8 @@ NAMES: Mapping[str, str] = {
     "weights": "whose opinion counts how much",
 }
 """Fields of evidence and rulings in words; others are shown with their underscores taken out."""
-UNSAID = {"reason"}
-"""It stands above already."""
+UNSAID = {"reason", "waiting"}
+"""They stand above already."""
 SOURCES = ("the annotator", "labelled neighbours", "the trained model")
 
 

@@ -134,7 +134,7 @@ def _labels(text: str) -> list[str]:
     names = [name.strip() for name in cells if name.strip()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InvalidInput(f"--labels names {', '.join(twice)} twice.")
+        raise InvalidInput(f"--labels names {listed(twice)} twice.")
     return names
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from querist.app.figures import headline_word
 from querist.app.place import Place, opened_run, status_of
-from querist.app.screen import Screen, dollars, percent
+from querist.app.screen import Screen, dollars, percent, plural
+from querist.app.summary import MOST_NOTICES, show_summary
 from querist.memory.errors import InvalidInput
 from querist.memory.inbox import Inbox
 from querist.memory.journal import Journal
@@ -17,6 +18,7 @@ from querist.memory.runs import RunRow, Runs
 from querist.tools.prices import PriceList
 
 if TYPE_CHECKING:
+    from querist.app.report_data import ReportData
     from querist.memory.records import Round
     from querist.memory.store import Store
     from querist.tools.strategies import Strategy
@@ -33,6 +35,7 @@ KEYS = {
 }
 """Where each provider's LangChain package looks for its key."""
 LATEST = 8
+MOST_REASONS = 20
 
 
 def show_runs(place: Place) -> None:
@@ -89,7 +92,6 @@ def show_run(place: Place, name: str) -> None:
     """Show where one run stands, with its last decisions."""
     from querist.app.choosing import show_choice
     from querist.app.report_data import gather
-    from querist.app.summary import show_summary
     from querist.graph.choosing import is_choice
 
     screen = Screen()
@@ -102,10 +104,26 @@ def show_run(place: Place, name: str) -> None:
         if data.reason and data.status != "waiting":  # the summary says what it waits for
             screen.line(data.reason)
         show_summary(screen, data, place, report=None)
+        _show_all_troubles(screen, data)
         if data.decisions:
             screen.title("Latest decisions")
         for one in data.decisions[-LATEST:]:
             screen.line(f"  {one.round} {one.agent} ({one.mind}): {one.reason}")
+
+
+def _show_all_troubles(screen: Screen, data: ReportData) -> None:
+    """List all that the summary had no room for."""
+    if data.lost:
+        screen.title("Texts without a label because of the provider")
+    for row in data.lost:
+        for reason, count in row.reasons[:MOST_REASONS]:
+            screen.line(f"  {row.word}, {plural(count, 'text')}: {reason}")
+        if len(row.reasons) > MOST_REASONS:
+            screen.line(f"  {row.word}: {len(row.reasons) - MOST_REASONS:,} more reasons")
+    if len(data.notices) > MOST_NOTICES:
+        screen.title("Notes")
+    for text in data.notices[MOST_NOTICES:]:
+        screen.line(f"  {text}")
 
 
 def show_models() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from querist.app.figures import Figure, Measured, share_right
 from querist.app.place import status_of
 from querist.app.predictions import Judged, on_people, on_test
+from querist.app.troubles import LostRow, lost_rows, notices
 from querist.memory.records import Decision, Label, Question, Round, SpendKind, Split, Task
 from querist.memory.runs import Runs
 
@@ -25,6 +26,9 @@ ZERO = Decimal(0)
 NOTHING_MISSING = "No answer is waited for any more."
 # Runs of earlier versions noted how many questions were open when something was decided.
 _STALE = re.compile(r" [\d,]+ questions? to people (?:are|is) still open\.")
+_STALE_WAIT = re.compile(
+    r"[\d,]+ of [\d,]+ questions? (?:are|is) answered; [\d,]+ more (?:are|is) waited for"
+)
 PACKAGES = ("querist", "langgraph", "torch", "numpy", "scikit-learn", "xllamacpp")
 
 
@@ -149,6 +153,8 @@ class ReportData:
     classes: Sequence[ClassRow]
     questions: Sequence[OpenQuestion]
     doubts: Sequence[DoubtRow]
+    lost: Sequence[LostRow]
+    notices: Sequence[str]
     decisions: Sequence[Decision]
     config: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -187,6 +193,8 @@ def gather(run: Run) -> ReportData:
         classes=_classes(context.task, labels),
         questions=[_question(one) for one in context.inbox.all(status="open")],
         doubts=doubts,
+        lost=lost_rows(context, {one.example for one in labels}),
+        notices=notices(context),
         decisions=[
             replace(one, reason=_without_counts(one.reason)) for one in context.journal.decisions()
         ],
@@ -209,7 +217,7 @@ def _reason(context: Context, status: str, noted: str) -> str:
 
 
 def _without_counts(reason: str) -> str:
-    return _STALE.sub("", reason)
+    return _STALE_WAIT.sub("Answers of people were waited for", _STALE.sub("", reason))
 
 
 def _doubts(context: Context, *, is_dead: bool) -> list[DoubtRow]:

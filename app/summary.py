@@ -7,7 +7,10 @@ from pathlib import Path
 from querist.app.place import Place
 from querist.app.report_data import NOTHING_MISSING, ReportData
 from querist.app.screen import Screen, dollars, plural, source_words, sparkline
-from querist.tools.wording import any_of
+from querist.tools.wording import any_of, shorten
+
+MOST_NOTICES = 5
+LONGEST_REASON = 80
 
 
 def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path | None) -> None:
@@ -24,6 +27,7 @@ def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path
             f"Missing   no example was labelled {any_of(missing)}: the model cannot know it",
             style="yellow",
         )
+    _show_troubles(screen, data, place)
     spent = ", ".join(f"{row.agent} {dollars(row.usd)}" for row in data.spend if row.usd > 0)
     screen.line(
         f"Money     {dollars(top.spent)} of {dollars(top.cap)}" + (f": {spent}" if spent else "")
@@ -60,6 +64,22 @@ def _show_quality(screen: Screen, data: ReportData) -> None:
         screen.line(f"Curve     {curve}  {measured.name} over {rounds}")
     if top.leaks:
         screen.line(f"Left out  {top.leaks}", style="yellow")
+
+
+def _show_troubles(screen: Screen, data: ReportData, place: Place) -> None:
+    """Say which texts the provider gave no answer about, and what was learnt about it."""
+    for row in data.lost:
+        more = " and other reasons" if len(row.reasons) > 1 else ""
+        screen.line(
+            f"{row.word:<9} {plural(row.count, 'text')}: {shorten(row.reason, LONGEST_REASON)}"
+            f"{more} (see {place.command(f'status {data.run}')})",
+            style="yellow",
+        )
+    for text in data.notices[:MOST_NOTICES]:
+        screen.line(f"Note      {text}")
+    if len(data.notices) > MOST_NOTICES:
+        more = f"{len(data.notices) - MOST_NOTICES:,} more"
+        screen.line(f"Note      ... and {more}: see {place.command(f'status {data.run}')}")
 
 
 def _show_next(screen: Screen, data: ReportData, place: Place) -> None:

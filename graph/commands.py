@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from querist.graph.config import RunConfig, make_config, put
+from querist.graph.config import MOST_USD, RunConfig, make_config, put
 from querist.graph.context import Context
 from querist.memory.errors import InvalidInput, QueristError
 from querist.memory.records import Command
@@ -69,7 +69,7 @@ def _apply(context: Context, command: Command) -> str:
             return f"{key} is {value} now"
         case "budget":
             usd = Decimal(str(arguments["usd"]))
-            if not usd.is_finite() or usd <= 0:
+            if not usd.is_finite() or not 0 < usd <= MOST_USD:
                 raise ValueError(f"a budget of {usd} makes no sense")
             context.ledger.set_cap(usd)
             return f"the budget is {usd} USD now"

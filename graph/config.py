@@ -20,6 +20,9 @@ from querist.tools.data.encoding import decode
 from querist.tools.labels import find_alike, is_blank
 from querist.tools.wording import listed, quoted, shorten, suggest
 
+MOST_USD = Decimal(1_000_000_000)
+"""Above it an amount is a slip, and none that a database keeps."""
+MOST_DIGITS = 15
 MOST_ERRORS = 5
 """Of a configuration, that one message names."""
 
@@ -83,8 +86,8 @@ class DataSection(_Section):
 class BudgetSection(_Section):
     """Money, in US dollars."""
 
-    usd: Decimal = Field(default=Decimal(1), gt=0)
-    human_label_usd: Decimal = Field(default=Decimal("0.05"), ge=0)
+    usd: Decimal = Field(default=Decimal(1), gt=0, le=MOST_USD)
+    human_label_usd: Decimal = Field(default=Decimal("0.05"), ge=0, le=MOST_USD)
 
     @field_validator("usd", "human_label_usd", mode="before")
     @classmethod
@@ -216,8 +219,8 @@ class RunConfig(_Section):
                 )
             if set(one.fields(names)) != set(names):
                 raise ValueError(
-                    f"annotator.demonstrations must give {', '.join(names)}, the task's fields: "
-                    "write text = {" + ", ".join(f'{name} = "..."' for name in names) + "}"
+                    f"annotator.demonstrations must give {listed(names)}, the task's fields: "
+                    "write text = {" + listed([f'{name} = "..."' for name in names]) + "}"
                 )
         return self
 
@@ -344,7 +347,9 @@ def _written(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Decimal):
-        return f"{value:f}" if value.is_finite() else str(value)
+        # Written out, an amount such as 1e999999 would be a megabyte of noughts.
+        is_short = value.is_finite() and abs(value.adjusted()) < MOST_DIGITS
+        return f"{value:f}" if is_short else str(value)
     if isinstance(value, str):
         return shorten(value)
     return str(value) if isinstance(value, int | float) else ""

@@ -40,8 +40,8 @@ class Waiting:
         if self.number == 0 and not self.at_end:
             what = "to measure the annotators"
         return (
-            f"{self.closed} of {self.asked} questions are answered; {self.missing} more are waited "
-            f"for {what}"
+            f"{self.closed} of {self.asked} questions are answered; {self.missing} more "
+            f"{'is' if self.missing == 1 else 'are'} waited for {what}"
         )
 
 

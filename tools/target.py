@@ -29,6 +29,7 @@ from querist.memory.records import LabelClass, Task, TaskKind, utc_now
 from querist.tools.arrays import FloatArray
 from querist.tools.embedding import Embedder, open_embedder, weights_of
 from querist.tools.training import LinearModel
+from querist.tools.wording import listed
 
 _CARD = """\
 ---
@@ -278,7 +279,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     except (ValueError, TypeError) as error:
         raise InvalidInput(f"{folder / CONFIG} is not valid JSON ({error}).") from error
     if missing:
-        raise InvalidInput(f"{folder / CONFIG} is no Querist model: {sorted(missing)} missing.")
+        raise InvalidInput(
+            f"{folder / CONFIG} is no Querist model: {listed(sorted(missing))} missing."
+        )
     if config["format"] > FORMAT:
         raise InvalidInput(
             f"{folder} was written by a newer Querist ({config['querist']}). Upgrade with: "

@@ -38,6 +38,7 @@ from querist.tools.arms import (
     relevant_and_varied,
 )
 from querist.tools.optimal_design import prior_covariance, transductive_design
+from querist.tools.wording import listed
 
 Method = Literal["sh", "cr", "cr-c", "clst", "gse", "equal", "ucb", "sar", "go", "mmr"]
 METHODS: Mapping[str, tuple[Method, ...]] = {
@@ -296,7 +297,7 @@ async def _committee(
     found = greedy_ensemble(stacked, gold)
     if len(found.counts) < 2:
         return ()
-    members = ", ".join(f"{names[last[i]]} x{n}" for i, n in found.counts.items())
+    members = listed([f"{names[last[i]]} x{n}" for i, n in found.counts.items()])
     said = f"Averaged, {members} would be right in {found.score:.0%} of the {shared} examples that "
     return (f"{said}all of them labelled (chosen on the same examples, so it flatters).",)
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from querist.app.figures import Figure, Measured, share_right
 from querist.app.predictions import Bin, Judged
 from querist.app.report import write_report
 from querist.app.report_data import OpenQuestion, ReportData, gather
+from querist.evals.mock_manners import FILTERED
 from querist.evals.mock_server import Behaviour, serving
 from querist.graph.run import Run
 from querist.memory.runs import Runs
@@ -331,3 +333,127 @@ def test_counts_that_earlier_versions_noted_are_left_out(waiting: Path) -> None:
     said = done("status", name_of(waiting), "-w", waiting)
     assert "All done." in said
     assert "20 questions" not in said
+
+
+# ---------------------------------------------------------------- lists and money in messages
+
+
+def test_messages_of_a_wrong_configuration_are_short_and_show_plain_money(tmp_path: Path) -> None:
+    pool = write_films(tmp_path / "pool.jsonl", 40)
+    names = [f"class {i}" for i in range(151)]
+    words = ("quote", "--pool", pool, "--labels", ",".join(names))
+    for budget in (
+        "0",
+        "0.00",
+        "-1",
+        "nan",
+        "inf",
+        "0E+3",
+        "1e9999999",
+        "1e12",
+        "a lot",
+        "",
+        "1,50",
+        " ",
+    ):
+        result = ask(*words, f"--budget={budget}")
+        assert result.exit_code == 2, budget
+        assert "Decimal" not in result.stderr
+        assert max(map(len, result.stderr.splitlines())) < 400
+    for key in (
+        "budget.human_label_usd=-1",
+        "budget.usd=0",
+        "budget.human_label_usd=nan",
+        "budget.human_label_usd=1e99999",
+    ):
+        result = ask(*words, "--set", key)
+        assert result.exit_code == 2, key
+        assert "Decimal" not in result.stderr
+
+
+def test_names_given_twice_are_cut(tmp_path: Path) -> None:
+    pool = write_films(tmp_path / "pool.jsonl", 40)
+    names = ",".join(f"class {i}" for i in range(79))
+    result = ask("quote", "--pool", pool, "--labels", f"{names},{names}", "--budget", "1")
+    assert result.exit_code == 2
+    assert "and 67 more" in result.stderr
+
+
+@pytest.mark.parametrize("budget", ["0", "nan", "1e9999999", "a lot", "", "-0"])
+def test_a_run_refuses_odd_money_in_plain_words(films: Path, budget: str) -> None:
+    result = ask("resume", f"--budget={budget}", "-w", films)
+    assert result.exit_code == 2
+    assert "Decimal" not in result.stderr
+    assert "above 0" in result.stderr
+
+
+def test_no_screen_says_more_than_the_budget_after_it_was_raised(tmp_path: Path) -> None:
+    pool, work = write_films(tmp_path / "pool.jsonl", 60), tmp_path / "work"
+    words = ("run", "--pool", pool, "--labels", "good,bad", "--gold", "label", "-w", work)
+    words = (*words, "--people", "simulated", "--budget", "1")
+    keys = settings(*PEOPLE_ONLY, "loop.rounds=9", "loop.batch=8")
+    first = done(*words, *keys)
+    said = done("resume", "--budget", "2", "-w", work)
+    run = name_of(work)
+    shown = [said, done("status", run, "-w", work), page_of(work).split("How to reproduce")[0]]
+    assert " of 1.00 USD" in first
+    for text in shown:
+        assert " of 2.00 USD" in text
+        for spent, cap in re.findall(r"([\d.]+)\sUSD\D{0,3}of ([\d.]+)\sUSD", text):
+            assert float(spent) <= float(cap) == 2
+    assert "\t2.00 USD\t" in done("status", "-w", work)
+
+
+def test_an_export_of_a_run_by_people_names_people_only(films: Path, tmp_path: Path) -> None:
+    done("export", "-w", films, "-o", tmp_path / "labels.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
+    assert rows
+    for row in rows:
+        assert row["who"].startswith("human:")
+        assert "llm:" not in json.dumps(row)
+    done("export", "-w", films, "-f", "label-studio", "-o", tmp_path / "studio.json")
+    assert "llm:" not in (tmp_path / "studio.json").read_text()
+
+
+# ---------------------------------------------------------------- what the provider took
+
+
+def lines_that_begin(word: str, text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(word)]
+
+
+def test_texts_lost_to_the_provider_are_counted_with_the_reason(tmp_path: Path) -> None:
+    pool, work = tmp_path / "pool.jsonl", tmp_path / "work"
+    rows = [
+        {"text": f"number {i}: a {'great' if i % 2 else 'dull'} film" + f" {FILTERED}" * (i < 3)}
+        for i in range(20)
+    ]
+    pool.write_text("\n".join(map(json.dumps, rows)))
+    with serving(Behaviour(keywords={"great": "good", "dull": "bad"}, manner="filter")) as server:
+        said = done(*served(server.base_url, pool, work))
+    status = done("status", name_of(work), "-w", work)
+    for shown in (said, status):
+        (line,) = lines_that_begin("Refused", shown)
+        assert line.startswith("Refused   3 texts: 'The prompt was filtered.' (see querist status")
+    assert "  Refused, 3 texts: The prompt was filtered." in status
+    assert "refused 3 The prompt was filtered." in page_of(work)
+
+
+def test_a_run_that_lost_nothing_says_nothing_of_it(films: Path) -> None:
+    said = (films / "said.txt").read_text()
+    for word in ("Refused", "Failed", "Unread", "Cut off"):
+        assert not lines_that_begin(word, said)
+    assert "because of the provider" not in page_of(films)
+
+
+def test_what_was_learnt_about_an_endpoint_is_said_once(tmp_path: Path) -> None:
+    pool, work = write_films(tmp_path / "pool.jsonl", 20), tmp_path / "work"
+    behaviour = Behaviour(keywords={"great": "good", "dull": "bad"}, manner="no_logprobs")
+    with serving(behaviour) as server:
+        done(*served(server.base_url, pool, work))
+        done("resume", "--set", "loop.rounds=3", "-w", work)
+    status = done("status", name_of(work), "-w", work)
+    notes = lines_that_begin("Note", status)
+    assert notes
+    assert len(notes) == len(set(notes))
+    assert notes[0].removeprefix("Note      ")[:40] in unescape(page_of(work))

@@ -17,7 +17,7 @@ from querist.tools.data.delimited import read_delimited
 from querist.tools.data.encoding import AUTO, TextFile
 from querist.tools.data.json_rows import USUAL_SPLITS, json_array, json_lines
 from querist.tools.data.table import SAMPLE, NumberedRow, Remarks, Row, Table, look_ahead
-from querist.tools.wording import shorten, suggest
+from querist.tools.wording import listed, shorten, suggest
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
 HUB = "hf://"
@@ -204,7 +204,7 @@ def _pick(loaded: Any, name: str, *, wanted: str, split: Split) -> Any:
         if choice in loaded:
             return loaded[choice]
     raise InvalidInput(
-        f"{name} has no split {choices[0]!r}; it has {', '.join(loaded)}."
+        f"{name} has no split {choices[0]!r}; it has {listed([*loaded])}."
         f"{suggest(choices[0], loaded)} Name one, as in {name}:{next(iter(loaded), 'train')}."
     )
 
