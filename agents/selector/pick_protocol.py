@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from querist.agents.models.port import ChatReply, ChatRequest
+from querist.agents.models.reading import read_object
 from querist.agents.prompts.selection import PickPrompt, repair
 from querist.agents.selector.advisor import Advisor, Reply
 
@@ -141,14 +142,14 @@ def read_numbers(text: str, *, most: int) -> list[int]:
 
 
 def _from_json(text: str) -> list[int] | None:
-    for opening, closing in ("{}", "[]"):
-        start, end = text.find(opening), text.rfind(closing)
-        if 0 <= start < end:
-            try:
-                return _numbers(json.loads(text[start : end + 1]))
-            except (ValueError, RecursionError):
-                continue
-    return None
+    body = read_object(text)
+    if body is not None:
+        return _numbers(body)
+    start, end = text.find("["), text.rfind("]")
+    try:
+        return _numbers(json.loads(text[start : end + 1])) if 0 <= start < end else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _numbers(value: Any) -> list[int] | None:
