@@ -19,7 +19,7 @@ demo: $(READY) ## the whole loop on the bundled example: embedded models, no key
 	$(BIN)/querist demo
 
 test: $(READY) ## every check and every test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -rs
 
 check: $(READY) ## formatting, lint, types, layers (a part of `make test`)
 	$(BIN)/ruff format --check .

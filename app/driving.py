@@ -90,9 +90,17 @@ def drive(
     tally = _tally(run)
     watch = Watch(screen, tally)
     with watch, pausing(run.drain, watch.say) as signals:
+        told = False
 
         def listen(event: Event) -> None:
+            nonlocal told
             watch.note(event)
+            if event.kind == "waiting" and not told:
+                told = True
+                watch.say(
+                    f"  answer with: {place.command(f'inbox {run.id}')}\n"
+                    f"  or go on without: {place.command(f'proceed {run.id}')}"
+                )
             if signals.count:  # it may have come before there was anything to drain
                 run.drain()
 

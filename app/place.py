@@ -33,11 +33,8 @@ class Place:
                 f"There is no workspace in {self.workspace} yet. Make one with `querist demo` or "
                 "`querist run task.toml`, or name another with --workspace."
             )
-        store = open_store(self.workspace, url=self.database)
-        try:
+        with open_store(self.workspace, url=self.database) as store:
             yield store
-        finally:
-            store.close()
 
     def command(self, words: str) -> str:
         """Write a command that the user may type next, with the options that lead here."""

@@ -40,14 +40,13 @@ def forecast(config: RunConfig) -> None:
     from querist.memory.store import open_store
 
     screen = Screen()
-    with TemporaryDirectory(prefix="querist-quote-") as folder:
-        store = open_store(Path(folder))
-        try:
-            run = Run.create(config, store, tell=screen.line)
-            asyncio.run(run.time_a_call())
-            quote = run.quote()
-        finally:
-            store.close()
+    with (
+        TemporaryDirectory(prefix="querist-quote-") as folder,
+        open_store(Path(folder)) as store,
+    ):
+        run = Run.create(config, store, tell=screen.line)
+        asyncio.run(run.time_a_call())
+        quote = run.quote()
     show_quote(screen, quote)
     screen.line("Nothing was spent, and nothing was kept.")
     if not quote.affordable:

@@ -120,9 +120,11 @@ def _curve(body: dict[str, Any], arm: str, *, seed: int, dataset: str, work: Pat
     for key, value in ARMS[arm].items():
         put(body, key, value)
     started = time.monotonic()
-    run = Run.create(make_config(body, source=dataset), open_store(work))
-    asyncio.run(run.drive())
-    seconds = time.monotonic() - started
+    with open_store(work) as store:
+        run = Run.create(make_config(body, source=dataset), store)
+        asyncio.run(run.drive())
+        seconds = time.monotonic() - started
+        rounds = run.view().journal.rounds()
     return [
         Point(
             dataset,
@@ -136,7 +138,7 @@ def _curve(body: dict[str, Any], arm: str, *, seed: int, dataset: str, work: Pat
             _number(one.detail["trust"]),
             seconds,
         )
-        for one in run.view().journal.rounds()
+        for one in rounds
         if one.detail["test"] is not None
     ]
 

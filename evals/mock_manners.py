@@ -95,6 +95,8 @@ REFUSALS: Mapping[str, Callable[[Body, int], Refused | None]] = {
         if len(_last(body)) > TOO_LONG
         else None
     ),
+    "web_page": lambda *_: Refused(200, "<!DOCTYPE html><html>Welcome</html>"),
+    "slow_down": lambda *_: _error(429, "slow down", Retry_After="3600"),
     "quota": lambda *_: _error(429, "You exceeded your current quota.", "insufficient_quota"),
     "date": lambda _, number: (
         _error(429, "slow down", Retry_After=formatdate(time.time() + 1, usegmt=True))
@@ -164,6 +166,14 @@ def _bills_more(reply: dict[str, Any], _: Body) -> None:
     reply["usage"]["completion_tokens"] = 1_500
 
 
+def _calls_a_tool(reply: dict[str, Any], _: Body) -> None:
+    message = reply["choices"][0]["message"]
+    function = {"name": "answer", "arguments": message["content"]}
+    message["tool_calls"] = [{"id": "1", "type": "function", "function": function}]
+    message["content"] = None
+    reply["choices"][0]["finish_reason"] = "tool_calls"
+
+
 def _no_choices(reply: dict[str, Any], body: Body) -> None:
     if FILTERED in _last(body):
         reply["choices"] = []
@@ -198,6 +208,7 @@ ODDITIES: Mapping[str, Callable[[dict[str, Any], Body], None]] = {
     "usage_zero": _usage({"prompt_tokens": 0, "completion_tokens": 0}),
     "usage_hidden": _usage({"prompt_tokens": 90, "completion_tokens": 9, "total_tokens": 500}),
     "big": _bills_more,
+    "calls_a_tool": _calls_a_tool,
     "no_choices": _no_choices,
 }
 MANNERS = (*REFUSALS, *ODDITIES)

@@ -153,6 +153,8 @@ class MockServer:
             return _error(400, "logprobs are not supported by this model")
         if (refusal := refuse(behaviour.manner, body, number)) is not None:
             self.counts.failed += 1
+            if isinstance(refusal.body, str):
+                return web.Response(text=refusal.body, content_type="text/html")
             return web.json_response(
                 refusal.body, status=refusal.status, headers=dict(refusal.headers)
             )

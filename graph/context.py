@@ -242,8 +242,11 @@ class Context:
     async def aclose(self) -> None:
         """Close the models."""
         models = [*self._retired, *(metered.model for metered in self._metered.values())]
-        opened = {id(model): model for model in models}
-        await asyncio.gather(*(model.aclose() for model in opened.values()))
+        closing = [model.aclose() for model in {id(model): model for model in models}.values()]
+        # One that cannot be closed does not keep the others open.
+        for outcome in await asyncio.gather(*closing, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
 
     def _overrun(self, name: str) -> Overrun:
         """What a model billed beyond its limits, known to all agents that use it."""

@@ -206,12 +206,20 @@ class Run:
                 await context.aclose()
 
     async def stream(self) -> AsyncIterator[Event]:
-        """Drive the run and yield its events as they happen."""
+        """Drive the run and yield its events as they happen; who stops listening pauses it."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         task = asyncio.create_task(self.drive(queue.put_nowait))
         task.add_done_callback(lambda _: queue.put_nowait(None))
-        while (event := await queue.get()) is not None:
-            yield event
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        finally:
+            # Who stops listening pauses the run: else it would go on, on what is being closed.
+            self.drain()
+            await asyncio.wait([task])
         await task
 
     def _refuse_hopeless(self, context: Context) -> None:

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -43,12 +43,22 @@ class Lease:
 
 
 class Store:
-    """A workspace's database and folder. Cheap to open; safe to share between threads."""
+    """A workspace's database and folder. Cheap to open; safe to share between threads.
+
+    Close it, or use it as a context manager.
+    """
 
     def __init__(self, engine: sa.Engine, folder: Path) -> None:
         """Use `open_store`."""
         self.engine = engine
         self.folder = folder
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @contextlib.contextmanager
     def write(self, lease: Lease | None = None) -> Iterator[sa.Connection]:
@@ -57,7 +67,7 @@ class Store:
         Raises `LeaseLost` when the lease is stale and `StoreError` when the disk or server fails.
         """
         engine = self.engine.execution_options(write=True)
-        with _translated(self.folder), engine.begin() as connection:
+        with _translated(self.folder), self._connected(engine) as connection, connection.begin():
             if lease is not None:
                 check_lease(connection, lease)
             yield connection
@@ -65,12 +75,28 @@ class Store:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Give a connection for reading."""
-        with _translated(self.folder), self.engine.connect() as connection:
+        with _translated(self.folder), self._connected(self.engine) as connection:
             yield connection
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; one that another thread is using is closed when it is done."""
+        self._is_closed = True
         self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _connected(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        if self._is_closed:
+            raise StoreError(
+                f"The workspace {self.folder} was closed while it was still in use. Open it again "
+                "with open_store."
+            )
+        with engine.connect() as connection:
+            try:
+                yield connection
+            finally:
+                # The pool that it came from is gone, and nobody else would close it.
+                if self._is_closed:
+                    connection.invalidate()
 
 
 def open_store(folder: Path | str, *, url: str | None = None) -> Store:
@@ -83,7 +109,11 @@ def open_store(folder: Path | str, *, url: str | None = None) -> Store:
     with _translated(folder):
         folder.mkdir(parents=True, exist_ok=True)
         engine = _engine(url or f"sqlite:///{folder / DATABASE}")
-        _upgrade(engine, folder)
+        try:
+            _upgrade(engine, folder)
+        except BaseException:
+            engine.dispose()
+            raise
     return Store(engine, folder)
 
 

@@ -77,6 +77,11 @@ def products(rows: Rows, others: Rows) -> FloatArray:
     return result
 
 
+def fetch(rows: Rows) -> FloatArray:
+    """Bring rows back from a device; those that are here are not copied."""
+    return np.asarray(rows.tensor.cpu().numpy()) if isinstance(rows, Resident) else rows
+
+
 @cache
 def chosen_device() -> Any | None:
     """Find the torch device to use beside the processor; None when there is none.

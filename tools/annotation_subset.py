@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from querist.memory.errors import InvalidInput
-from querist.tools.arrays import FloatArray, unit_rows
+from querist.tools.arrays import TIE, FloatArray, unit_rows
 from querist.tools.greedy_cover import Cover, Similarities, cover_within, greedy_cover
+from querist.tools.neighbours import nearest_neighbours, similarities
 
 MOST_ITEMS = 4_000
 
@@ -31,10 +32,10 @@ def choose_for_annotation(
     """
     rows = unit_rows(embeddings)
     step = -(-len(rows) // MOST_ITEMS)
-    similar = np.maximum(rows @ rows[::step].T, 0)
+    similar = similarities(rows, rows[::step])
     covered = None
     if labelled is not None and len(labelled):
-        covered = (rows[::step] @ unit_rows(labelled).T).max(axis=1)
+        covered = nearest_neighbours(rows[::step], 1, among=labelled)[1][:, 0]
     shares = None if weights is None else np.asarray(weights)[::step]
 
     def make_oracle() -> Similarities:
@@ -42,7 +43,7 @@ def choose_for_annotation(
 
     if prices is None:
         candidates = np.arange(len(rows))
-        return greedy_cover(make_oracle(), candidates=candidates, count=int(budget))
+        return greedy_cover(make_oracle(), candidates=candidates, count=int(budget), tie=TIE)
     prices = np.asarray(prices, dtype=np.float64)
     if prices.shape != (len(rows),) or not (np.isfinite(prices) & (prices > 0)).all():
         raise InvalidInput("Every example needs a price above 0.")

@@ -10,6 +10,18 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 
+TIE = 2e-5
+"""Values that differ by less than this share of the best are equal: sums of float32 products come
+out different in the last digits with every kernel of the matrix library, and so would the picks."""
+
+
+def first_highest(values: FloatArray, *, tie: float = TIE) -> int:
+    """Find the lowest position whose value is the highest, or equals it but for rounding."""
+    best = values.max()
+    if not np.isfinite(best):
+        return int(values.argmax())
+    return int((values >= best - tie * abs(best)).argmax())
+
 
 def log_softmax(logits: FloatArray) -> FloatArray:
     """Normalise the last axis in log space; large logits do not overflow."""
@@ -26,6 +38,6 @@ def unit_rows(rows: FloatArray) -> NDArray[np.float32]:
     """Scale rows (N, d) to length 1; a zero row stays zero."""
     rows = np.asarray(rows, dtype=np.float32)
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-    if np.all(np.abs(lengths - 1) < 1e-5):
+    if np.all(np.abs(lengths - 1) < 1e-6):
         return np.ascontiguousarray(rows)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1)[:, None], dtype=np.float32)

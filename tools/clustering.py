@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.accelerator import products
-from querist.tools.arrays import FloatArray, IntArray
+from querist.tools.accelerator import fetch, products
+from querist.tools.arrays import TIE, FloatArray, IntArray
 from querist.tools.diversity import draw_far
-from querist.tools.geometry import Euclidean, blocks
+from querist.tools.geometry import Euclidean, blocks, common_part, is_blurred
 
 _ROUNDS, _TRIAL_ROUNDS = 50, 3
 _SETTLED = 1e-4
@@ -47,14 +47,19 @@ def k_means(
     weights = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
     if not weights.sum() > 0:
         weights = np.ones(len(rows))
+    centre = common_part(rows)
+    if centre is not None:
+        rows = np.subtract(rows, centre)
     limit = max(_MOST_FITTED, _PER_CLUSTER * clusters)
     chosen: NDArray[np.intp] | slice = slice(None)
     if len(rows) > limit:
         chosen = np.sort(rng.choice(len(rows), size=limit, replace=False))
     fitted, heavy = np.ascontiguousarray(rows[chosen], dtype=np.float32), weights[chosen]
     centres = _start(fitted, heavy, clusters, rng=rng, restarts=restarts)
-    centres, _ = _lloyd(fitted, heavy, centres, _ROUNDS)
+    centres, _ = _lloyd(fitted, heavy, centres, rounds=_ROUNDS)
     labels, gaps = assign(rows, centres)
+    if centre is not None:
+        centres = (centres + centre).astype(np.float32)
     return Clusters(centres, labels, gaps)
 
 
@@ -63,18 +68,20 @@ def assign(
 ) -> tuple[NDArray[np.intp], FloatArray]:
     """Find each row's nearest centre and the squared distance to it; ties to the lower number."""
     space = rows if isinstance(rows, Euclidean) else Euclidean.of(rows)
-    centres = np.asarray(centres, dtype=np.float32)
-    lengths, twice = np.einsum("kd,kd->k", centres, centres), -2 * centres
+    points = space.beside(centres)
+    twice = -2 * fetch(points.rows)
     labels = np.empty(len(space), dtype=np.intp)
     gaps = np.empty(len(space), dtype=np.float32)
     for block in blocks(len(space), 4096):
         # The rows' own norms change no comparison, so they are added only for the nearest.
         part = products(space.rows[block], twice)
-        part += lengths
-        labels[block] = part.argmin(axis=1)
-        gaps[block] = np.take_along_axis(part, labels[block][:, None], axis=1)[:, 0]
-    gaps += space.norms
-    return labels, np.maximum(gaps, 0)
+        part += points.norms
+        labels[block], gaps[block] = _lowest(part, space.norms[block])
+    doubtful = np.flatnonzero(is_blurred(gaps, space.norms, points.norms[labels]))
+    for some in blocks(len(doubtful), 4096):
+        places = doubtful[some]
+        labels[places], gaps[places] = _lowest(space.take(places).gaps(points), 0)
+    return labels, gaps
 
 
 def nearest_to_centres(clusters: Clusters) -> NDArray[np.intp]:
@@ -83,9 +90,11 @@ def nearest_to_centres(clusters: Clusters) -> NDArray[np.intp]:
     Clusters choose in order of their number and among their own rows; one without rows of its own
     chooses at the end, the nearest of what is left.
     """
-    order = np.lexsort((clusters.gaps, clusters.labels))
-    _, first = np.unique(clusters.labels[order], return_index=True)
-    chosen = order[first]
+    least = np.full(len(clusters.centres), np.inf)
+    np.minimum.at(least, clusters.labels, clusters.gaps)
+    nearest = np.flatnonzero(clusters.gaps <= (1 + TIE) * least[clusters.labels])
+    _, first = np.unique(clusters.labels[nearest], return_index=True)
+    chosen = nearest[first]
     missing = len(clusters.centres) - len(chosen)
     if missing <= 0:
         return chosen
@@ -104,7 +113,11 @@ def average_linkage(
     """
     count = len(rows)
     space = Euclidean.of(rows)
-    apart = np.sqrt(np.maximum(space.gaps(space), 0))
+    apart = np.empty((count, count), dtype=np.float32)
+    for block in blocks(count, 512):
+        np.sqrt(space.take(block).gaps(space), out=apart[block])
+    # The same both ways to the last digit: else chains of equal distances might never end.
+    apart = np.minimum(apart, apart.T)
     np.fill_diagonal(apart, np.inf)
     weights = np.ones(count) if sizes is None else np.asarray(sizes, dtype=np.float64)
     parent = np.arange(count)
@@ -131,6 +144,17 @@ def average_linkage(
         weights[one] = total
         alive[other] = False
     return _roots(parent)
+
+
+def _lowest(part: FloatArray, rest: FloatArray | float) -> tuple[NDArray[np.intp], FloatArray]:
+    """Find the column (N,) of each row's lowest value, and that plus `rest`; ties to the first."""
+    labels = part.argmin(axis=1)
+    least = np.take_along_axis(part, labels[:, None], axis=1)[:, 0]
+    gaps = np.maximum(least + rest, 0)
+    is_least = part <= (least + TIE * gaps)[:, None]
+    if np.count_nonzero(is_least) > len(labels):
+        labels = is_least.argmax(axis=1)
+    return labels, gaps
 
 
 def _roots(parent: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -163,17 +187,22 @@ def _start(
         seeds = rows[draw_far(space, count=clusters, rng=rng, first=first)]
         if restarts == 1:
             return seeds
-        trials.append(_lloyd(rows, weights, seeds, _TRIAL_ROUNDS))
+        trials.append(_lloyd(rows, weights, seeds, rounds=_TRIAL_ROUNDS, space=space))
     return min(trials, key=lambda trial: trial[1])[0]
 
 
 def _lloyd(
-    rows: FloatArray, weights: FloatArray, centres: FloatArray, rounds: int
+    rows: FloatArray,
+    weights: FloatArray,
+    centres: FloatArray,
+    *,
+    rounds: int,
+    space: Euclidean | None = None,
 ) -> tuple[FloatArray, float]:
     """Move centres to the weighted means of their rows, over and over; also give the loss."""
     from scipy.sparse import csr_matrix
 
-    space = Euclidean.of(rows)
+    space = space or Euclidean.of(rows)
     loss = np.inf
     steps = np.arange(len(space) + 1)
     for _ in range(rounds):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.tools.arrays import FloatArray
-from querist.tools.geometry import blocks
+from querist.tools.geometry import Euclidean, blocks, common_part
 
 _BUCKETS = 20_000
 _FEW_HASHES, _MANY_HASHES, _LARGE = 200, 1000, 100_000
@@ -31,6 +31,8 @@ def density(
     count = len(rows)
     hashes = hashes or (_FEW_HASHES if count <= _LARGE else _MANY_HASHES)
     width = width or _bandwidth(rows, rng)
+    # Far from the origin the hashes would be large numbers, whose last digits decide.
+    centre = common_part(rows)
     total = np.zeros(count)
     # A few hashes at a time: both passes over them, and the codes are gone.
     for some in blocks(hashes, 20):
@@ -39,7 +41,8 @@ def density(
         offsets = rng.random(many).astype(np.float32)
         codes = np.empty((many, count), dtype=np.int32)
         for block in blocks(count):
-            places = np.floor(rows[block] @ axes + offsets)
+            near = rows[block] if centre is None else rows[block] - centre
+            places = np.floor(near @ axes + offsets)
             codes[:, block] = np.mod(places, _BUCKETS).T
         for code in codes:
             total += np.bincount(code, minlength=_BUCKETS)[code]
@@ -68,9 +71,7 @@ def draw_without_replacement(
 def _bandwidth(rows: FloatArray, rng: np.random.Generator) -> float:
     """Take the distance that a tenth of the pairs of different rows in a sample lie within."""
     size = min(len(rows), _SAMPLE)
-    some = rows[rng.choice(len(rows), size=size, replace=False)].astype(np.float64)
-    norms = np.square(some).sum(axis=1)
-    gaps = norms[:, None] + norms - 2 * some @ some.T
-    apart = np.sqrt(np.maximum(gaps[np.triu_indices(size, 1)], 0))
-    apart = apart[apart > 1e-6 * np.sqrt(norms.max(initial=0))]
+    some = Euclidean.of(rows[rng.choice(len(rows), size=size, replace=False)])
+    apart = np.sqrt(some.gaps(some)[np.triu_indices(size, 1)])
+    apart = apart[apart > 0]
     return float(np.quantile(apart, _NEAR)) if len(apart) else 1.0

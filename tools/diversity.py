@@ -27,8 +27,9 @@ def k_center(
     `embeddings` is (N, d), `labelled` (L, d); returns min(count, N) positions in the order picked.
     With nothing labelled the first is drawn from `rng`; ties go to the lower position.
     """
-    around = None if labelled is None else Euclidean.of(labelled)
-    return pick_farthest(Euclidean.of(embeddings), labelled=around, count=count, rng=rng)
+    space = Euclidean.of(embeddings)
+    around = None if labelled is None else space.beside(labelled)
+    return pick_farthest(space, labelled=around, count=count, rng=rng)
 
 
 def k_means_pp(
@@ -43,8 +44,9 @@ def k_means_pp(
     The seeding of k-means++ (Arthur & Vassilvitskii, 2007) used as a sampler; arguments and
     result as in `k_center`. Rows at distance 0 come last, in equal chances.
     """
-    around = None if labelled is None else Euclidean.of(labelled)
-    return draw_far(Euclidean.of(embeddings), labelled=around, count=count, rng=rng)
+    space = Euclidean.of(embeddings)
+    around = None if labelled is None else space.beside(labelled)
+    return draw_far(space, labelled=around, count=count, rng=rng)
 
 
 def pick_farthest(

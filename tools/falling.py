@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.arrays import FloatArray, IntArray
+from querist.tools.arrays import TIE, FloatArray, IntArray, first_highest
 from querist.tools.geometry import Space, blocks
 
 _MOST_WAITING = 32
@@ -53,7 +53,7 @@ class ToNearest:
 def take_highest(
     values: FloatArray, falling: Falling, *, count: int, first: int | None = None
 ) -> NDArray[np.intp]:
-    """Pick the highest value, again and again; equal values go to the lower position.
+    """Pick the highest value, again and again; equal ones (to 5 digits) go to the lower position.
 
     `values` (N,) are not negative, and are changed. `first`, if given, is picked before all.
     """
@@ -63,7 +63,7 @@ def take_highest(
     while len(pool.picks) < count:
         pool.settle()
         if len(pool.picks) + 1 == count:
-            pool.pick(int(values.argmax()))
+            pool.pick(first_highest(values))
             break
         _pick_some(pool, count)
     return np.array(pool.picks, dtype=np.intp)
@@ -129,22 +129,25 @@ def _pick_some(pool: _Pool, count: int) -> None:
     """Pick while the highest of a short list, kept up to date, is surely the highest of all."""
     values = pool.values
     size = max(_SHORTEST, len(values) // _SHARE)
-    best = int(values.argmax())
+    best = first_highest(values)
     bar = _TAKEN
     if size < len(values):
         place = len(values) - size
         bar = float(np.partition(values, place)[place])
-    short = np.flatnonzero(values > bar)
-    near = values[short]
     pool.pick(best)
+    # Without the pick itself, whose distance is 0 and would have to be computed anew.
+    short = np.flatnonzero(values > bar)
+    short = short[short != best]
+    near = values[short]
     while len(pool.picks) < count and pool.waiting < _MOST_WAITING and len(short):
         near = pool.falling.lower(near, short, len(pool.picks) - 1)
-        near[short == pool.picks[-1]] = _TAKEN
-        place = int(near.argmax())
+        place = first_highest(near)
         # Everything outside is at most the bar, and a tie could hide a lower position there.
-        if near[place] <= max(bar, 0.0):
+        if near[place] * (1 - TIE) <= max(bar, 0.0):
             return
         pool.pick(int(short[place]))
+        is_left = short != short[place]
+        short, near = short[is_left], near[is_left]
 
 
 def _draw_some(pool: _Pool, reach: FloatArray, *, count: int, rng: np.random.Generator) -> None:

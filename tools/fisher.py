@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.arrays import FloatArray, IntArray
+from querist.tools.arrays import FloatArray, IntArray, first_highest
 
 _NOTHING = 1e-10
 
@@ -128,7 +128,7 @@ def bait(objective: FisherTrace, *, count: int, candidates: int) -> NDArray[np.i
     for _ in range(min(2 * count, candidates)):
         gains = objective.gains()
         gains[taken] = -np.inf
-        taken.append(int(gains.argmax()))
+        taken.append(first_highest(gains))
         objective.move(taken[-1])
     rows = np.array(taken, dtype=np.intp)
     objective.keep(rows)
@@ -137,7 +137,7 @@ def bait(objective: FisherTrace, *, count: int, candidates: int) -> NDArray[np.i
         losses = objective.gains(removing=True)
         losses[~present] = np.inf
         # Of equal losses the one that joined last leaves.
-        worst = len(losses) - 1 - int(losses[::-1].argmin())
+        worst = len(losses) - 1 - first_highest(-losses[::-1])
         objective.move(worst, removing=True)
         present[worst] = False
     return rows[present]

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.arrays import FloatArray, IntArray
+from querist.tools.arrays import TIE, FloatArray, IntArray, first_highest
 from querist.tools.neighbours import Sets
 
 _FIRST_LOOK = 16
@@ -43,13 +43,15 @@ def greedy_cover(
     is_submodular: bool = True,
     stop_at_nothing: bool = False,
     is_done: Callable[[], bool] | None = None,
+    tie: float = 0.0,
 ) -> Cover:
     """Pick up to `count` of the candidates, each time the one that adds most.
 
-    Equal gains go to the candidate that stands first. A gain that is out of date is an upper bound
-    (Minoux, 1978), so only candidates whose bound reaches the best are looked at again; without
-    `is_submodular` all are. `stop_at_nothing` ends when no candidate adds anything, `is_done`
-    when it says so before a pick.
+    Equal gains go to the candidate that stands first, and so do gains that miss the best by at most
+    its share `tie`, for oracles whose sums have rounding in them. A gain that is out of date is an
+    upper bound (Minoux, 1978), so only candidates whose bound reaches the best are looked at again;
+    without `is_submodular` all are. `stop_at_nothing` ends when no candidate adds anything,
+    `is_done` when it says so before a pick.
     """
     candidates = np.asarray(candidates, dtype=np.intp)
     bounds = np.full(len(candidates), np.inf)
@@ -60,7 +62,7 @@ def greedy_cover(
             break
         if not is_submodular:
             bounds[bounds >= 0] = np.inf
-        place = _best(oracle, candidates, bounds)
+        place = _best(oracle, candidates, bounds, tie=tie)
         if stop_at_nothing and bounds[place] <= 0:
             break
         picks.append(int(candidates[place]))
@@ -76,7 +78,8 @@ def cover_within(
     """Cover within a budget: the better of gain-per-price picks and the best single candidate.
 
     `prices` (N,) are above 0. Either alone can be arbitrarily bad; the better of both is within
-    (1 - 1/e) / 2 of the best (Khuller et al., 1999).
+    (1 - 1/e) / 2 of the best (Khuller et al., 1999). What is equal to 5 digits goes to the
+    candidate that stands first.
     """
     oracle, single = make_oracle(), make_oracle()
     affordable = np.flatnonzero(prices <= budget)
@@ -85,14 +88,14 @@ def cover_within(
     left, still = budget, affordable
     while len(still):
         now = oracle.gains(still)
-        place = int((now / prices[still]).argmax())
+        place = first_highest(now / prices[still])
         picks.append(int(still[place]))
         gains.append(float(now[place]))
         oracle.add(picks[-1])
         left -= float(prices[picks[-1]])
         still = np.delete(still, place)
         still = still[prices[still] <= left]
-    best = greedy_cover(single, candidates=affordable, count=1)
+    best = greedy_cover(single, candidates=affordable, count=1, tie=TIE)
     if len(best.gains) and best.gains[0] > sum(gains):
         return best
     return Cover(np.array(picks, dtype=np.intp), np.array(gains, dtype=np.float64))
@@ -164,15 +167,16 @@ class Membership:
         self._worth[members] *= self._decay
 
 
-def _best(oracle: GainOracle, candidates: IntArray, bounds: FloatArray) -> int:
+def _best(oracle: GainOracle, candidates: IntArray, bounds: FloatArray, *, tie: float) -> int:
     """Bring bounds up to date, the highest first, until the best is certain; give its place."""
     stale = bounds > -np.inf
     best, size = -np.inf, _FIRST_LOOK
     while True:
         # A stale bound that only equals the best could still win by standing first.
-        open_places = np.flatnonzero(stale & (bounds >= best))
+        bar = best - tie * best if best > 0 else best
+        open_places = np.flatnonzero(stale & (bounds >= bar))
         if not len(open_places):
-            return int(np.flatnonzero(~stale & (bounds == best))[0])
+            return int(np.flatnonzero(~stale & (bounds >= bar))[0])
         if len(open_places) > size and np.isfinite(bounds[open_places]).all():
             highest = np.argpartition(-bounds[open_places], size - 1)[:size]
             open_places = np.sort(open_places[highest])

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.accelerator import place, products
-from querist.tools.arrays import FloatArray, IntArray
+from querist.tools.accelerator import Resident, place, products
+from querist.tools.arrays import FloatArray, IntArray, first_highest
 from querist.tools.falling import take_highest
-from querist.tools.geometry import blocks
+from querist.tools.geometry import blocks, common_part
 
 _MOST_CELLS = 5_000_000
 _START, _MOST_ADDED = 2_000, 2_000
 _MOST_STEPS, _MOST_PASSES = 20_000, 20
 _NOTHING = 1e-9
+_ROUNDING = 1e-6
 _SPANNED = 20_000
 
 
@@ -44,9 +46,11 @@ def prior_covariance(labelled: FloatArray, *, width: int, ridge: float = 1.0) ->
 def variances(rows: FloatArray, covariance: FloatArray) -> NDArray[np.float64]:
     """Give x' S x for rows (N, d), in blocks."""
     result = np.empty(len(rows))
-    square = covariance.astype(rows.dtype)
+    kind = _precision(rows)
+    square = covariance.astype(kind)
     for block in blocks(len(rows)):
-        result[block] = np.einsum("nd,nd->n", rows[block] @ square, rows[block])
+        some = rows[block].astype(kind, copy=False)
+        result[block] = np.einsum("nd,nd->n", some @ square, some)
     return result
 
 
@@ -54,7 +58,8 @@ class Leverage:
     """Variances x' S x, which fall as rows are picked and their labels counted on."""
 
     def __init__(self, rows: FloatArray, covariance: FloatArray) -> None:
-        self._rows, self._placed = rows, place(rows)
+        self._rows, self._kind = rows, _precision(rows)
+        self._placed = place(rows) if self._kind == rows.dtype else rows
         self.covariance = np.array(covariance, dtype=np.float64)
         self._steps: list[FloatArray] = []
 
@@ -63,11 +68,14 @@ class Leverage:
         step = self.covariance @ self._rows[row].astype(np.float64)
         step /= np.sqrt(1 + self._rows[row] @ step)
         self.covariance -= np.outer(step, step)
-        self._steps.append(step.astype(self._rows.dtype))
+        self._steps.append(step.astype(self._kind))
 
     def lower(self, values: FloatArray, rows: IntArray | slice, since: int) -> FloatArray:
         """Take from variances what the picks from number `since` on explain."""
-        explained = products(self._placed[rows], np.stack(self._steps[since:]))
+        some = self._placed[rows]
+        if not isinstance(some, Resident):
+            some = some.astype(self._kind, copy=False)
+        explained = products(some, np.stack(self._steps[since:]))
         return np.asarray(np.maximum(values - np.einsum("np,np->n", explained, explained), 0))
 
 
@@ -75,7 +83,8 @@ def d_optimal(rows: FloatArray, covariance: FloatArray, *, count: int) -> NDArra
     """Pick rows (N, d), each time the one of largest variance: greedy log det (Fedorov, 1972)."""
     is_round = np.allclose(covariance, np.eye(len(covariance)) * covariance[0, 0])
     if is_round:
-        values = np.einsum("nd,nd->n", rows, rows).astype(np.float64) * covariance[0, 0]
+        lengths = np.einsum("nd,nd->n", rows, rows, dtype=_precision(rows))
+        values = lengths.astype(np.float64) * covariance[0, 0]
     else:
         values = variances(rows, covariance)
     return take_highest(values, Leverage(rows, covariance), count=min(count, len(rows)))
@@ -171,7 +180,7 @@ def transductive_design(
     for number in range(count):
         worst = _worst_after(across, own, aims)
         worst[~open_rows] = np.inf
-        pick = int(worst.argmin())
+        pick = first_highest(-worst, tie=_ROUNDING)
         picks[number], values[number] = pick, worst[pick]
         open_rows[pick] = False
         step = covariance @ rows[pick] / np.sqrt(1 + own[pick])
@@ -221,6 +230,14 @@ def principal_rows(rows: FloatArray, width: int) -> tuple[FloatArray, FloatArray
     )
     basis = np.ascontiguousarray(basis).astype(rows.dtype)
     return rows @ basis, basis
+
+
+def _precision(rows: FloatArray) -> np.dtype[Any]:
+    """Choose what to compute variances in: doubles where all rows are nearly the same.
+
+    There what one label leaves unexplained of the others is lost in the last digits of float32.
+    """
+    return rows.dtype if common_part(rows) is None else np.dtype(np.float64)
 
 
 def _worst_after(across: FloatArray, own: FloatArray, aims: FloatArray) -> NDArray[np.float64]:

@@ -5,30 +5,32 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.arrays import FloatArray, IntArray
-from querist.tools.geometry import blocks
+from querist.tools.arrays import TIE, IntArray
+from querist.tools.geometry import Euclidean, blocks
 
 _SIDE = 2048
+
+
+def reach_of(radius: float) -> float:
+    """Square a radius, to compare distances with: what equals it but for rounding is inside."""
+    return radius**2 * (1 + TIE)
 
 
 class Balls:
     """A gain oracle: how many rows that no ball covers yet lie in each row's ball.
 
-    `rows` (N, d) are of length 1; a ball holds what has at least cosine `least` with its centre.
-    N^2 / 8 bytes: 50 MB for 20,000 rows.
+    A ball holds what lies within `radius` of its centre, to four digits. N^2 / 8 bytes: 50 MB for
+    20,000 rows.
     """
 
-    def __init__(self, rows: FloatArray, *, least: float) -> None:
-        count = len(rows)
+    def __init__(self, space: Euclidean, *, radius: float) -> None:
+        count, reach = len(space), reach_of(radius)
         self._bits = np.zeros((count, -(-count // 8)), dtype=np.uint8)
         for high in blocks(count, _SIDE):
             for wide in blocks(count, _SIDE):
                 if wide.start < high.start:
                     continue
-                inside = rows[high] @ rows[wide].T >= least
-                if wide == high:
-                    # A centre is in its own ball, whatever rounding says.
-                    np.fill_diagonal(inside, val=True)
+                inside = space.take(high).gaps(space.take(wide)) <= reach
                 self._store(high, wide, inside)
                 if wide != high:
                     self._store(wide, high, inside.T)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.tools.arrays import FloatArray, IntArray
+from querist.tools.neighbours import nearest_neighbours
 
-_CELLS_AT_ONCE = 4_000_000
-# Products of equal rows can differ in the last digits; rounded, they tie as they should.
+# The same text embedded twice differs after these.
 _DIGITS = 6
 
 
@@ -19,23 +19,11 @@ def nearest(
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Find for each query (M, d) its min(k, N) nearest in `bank` (N, d), nearest first.
 
-    Vectors must have length 1; similarity is their cosine, to six digits. Returns positions and
-    similarities, both (M, min(k, N)); ties go to the lower position. Nothing is approximate.
+    Similarity is the cosine. Returns positions and similarities, both (M, min(k, N)); what is
+    equal to six digits goes to the lower position. Nothing is approximate.
     """
-    k = max(0, min(k, len(bank)))
-    positions = np.empty((len(query), k), dtype=np.intp)
-    similarities = np.empty((len(query), k), dtype=np.float32)
-    if k == 0:
-        return positions, similarities
-    height = max(1, _CELLS_AT_ONCE // len(bank))
-    for top in range(0, len(query), height):
-        block = _similarities(query[top : top + height], bank)
-        thresholds = np.partition(block, len(bank) - k, axis=1)[:, len(bank) - k]
-        for row, (values, threshold) in enumerate(zip(block, thresholds, strict=True), start=top):
-            close = np.flatnonzero(values >= threshold)
-            best = close[np.argsort(-values[close], kind="stable")[:k]]
-            positions[row], similarities[row] = best, values[best]
-    return positions, similarities
+    positions, similarities = nearest_neighbours(query, max(0, k), among=bank, digits=_DIGITS)
+    return positions, similarities.astype(np.float32)
 
 
 def pick_demonstrations(
@@ -53,7 +41,8 @@ def pick_demonstrations(
     the answer away: they are never chosen. `balanced` takes each class's nearest before any
     class's second. The nearest comes last, because models heed most what they read last.
     """
-    similarities = _similarities(query_vector[None], bank)[0]
+    # In doubles: a copy is as far as it is, and equal rows tie, whatever the order of summing.
+    similarities = (bank.astype(np.float64) @ query_vector).round(_DIGITS)
     order = np.argsort(-similarities, kind="stable")
     order = order[similarities[order] < exclude_similarity]
     if balanced and len(order):
@@ -62,12 +51,6 @@ def pick_demonstrations(
     chosen = order[: max(0, count)]
     reading_order: NDArray[np.intp] = np.lexsort((-chosen, similarities[chosen]))
     return np.asarray(chosen[reading_order], dtype=np.intp)
-
-
-def _similarities(query: FloatArray, bank: FloatArray) -> NDArray[np.float32]:
-    """Multiply out (M, d) and (N, d) to rounded cosines (M, N)."""
-    products: NDArray[np.float32] = (query @ bank.T).astype(np.float32, copy=False)
-    return np.round(products, _DIGITS)
 
 
 def _ranks(classes: IntArray) -> IntArray:

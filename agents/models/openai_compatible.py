@@ -178,6 +178,11 @@ class OpenAICompatible:
             ) from error
         if (refusal := error_in(answer)) is not None:
             return refusal
+        if isinstance(answer, str) and answer.lstrip()[:9].lower().startswith(("<!doc", "<html")):
+            raise ModelRefused(
+                f"{self.identity} answers with a web page. Check the base_url: that of an "
+                "OpenAI-compatible service usually ends in /v1. Nothing was charged."
+            )
         if not isinstance(answer, Mapping) or "choices" not in answer:
             raise Garbled(
                 f"{self.identity} answered something that is not a chat completion: "
@@ -199,7 +204,7 @@ class OpenAICompatible:
         choice = _first_choice(body)
         message = choice.get("message")
         message = message if isinstance(message, Mapping) else {"content": choice.get("text")}
-        text = content_text(message.get("content"))
+        text = content_text(message.get("content")) or _arguments(message.get("tool_calls"))
         usage = self._usage(body, request, has_text=bool(text))
         if thought_aloud(text) or content_text(message.get("reasoning_content")):
             self.room.is_seen = True
@@ -310,6 +315,14 @@ def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, Mapping) else {}
+
+
+def _arguments(calls: object) -> str:
+    """Take the arguments of a tool call: some servers give a JSON answer as one."""
+    first = calls[0] if isinstance(calls, list) and calls else None
+    function = first.get("function") if isinstance(first, Mapping) else None
+    given = function.get("arguments") if isinstance(function, Mapping) else None
+    return given if isinstance(given, str) else ""
 
 
 def _alternatives(step: TokenAlternatives | None) -> dict[str, float] | None:

@@ -60,9 +60,11 @@ class Pacer:
                 wait = error.retry_after or pause * (0.5 + self._rng.random())
                 self._reached = self._reached or not isinstance(error, Unreachable)
                 if waited + wait > self._limit(error):
+                    asked = error.retry_after
+                    wish = f" It asks to wait {asked:.0f} s." if asked and asked > wait / 2 else ""
                     raise ModelUnavailable(
-                        f"{error} Tried for {waited:.0f} s. What was labelled is kept; go on "
-                        "later with: querist resume"
+                        f"{error}{wish} Tried for {waited:.0f} s (models.patience says how long). "
+                        "What was labelled is kept; go on later with: querist resume"
                     ) from error
             else:
                 self._faster()

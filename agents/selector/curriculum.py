@@ -22,8 +22,9 @@ from querist.agents.selector.candidates import (
     sample,
 )
 from querist.memory.records import Example
-from querist.tools.arrays import FloatArray, IntArray, unit_rows
+from querist.tools.arrays import TIE, FloatArray, IntArray, unit_rows
 from querist.tools.greedy_cover import Cover, Similarities, greedy_cover
+from querist.tools.neighbours import nearest_neighbours, similarities
 from querist.tools.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies import strategy
 
@@ -123,11 +124,9 @@ def certainty_gains(
     labelled = unit_rows(context.labelled().embeddings)
     done = np.concatenate([labelled.reshape(-1, vectors.shape[1]), already])
     items = vectors[covered]
-    best = np.zeros(len(items), dtype=np.float32)
-    for start in range(0, len(done), 1_024):
-        best = np.maximum(best, (items @ done[start : start + 1_024].T).max(axis=1))
-    oracle = Similarities(vectors[candidates] @ items.T, covered=best)
-    cover = greedy_cover(oracle, candidates=np.arange(len(candidates)), count=count)
+    best = nearest_neighbours(items, 1, among=done)[1][:, 0] if len(done) else None
+    oracle = Similarities(similarities(vectors[candidates], items), covered=best)
+    cover = greedy_cover(oracle, candidates=np.arange(len(candidates)), count=count, tie=TIE)
     places = np.asarray(candidates, dtype=np.intp)
     return Cover(places[cover.picks], cover.gains / max(1, len(items)))
 

@@ -39,7 +39,8 @@ _LONGEST_READ = 400
 def al_similarity(context: QueryContext, count: int) -> QueryResult:
     """Rank by mean cosine to the targets."""
     vectors, targets = unit_rows(context.embeddings()), unit_rows(context.targets().embeddings)
-    scores = vectors @ targets.mean(axis=0)
+    # In doubles and rounded, so that equal texts tie, whatever the order of summing.
+    scores = (vectors.astype(np.float64) @ targets.mean(axis=0, dtype=np.float64)).round(9)
     return conclude(context, highest(scores), count, scores=scores, uses_targets=True)
 
 

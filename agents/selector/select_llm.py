@@ -19,6 +19,7 @@ from querist.agents.selector.pick_protocol import Menu, pick
 from querist.memory.records import TaskKind
 from querist.tools.arrays import FloatArray
 from querist.tools.clustering import k_means
+from querist.tools.geometry import Euclidean
 from querist.tools.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies import strategy
 from querist.tools.strategies.mixtures import share_out
@@ -85,7 +86,8 @@ def deal(embeddings: FloatArray, menus: int, *, rng: np.random.Generator) -> lis
     size = len(embeddings)
     clusters = -(-size // menus)
     centres = k_means(embeddings, clusters, rng=rng).centres
-    gaps = np.square(embeddings).sum(axis=1) - 2 * centres @ embeddings.T
+    space = Euclidean.of(embeddings)
+    gaps = space.beside(centres).gaps(space)
     nearest = np.argsort(gaps, axis=1, kind="stable")
     free = np.ones(size, dtype=bool)
     looked = np.zeros(len(centres), dtype=np.intp)

@@ -66,8 +66,14 @@ async def label_all(work: Sequence[Work]) -> list[list[Answer]]:
         seen[key] += 1
     answers: dict[int, list[Answer]] = {}
     for number in sorted(waves):
-        found = await asyncio.gather(*(label(work[i]) for i in waves[number]))
-        answers.update(zip(waves[number], found, strict=True))
+        # Where one fails, the others go on to their end: what they were sent is paid for.
+        pieces = (label(work[i]) for i in waves[number])
+        for i, found in zip(
+            waves[number], await asyncio.gather(*pieces, return_exceptions=True), strict=True
+        ):
+            if isinstance(found, BaseException):
+                raise found
+            answers[i] = found
     return [answers[i] for i in range(len(work))]
 
 

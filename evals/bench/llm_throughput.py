@@ -95,8 +95,9 @@ def mock_provider(latency: float) -> Iterator[int]:
 
 async def querist(rows: int, url: str) -> None:
     """Label `rows` examples as the loop does, in chunks of the loop's size."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder))
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        store = stack.enter_context(open_store(Path(folder)))
         runs = Runs(store)
         run = RunId("bench")
         runs.create(run, task=TASK, dataset="bench", config={}, cap=Decimal(100))
@@ -123,7 +124,6 @@ async def querist(rows: int, url: str) -> None:
         await model.model.aclose()
         assert len(outcome.annotations) == rows, outcome.errors
         assert Ledger(store, run).balance().settled > 0
-        store.close()
 
 
 async def raw_sockets(rows: int, url: str) -> None:

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,7 +31,7 @@ from querist.graph import context, knowledge, people, quality
 from querist.graph.config import make_config
 from querist.graph.run import CHECKPOINTS, Run
 from querist.memory.records import Event
-from querist.memory.store import open_store
+from querist.memory.store import Store, open_store
 from querist.tools import training
 
 WORDS = ("rain", "stone", "river", "market", "engine", "violin", "bread", "harbour", "winter")
@@ -63,7 +63,12 @@ def measure(folder: Path, *, examples: int, rounds: int) -> list[tuple[str, str,
         "generator": {"enabled": False},
         "budget": {"usd": 20},
     }
-    store = open_store(folder / "work")
+    with open_store(folder / "work") as store:
+        return _measure(body, store)
+
+
+def _measure(body: dict[str, Any], store: Store) -> list[tuple[str, str, str]]:
+    """Import and drive the run."""
     started = time.perf_counter()
     run = Run.create(make_config(body, source="bench"), store)
     imported = time.perf_counter() - started
@@ -106,7 +111,7 @@ def largest_checkpoint(path: Path) -> int:
     """Size in bytes of the largest checkpoint that LangGraph wrote."""
     import sqlite3
 
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         query = "SELECT max(length(checkpoint) + length(metadata)) FROM checkpoints"
         return int(connection.execute(query).fetchone()[0])
 

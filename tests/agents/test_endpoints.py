@@ -162,6 +162,19 @@ def test_exhausted_credit_fails_at_once_with_the_providers_words(account):
     assert ledger.balance().settled == 0
 
 
+def test_a_web_page_is_no_model_and_costs_nothing(account):
+    replies, ledger, _, _ = account("web_page", texts=TEXTS[:1])
+    assert isinstance(replies[0], ModelRefused)
+    assert "usually ends in /v1" in str(replies[0])
+    assert (ledger.balance().settled, ledger.balance().reserved) == (0, 0)
+
+
+def test_a_wish_to_wait_longer_than_patience_is_told(account):
+    replies, _, server, _ = account("slow_down", texts=TEXTS[:1], patience=60.0)
+    assert "It asks to wait 3600 s." in str(replies[0])
+    assert server.counts.requests == 1
+
+
 def test_a_date_to_retry_after_is_obeyed(account):
     replies, _, server, _ = account("date", patience=60.0)
     assert all(right(replies))
@@ -227,6 +240,7 @@ def test_what_was_never_sent_is_never_charged(tmp_path, account):
         "usage_zero",
         "usage_hidden",
         "thinks_long",
+        "calls_a_tool",
     ],
 )
 def test_whatever_the_shape_no_label_is_lost(account, manner):

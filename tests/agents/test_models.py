@@ -44,11 +44,10 @@ def ask(text="hello", choices=("good", "bad"), **options) -> ChatRequest:
 
 @pytest.fixture
 def ledger(tmp_path):
-    store = open_store(tmp_path / "work")
-    runs = Runs(store)
-    runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal("0.01"))
-    yield Ledger(store, "run", lease=runs.take(RunId("run")))
-    store.close()
+    with open_store(tmp_path / "work") as store:
+        runs = Runs(store)
+        runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal("0.01"))
+        yield Ledger(store, "run", lease=runs.take(RunId("run")))
 
 
 @pytest.fixture

@@ -226,23 +226,20 @@ def test_a_minute_of_429_is_waited_out(pool: Path, work: Path) -> None:
 
 
 def test_a_workspace_of_a_newer_version_is_left_alone(pool: Path, work: Path) -> None:
-    store = open_store(work)
-    with store.write() as connection:
+    with open_store(work) as store, store.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    store.close()
     assert "Upgrade Querist" in refusal(*run(pool, work))
 
 
 def test_a_second_process_on_the_same_run_is_refused(pool: Path, work: Path) -> None:
     people = ("--people", "inbox", "--set", "annotator.enabled=false", "--set", "people.wait=true")
     assert ask(*run(pool, work), *people).exit_code in (0, 3, 4), "it waits for people"
-    store = open_store(work)
-    runs = Runs(store)
-    lease = runs.take(runs.all()[0].id)
-    words = refusal("resume", "-w", work)
-    assert "querist status" in words
-    runs.give_up(lease)
-    store.close()
+    with open_store(work) as store:
+        runs = Runs(store)
+        lease = runs.take(runs.all()[0].id)
+        words = refusal("resume", "-w", work)
+        assert "querist status" in words
+        runs.give_up(lease)
 
 
 def test_a_full_disk_stops_the_run_and_a_resume_ends_it(pool: Path, work: Path) -> None:

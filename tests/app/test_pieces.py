@@ -146,14 +146,13 @@ def question(labels: list[list[str]]) -> Question:
 
 
 def test_the_tenth_label_has_a_letter_that_is_no_command(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
-    inbox = Inbox(store, "run")
-    inbox.ask([question([[f"label {i}", ""] for i in range(len(KEYS))])])
-    typed = iter("ap")
-    Sitting(inbox, Screen(), who="ann").work(lambda: next(typed, ""))
-    assert inbox.get("q").answer == Choice("label 9")
-    assert not set(KEYS) & set("suqm?")
-    store.close()
+    with open_store(tmp_path) as store:
+        inbox = Inbox(store, "run")
+        inbox.ask([question([[f"label {i}", ""] for i in range(len(KEYS))])])
+        typed = iter("ap")
+        Sitting(inbox, Screen(), who="ann").work(lambda: next(typed, ""))
+        assert inbox.get("q").answer == Choice("label 9")
+        assert not set(KEYS) & set("suqm?")
 
 
 # ---------------------------------------------------------------- progress

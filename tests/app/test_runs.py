@@ -66,9 +66,8 @@ def write_pool(path: Path, count: int = 40, *, start: int = 0) -> Path:
 
 @contextmanager
 def opened(workspace: Path) -> Iterator[Store]:
-    store = open_store(workspace)
-    yield store
-    store.close()
+    with open_store(workspace) as store:
+        yield store
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Runs over the bundled example, with a mock provider or a scripted model."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 from tests_graph_support import EXAMPLE, LABELS, weak_annotator
@@ -31,7 +32,14 @@ def uneven_pool(tmp_path):
 
 
 @pytest.fixture
-def make_run(tmp_path, pool_file):
+def open_workspace(tmp_path):
+    """Open workspaces of the test by name; all are closed at its end."""
+    with ExitStack() as opened:
+        yield lambda name: opened.enter_context(open_store(tmp_path / name))
+
+
+@pytest.fixture
+def make_run(open_workspace, pool_file):
     """Make a run in a workspace of its own; keywords change sections of its configuration."""
 
     def make(name="work", **sections):
@@ -51,8 +59,7 @@ def make_run(tmp_path, pool_file):
         }
         for section, values in sections.items():
             body.setdefault(section, {}).update(values)
-        store = open_store(tmp_path / name)
-        return Run.create(make_config(body, source="test"), store)
+        return Run.create(make_config(body, source="test"), open_workspace(name))
 
     return make
 

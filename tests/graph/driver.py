@@ -45,8 +45,8 @@ def main() -> None:
             return reply
 
         openai_compatible.OpenAICompatible.complete = complete
-    run = Run.open(open_store(workspace), run_id)
-    print(asyncio.run(run.drive(listen)).status)
+    with open_store(workspace) as store:
+        print(asyncio.run(Run.open(store, run_id).drive(listen)).status)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,8 @@ def answers(request):
 
 @pytest.fixture
 def store(tmp_path):
-    store = open_store(tmp_path / "work")
-    yield store
-    store.close()
+    with open_store(tmp_path / "work") as store:
+        yield store
 
 
 @pytest.fixture

@@ -62,13 +62,10 @@ def choose(
             chosen = await choose_rising_head(session, evaluations=evaluations, proposer=proposer)
             return chosen, session.context.run.id
 
-    store = open_store(folder)
-    try:
+    with open_store(folder) as store:
         chosen, name = asyncio.run(run(store))
         events = [event for event in Journal(store, name).events() if event.kind == "tried"]
         assert last_result(store, name) == chosen
-    finally:
-        store.close()
     return chosen, [pull for event in events for pull in event.data["pulls"]]
 
 

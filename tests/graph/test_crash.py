@@ -25,10 +25,8 @@ def drive(workspace, run_id, *kill) -> subprocess.CompletedProcess:
 
 
 def final_labels(workspace, run_id):
-    store = open_store(workspace)
-    labels = [replace(one, who="") for one in Run.open(store, run_id).view().labelling.labels()]
-    store.close()
-    return labels
+    with open_store(workspace) as store:
+        return [replace(one, who="") for one in Run.open(store, run_id).view().labelling.labels()]
 
 
 @pytest.fixture(scope="module")
@@ -86,17 +84,16 @@ def test_killed_in_every_node_and_in_chunks_a_run_ends_as_if_undisturbed(
     assert last.stdout.strip() == "finished", last.stderr
     assert final_labels(tmp_path / "broken", broken.id) == expected
 
-    store = open_store(tmp_path / "broken")
-    ledger = Ledger(store, broken.id)
-    settled = Counter(
-        line.call_key
-        for line in ledger.lines()
-        if line.entry == "settle" and not line.detail.get("lost")
-    )
-    assert max(settled.values()) == 1, "a settled call was paid for again"
-    balance = ledger.balance()
-    assert balance.settled + balance.reserved <= balance.cap
-    store.close()
+    with open_store(tmp_path / "broken") as store:
+        ledger = Ledger(store, broken.id)
+        settled = Counter(
+            line.call_key
+            for line in ledger.lines()
+            if line.entry == "settle" and not line.detail.get("lost")
+        )
+        assert max(settled.values()) == 1, "a settled call was paid for again"
+        balance = ledger.balance()
+        assert balance.settled + balance.reserved <= balance.cap
 
 
 @pytest.mark.slow
@@ -117,9 +114,8 @@ def test_the_cap_holds_with_64_calls_in_flight_and_over_a_kill(make_run, tmp_pat
         assert drive(workspace, run.id).stdout.strip() == "finished"
         assert server.counts.most_in_flight > 20
         billed = (server.counts.prompt_tokens * 40 + server.counts.completion_tokens * 80) / 1e6
-    store = open_store(workspace)
-    balance = Ledger(store, run.id).balance()
-    assert balance.settled + balance.reserved <= balance.cap
-    assert billed <= float(balance.settled + balance.reserved) + 1e-9
-    assert billed <= float(balance.cap)
-    store.close()
+    with open_store(workspace) as store:
+        balance = Ledger(store, run.id).balance()
+        assert balance.settled + balance.reserved <= balance.cap
+        assert billed <= float(balance.settled + balance.reserved) + 1e-9
+        assert billed <= float(balance.cap)

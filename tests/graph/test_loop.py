@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
@@ -17,6 +18,7 @@ from querist.memory.errors import RunBusy
 from querist.memory.ledger import Ledger
 from querist.memory.records import Origin
 from querist.memory.runs import Runs
+from querist.memory.store import open_store
 
 GOLD = gold_texts()
 
@@ -259,6 +261,49 @@ def test_events_can_be_streamed(scripted):
     assert [one.id for one in events] == sorted(one.id for one in events)
 
 
+def test_who_stops_listening_to_a_run_pauses_it(scripted):
+    run, _ = scripted()
+
+    async def leave():
+        events = run.stream()
+        async for event in events:
+            if event.kind == "selected":
+                break
+        await events.aclose()
+
+    asyncio.run(leave())
+    assert run.row.status == "paused"
+    assert drive(run).status == "finished"
+
+
+@pytest.mark.parametrize("how", ["stream", "drive"])
+def test_a_task_that_is_cancelled_leaves_nothing_open_and_the_run_free(scripted, how):
+    run, model = scripted()
+    seen = asyncio.Event()
+
+    def note(event):
+        if event.kind == "selected":
+            seen.set()
+
+    async def listen():
+        async for event in run.stream():
+            note(event)
+
+    async def watch():
+        task = asyncio.create_task(listen() if how == "stream" else run.drive(note))
+        await seen.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        # The loop goes on, as a server's does, and the store is closed under it.
+        run.store.close()
+
+    asyncio.run(watch())
+    with open_store(run.store.folder) as store:
+        again = Run.open(store, run.id).use(models={"local": model})
+        assert drive(again).status == "finished"
+
+
 # ---------------------------------------------------------------- minds
 
 
@@ -310,7 +355,7 @@ def test_the_checkpoint_stays_small_and_holds_scalars_only(scripted):
     run, _ = scripted(loop={"rounds": 4})
     drive(run)
     path = run.store.folder / "runs" / run.id / CHECKPOINTS
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         sizes = [row[0] for row in connection.execute("SELECT length(checkpoint) FROM checkpoints")]
     assert max(sizes) < 10_000
     assert max(sizes[-5:]) < max(sizes[:15]) + 500, "the checkpoint grows with the rounds"

@@ -19,7 +19,6 @@ from querist.graph.run import Run
 from querist.graph.selection import query_context
 from querist.memory.errors import StoreError
 from querist.memory.runs import Runs
-from querist.memory.store import open_store
 from querist.tools.strategies import get
 
 GOLD = gold_texts()
@@ -175,14 +174,14 @@ def test_a_run_trains_on_the_pseudo_labels_of_its_strategy(steady_run):
 
 
 @pytest.mark.parametrize("kind", ["selected", "annotated", "trained"])
-def test_a_round_that_is_killed_and_repeated_learns_from_the_same(steady_run, tmp_path, kind):
+def test_a_round_that_is_killed_and_repeated_learns_from_the_same(steady_run, open_workspace, kind):
     whole = steady_run("whole")
     drive(whole)
     last = max(one.number for one in whole.view().journal.rounds())
     broken = steady_run("broken")
     with pytest.raises(KilledError):
         drive(broken, killed_at=(kind, last))
-    again = Run.open(open_store(tmp_path / "broken"), broken.id).use(models=models())
+    again = Run.open(open_workspace("broken"), broken.id).use(models=models())
     drive(again)
     expected, found = (load_pseudo(one.view(), number=last) for one in (whole, again))
     assert expected is not None

@@ -8,7 +8,6 @@ from tests_graph_support import LABELS
 from querist.graph.config import make_config
 from querist.graph.run import Run
 from querist.memory.errors import BudgetExceeded, InvalidInput, ModelRefused
-from querist.memory.store import open_store
 
 
 def drive(run):
@@ -59,9 +58,9 @@ def test_a_run_that_nobody_could_label_is_refused(make_run):
         make_run(annotator={"enabled": False}, people={"kind": "none"})
 
 
-def test_an_unknown_run_is_named_with_those_there_are(tmp_path):
+def test_an_unknown_run_is_named_with_those_there_are(open_workspace):
     with pytest.raises(InvalidInput, match="querist status"):
-        Run.open(open_store(tmp_path / "empty"), "nothing")
+        Run.open(open_workspace("empty"), "nothing")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import uuid
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,26 @@ def _server_commands() -> Path | None:
     return versions[-1].parent if versions else None
 
 
+def _lacks():
+    """What is missing for a server of our own, if anything is."""
+    if _server_commands() is None:
+        return "PostgreSQL (initdb, pg_ctl) is not installed"
+    if find_spec("psycopg") is None:
+        return "psycopg is not installed (pip install 'querist[postgres]')"
+    if os.getuid() == 0 and shutil.which("setpriv") is None:
+        return "PostgreSQL does not run as root, and there is no setpriv to start it otherwise"
+    return None
+
+
+# A mark, because skips by marks are told in one line a file.
+_SKIPS = [pytest.mark.skip(reason=f"{what}: tried on SQLite only") for what in [_lacks()] if what]
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     """Start a server in a folder of its own, reached through a socket; give its URL."""
     commands = _server_commands()
-    if commands is None:
-        pytest.skip("PostgreSQL (initdb, pg_ctl) is not installed")
-    pytest.importorskip("psycopg")
+    assert commands is not None
     folder = Path("/tmp") / f"querist-pg-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
     # The server refuses to run as root, so as root it is started for an ordinary user.
@@ -60,7 +74,7 @@ def postgres(tmp_path_factory):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=_SKIPS)])
 def store(request, tmp_path):
     """A fresh workspace on either database."""
     url = None
@@ -74,9 +88,8 @@ def store(request, tmp_path):
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         admin.dispose()
         url = url.replace("/postgres?", f"/{name}?")
-    store = open_store(tmp_path / "work", url=url)
-    yield store
-    store.close()
+    with open_store(tmp_path / "work", url=url) as store:
+        yield store
 
 
 @pytest.fixture

@@ -130,27 +130,26 @@ steps = st.lists(
 )
 @given(plan=steps)
 def test_the_total_is_the_sum_of_the_lines_and_never_passes_the_cap(tmp_path_factory, plan):
-    store = open_store(tmp_path_factory.mktemp("ledger"))
-    runs = Runs(store)
-    task = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
-    runs.create(RunId("run"), task=task, dataset="d", config={}, cap=Decimal(1))
-    ledger = Ledger(store, "run", lease=runs.take(RunId("run")))
-    open_holds = []
-    for number, (step, thousandths) in enumerate(plan):
-        if step == "reserve":
-            amount = Decimal(thousandths) / 1000
-            (result,) = ledger.reserve([want(str(number), str(amount))])
-            if isinstance(result, Hold):
-                open_holds.append(result)
-        elif open_holds:
-            hold = open_holds.pop(thousandths % len(open_holds))
-            if step == "settle":
-                ledger.settle([Bill(hold, hold.request.ceiling / 2)])
-            else:
-                ledger.release([hold])
-        balance = ledger.balance()
-        settled = sum((x.amount for x in ledger.lines() if x.entry == "settle"), Decimal(0))
-        assert balance.settled == settled
-        assert balance.reserved == sum((x.request.ceiling for x in open_holds), Decimal(0))
-        assert balance.remaining >= 0
-    store.close()
+    with open_store(tmp_path_factory.mktemp("ledger")) as store:
+        runs = Runs(store)
+        task = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
+        runs.create(RunId("run"), task=task, dataset="d", config={}, cap=Decimal(1))
+        ledger = Ledger(store, "run", lease=runs.take(RunId("run")))
+        open_holds = []
+        for number, (step, thousandths) in enumerate(plan):
+            if step == "reserve":
+                amount = Decimal(thousandths) / 1000
+                (result,) = ledger.reserve([want(str(number), str(amount))])
+                if isinstance(result, Hold):
+                    open_holds.append(result)
+            elif open_holds:
+                hold = open_holds.pop(thousandths % len(open_holds))
+                if step == "settle":
+                    ledger.settle([Bill(hold, hold.request.ceiling / 2)])
+                else:
+                    ledger.release([hold])
+            balance = ledger.balance()
+            settled = sum((x.amount for x in ledger.lines() if x.entry == "settle"), Decimal(0))
+            assert balance.settled == settled
+            assert balance.reserved == sum((x.request.ceiling for x in open_holds), Decimal(0))
+            assert balance.remaining >= 0

@@ -215,22 +215,20 @@ def test_the_same_command_posted_twice_is_one(store, run):
 
 
 def test_migrations_give_exactly_the_tables_of_the_schema(tmp_path):
-    store = open_store(tmp_path)
-    found = sa.MetaData()
-    found.reflect(store.engine)
-    assert set(found.tables) - {"alembic_version"} == set(schema.metadata.tables)
-    for name, table in schema.metadata.tables.items():
-        assert {c.name for c in found.tables[name].columns} == {c.name for c in table.columns}
-        assert {c.name for c in found.tables[name].primary_key} == {
-            c.name for c in table.primary_key
-        }
+    with open_store(tmp_path) as store:
+        found = sa.MetaData()
+        found.reflect(store.engine)
+        assert set(found.tables) - {"alembic_version"} == set(schema.metadata.tables)
+        for name, table in schema.metadata.tables.items():
+            assert {c.name for c in found.tables[name].columns} == {c.name for c in table.columns}
+            assert {c.name for c in found.tables[name].primary_key} == {
+                c.name for c in table.primary_key
+            }
 
 
 def test_a_workspace_of_a_newer_version_is_refused_untouched(tmp_path):
-    store = open_store(tmp_path)
-    with store.write() as connection:
+    with open_store(tmp_path) as store, store.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    store.close()
     before = (tmp_path / "querist.db").read_bytes()
     with pytest.raises(NewerWorkspace, match="Upgrade Querist"):
         open_store(tmp_path)
@@ -238,22 +236,22 @@ def test_a_workspace_of_a_newer_version_is_refused_untouched(tmp_path):
 
 
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path):
-    store = open_store(tmp_path)
-    runs = Runs(store)
-    task = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
-    runs.create(RunId("run"), task=task, dataset="d", config={}, cap=Decimal(1))
-    lease = runs.take(RunId("run"))
-    journal = Journal(store, "run", lease=lease)
-    journal.event("before", {})
+    with open_store(tmp_path) as store:
+        runs = Runs(store)
+        task = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
+        runs.create(RunId("run"), task=task, dataset="d", config={}, cap=Decimal(1))
+        lease = runs.take(RunId("run"))
+        journal = Journal(store, "run", lease=lease)
+        journal.event("before", {})
 
-    @sa.event.listens_for(store.engine, "begin")
-    def fill(connection):
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        @sa.event.listens_for(store.engine, "begin")
+        def fill(connection):
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
-    with pytest.raises(StoreError, match="disk"):
-        journal.event("big", {"x": "y" * 2_000_000})
-    assert journal.events()[0].kind == "before"
+        with pytest.raises(StoreError, match="disk"):
+            journal.event("big", {"x": "y" * 2_000_000})
+        assert journal.events()[0].kind == "before"
 
 
 def test_an_unusable_workspace_folder_is_one_clear_error(tmp_path):
@@ -285,3 +283,31 @@ def test_a_reader_without_a_lease_sees_what_was_committed(store, run):
     Journal(store, "run", lease=run).event("x", {})
     assert len(Journal(store, "run", lease=Lease.to_look("run")).events()) == 1
     assert Inbox(store, "run").all() == []
+
+
+def test_a_store_that_is_closed_says_so(store):
+    store.close()
+    with pytest.raises(StoreError, match="Open it again"):
+        Runs(store).all()
+
+
+def test_a_connection_that_is_in_use_when_the_store_is_closed_is_closed_after(store):
+    with store.read() as connection:
+        raw = connection.connection.dbapi_connection
+        store.close()
+        # Whoever uses it, a thread whose task was ended, say, gets to the end of what it does.
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+    with pytest.raises(Exception, match="closed"):
+        raw.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("made_by", ["9999", "no database"])
+def test_a_workspace_that_cannot_be_opened_is_not_left_open(tmp_path, made_by):
+    if made_by == "no database":
+        (tmp_path / "querist.db").write_text("hello" * 1000)
+    else:
+        with open_store(tmp_path) as store, store.write() as connection:
+            connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{made_by}'")
+    # The guard of all tests looks for what is still open.
+    with pytest.raises((NewerWorkspace, StoreError)):
+        open_store(tmp_path)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from querist.tools import retrieval
+from querist.tools import neighbours
 from querist.tools.retrieval import nearest, pick_demonstrations
 
 Vectors = NDArray[np.float32]
@@ -46,7 +46,7 @@ def test_ties_go_to_the_lower_position() -> None:
 def test_blocks_give_what_one_piece_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     query, bank = unit(50), unit(40, seed=1)
     whole = nearest(query, bank, 4)
-    monkeypatch.setattr(retrieval, "_CELLS_AT_ONCE", 100)
+    monkeypatch.setattr(neighbours, "_CELLS", 100)
     np.testing.assert_array_equal(nearest(query, bank, 4)[0], whole[0])
 
 

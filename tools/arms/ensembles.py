@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
-from querist.tools.arrays import FloatArray, IntArray, unit_rows
+from querist.tools.arrays import FloatArray, IntArray, first_highest, unit_rows
 
 Metric = Callable[[FloatArray, IntArray], float]
 
@@ -64,7 +64,7 @@ def relevant_and_varied(
     picks: list[int] = []
     for _ in range(min(count, len(rows))):
         scores = np.where(open_rows, weight * near - (1 - weight) * repeated, -np.inf)
-        pick = int(scores.argmax())
+        pick = first_highest(scores)
         alike = rows @ rows[pick]
         repeated = alike if not picks else np.maximum(repeated, alike)
         picks.append(pick)

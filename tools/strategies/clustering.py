@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.tools import scoring
-from querist.tools.arrays import FloatArray, IntArray, unit_rows
+from querist.tools.arrays import FloatArray, IntArray, first_highest, unit_rows
 from querist.tools.clustering import assign, average_linkage, k_means, nearest_to_centres
 from querist.tools.geometry import Euclidean
 from querist.tools.neighbours import nearest_neighbours
@@ -159,7 +159,7 @@ def _most_typical_in_turn(
             seen = rows
             if len(rows) > _MOST_MEMBERS:
                 seen = np.sort(rng.choice(rows, size=_MOST_MEMBERS, replace=False))
-            pick = seen[int(typicality(pool[seen]).argmax())]
+            pick = seen[first_highest(typicality(pool[seen]))]
             picks.append(int(pick))
             remaining.append(rows[rows != pick])
         left = [rows for rows in remaining if len(rows)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.arrays import FloatArray
+from querist.tools.arrays import FloatArray, first_highest
 from querist.tools.density import density as local_density
 from querist.tools.density import draw_without_replacement
 from querist.tools.discriminator import Discriminator
@@ -134,7 +134,7 @@ def in_domain_picks(
         towards = share * pool / others - (1 - share) * known / max(1, members)
         scores = rows @ towards.astype(rows.dtype) - share * norms / others
         scores[~is_open] = -np.inf
-        pick = int(scores.argmax())
+        pick = first_highest(scores)
         picks[number], values[number], is_open[pick] = pick, scores[pick], False
         pool -= rows[pick]
         known += rows[pick]

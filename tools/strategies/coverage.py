@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.arrays import FloatArray, unit_rows
+from querist.tools.arrays import TIE, FloatArray, unit_rows
 from querist.tools.clustering import k_means
 from querist.tools.diversity import k_center
-from querist.tools.geometry import blocks
+from querist.tools.falling import nearest_gaps
+from querist.tools.geometry import Euclidean, blocks
 from querist.tools.greedy_cover import Membership, Similarities, greedy_cover
-from querist.tools.neighbours import nearest_neighbours, voters
-from querist.tools.packed_balls import Balls
+from querist.tools.neighbours import nearest_neighbours, similarities, voters
+from querist.tools.packed_balls import Balls, reach_of
 from querist.tools.querying import UNKNOWN, Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
@@ -20,7 +21,6 @@ _MOST_CANDIDATES = 20_000
 _MOST_WEIGHED, _MOST_ITEMS = 3_000, 1_500
 _PURE, _PURITY_SAMPLE, _MOST_GUESSED = 0.95, 1000, 20
 _VOTES, _VOTE_DECAY = 15, 0.1
-_ROUNDING = 1e-6
 
 
 @strategy(
@@ -47,11 +47,11 @@ def facility_location(context: QueryContext, count: int) -> QueryResult:
         items = rows[np.sort(context.rng.choice(len(rows), size=_MOST_ITEMS, replace=False))]
     known = context.labelled().embeddings
     covered = nearest_neighbours(items, 1, among=known)[1][:, 0] if len(known) else None
-    similar = np.empty((len(rows), len(items)), dtype=np.float32)
-    for block in blocks(len(rows)):
-        np.matmul(rows[block], items.T, out=similar[block])
     cover = greedy_cover(
-        Similarities(similar, covered=covered), candidates=np.arange(len(rows)), count=count
+        Similarities(similarities(rows, items), covered=covered),
+        candidates=np.arange(len(rows)),
+        count=count,
+        tie=TIE,
     )
     return context.result(eligible[cover.picks], scores=cover.gains / len(items))
 
@@ -76,10 +76,10 @@ def prob_cover(context: QueryContext, count: int) -> QueryResult:
     rows = unit_rows(context.embeddings(eligible))
     known = unit_rows(context.labelled().embeddings)
     radius = pure_radius(rows, _classes(context, count), rng=context.rng)
-    least = 1 - radius**2 / 2 - _ROUNDING
-    balls = Balls(rows, least=least)
+    space = Euclidean.of(rows)
+    balls = Balls(space, radius=radius)
     if len(known):
-        balls.cover(nearest_neighbours(rows, 1, among=known)[1][:, 0] >= least)
+        balls.cover(nearest_gaps(space, space.beside(known)) <= reach_of(radius))
     cover = greedy_cover(balls, candidates=np.arange(len(rows)), count=count, stop_at_nothing=True)
     picks = cover.picks
     if len(picks) < count:
@@ -100,15 +100,15 @@ def pure_radius(rows: FloatArray, classes: int, *, rng: np.random.Generator) -> 
     some = np.arange(len(rows))
     if len(rows) > _PURITY_SAMPLE:
         some = np.sort(rng.choice(len(rows), size=_PURITY_SAMPLE, replace=False))
-    nearest = np.full(len(some), -np.inf, dtype=np.float32)
+    nearest = np.full(len(some), np.inf, dtype=np.float32)
+    space = Euclidean.of(rows)
     for block in blocks(len(rows)):
-        similar = rows[some] @ rows[block].T
-        similar[labels[some][:, None] == labels[block]] = -np.inf
-        np.maximum(nearest, similar.max(axis=1), out=nearest)
-    apart = np.sqrt(np.maximum(2 - 2 * nearest, 0))
-    if not np.isfinite(apart).all():
+        gaps = space.take(some).gaps(space.take(block))
+        gaps[labels[some][:, None] == labels[block]] = np.inf
+        np.minimum(nearest, gaps.min(axis=1), out=nearest)
+    if not np.isfinite(nearest).all():
         return 0.0
-    return float(np.quantile(apart, 1 - _PURE, method="lower"))
+    return float(np.sqrt(np.quantile(nearest, 1 - _PURE, method="lower")))
 
 
 @strategy(

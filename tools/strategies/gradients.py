@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from querist.tools.arrays import FloatArray, unit_rows
+from querist.tools.arrays import FloatArray, first_highest, unit_rows
 from querist.tools.diversity import draw_far
 from querist.tools.fisher import FisherTrace, label_factors, mean_fisher
 from querist.tools.fisher import bait as choose_by_fisher
@@ -36,7 +36,7 @@ def badge(context: QueryContext, count: int) -> QueryResult:
     """Draw gradients by squared distance, from the longest on."""
     factors = context.gradients()
     space = OuterProducts.of(factors.errors, factors.features)
-    first = int(space.norms.argmax())
+    first = first_highest(space.norms)
     return context.result(draw_far(space, count=count, rng=context.rng, first=first))
 
 

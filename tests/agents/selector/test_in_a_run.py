@@ -37,13 +37,12 @@ def drive(tmp_path):
             "prices": {"mine": {"input": "0.10", "output": "0.40"}},
             "generator": {"enabled": False},
         }
-        store = open_store(tmp_path / "work")
-        run = Run.create(make_config(body, source="test"), store)
-        events = []
-        model = ScriptedModel(answer, name="mine")
-        asyncio.run(run.use(models={"mine": model}).drive(events.append))
-        lines = [line for line in Ledger(store, run.id).lines() if line.agent == "selector"]
-        store.close()
+        with open_store(tmp_path / "work") as store:
+            run = Run.create(make_config(body, source="test"), store)
+            events = []
+            model = ScriptedModel(answer, name="mine")
+            asyncio.run(run.use(models={"mine": model}).drive(events.append))
+            lines = [line for line in Ledger(store, run.id).lines() if line.agent == "selector"]
         return events, lines, model
 
     return go

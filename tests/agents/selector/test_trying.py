@@ -37,11 +37,10 @@ SPACE = Space({"rate": Range(1e-4, 1e-1, is_log=True), "depth": Options((1, 2, 3
 
 @pytest.fixture
 def ledger(tmp_path):
-    store = open_store(tmp_path / "work")
-    runs = Runs(store)
-    runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal("0.01"))
-    yield Ledger(store, "run", lease=runs.take(RunId("run")))
-    store.close()
+    with open_store(tmp_path / "work") as store:
+        runs = Runs(store)
+        runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal("0.01"))
+        yield Ledger(store, "run", lease=runs.take(RunId("run")))
 
 
 def metered(model, ledger, price="1"):
@@ -77,6 +76,23 @@ def test_an_arm_is_never_paid_twice_for_an_example(ledger):
     assert len(script.calls) == 6
     assert [answer.usd > 0 for answer in again] == [False] * 4 + [True] * 2
     assert ledger.balance().settled > spent
+
+
+def test_an_arm_that_fails_loses_no_answer_of_the_others(ledger):
+    def refuse(_):
+        raise ModelUnavailable("gone")
+
+    slow = ScriptedModel(says, name="slow", delay=0.02)
+    fails = Labeller(metered(ScriptedModel(refuse, name="fails"), ledger), prompt("be kind"))
+    works = Labeller(metered(slow, ledger), prompt("be kind"))
+    with pytest.raises(ModelUnavailable, match="gone"):
+        asyncio.run(label_all([Work(fails, EXAMPLES), Work(works, EXAMPLES)]))
+    balance = ledger.balance()
+    assert balance.settled > 0
+    assert balance.reserved == 0, "what was answered is paid for and kept, not in doubt"
+    asyncio.run(label_all([Work(works, EXAMPLES)]))
+    assert len(slow.calls) == 6
+    assert ledger.balance().settled == balance.settled
 
 
 def test_more_votes_include_fewer(ledger):
