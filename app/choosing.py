@@ -76,9 +76,9 @@ def decide(wanted: Wanted, place: Place) -> None:
                 return session.context.run.id, await _choose(wanted, session, arms), session.usd
 
         name, chosen, spent = asyncio.run(run())
-        doubts = Ledger(store, name).balance().in_doubt
-    show_result(screen, chosen, spent=spent, cap=config.budget.usd)
-    _show_doubts(screen, place, name, doubts)
+        balance = Ledger(store, name).balance()
+    show_result(screen, chosen, spent=spent, cap=balance.cap)
+    _show_doubts(screen, place, name, balance.in_doubt)
     if wanted.output is not None and chosen.records:
         write_records(wanted.output, chosen.records)
         screen.line(f"Wrote {wanted.output}")

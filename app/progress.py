@@ -77,11 +77,16 @@ class Tally:
         if event.kind == "waiting":
             self.open = data["asked"] - data["closed"]
         if event.kind == "plan":
-            self.cap, self.rounds = Decimal(str(data["cap"])), data["rounds"]
-        if "usd" in data:
-            self.spent = Decimal(str(data["usd"]))
+            self.rounds = data["rounds"]
+        self._take_money(data)
         if event.kind == "round":
             self._close_round(data)
+
+    def _take_money(self, data: Mapping[str, Any]) -> None:
+        if "cap" in data:  # a plan names it, and a command may have changed it in mid-round
+            self.cap = Decimal(str(data["cap"]))
+        if "usd" in data:
+            self.spent = Decimal(str(data["usd"]))
 
     def _close_round(self, data: Mapping[str, Any]) -> None:
         self.labelled, self.people = data["labelled"], data["people"]

@@ -198,7 +198,7 @@ def gather(run: Run) -> ReportData:
         decisions=[
             replace(one, reason=_without_counts(one.reason)) for one in context.journal.decisions()
         ],
-        config=context.config.model_dump(mode="json", exclude_none=True),
+        config=_config(context),
         versions=_versions(),
         people_kind=context.config.people.kind,
         error_rate=context.config.people.error_rate,
@@ -218,6 +218,13 @@ def _reason(context: Context, status: str, noted: str) -> str:
 
 def _without_counts(reason: str) -> str:
     return _STALE_WAIT.sub("Answers of people were waited for", _STALE.sub("", reason))
+
+
+def _config(context: Context) -> dict[str, Any]:
+    """Take the configuration with the budget that the run has now; the file's may be older."""
+    body: dict[str, Any] = context.config.model_dump(mode="json", exclude_none=True)
+    body["budget"]["usd"] = f"{context.ledger.balance().cap.normalize():f}"
+    return body
 
 
 def _doubts(context: Context, *, is_dead: bool) -> list[DoubtRow]:

@@ -34,7 +34,14 @@ def apply_commands(context: Context) -> None:
         except (QueristError, ValueError, KeyError, InvalidOperation) as error:
             result, status = str(error), "refused"
         context.mailbox.close(command, status=status, result=result, lease=context.lease)
-        context.emit("command", name=command.name, who=command.who, status=status, result=result)
+        context.emit(
+            "command",
+            name=command.name,
+            who=command.who,
+            status=status,
+            result=result,
+            cap=str(context.ledger.balance().cap),
+        )
 
 
 def refuse_fixed(key: str) -> None:

@@ -201,6 +201,14 @@ def test_the_time_left_is_that_of_the_rounds_to_come() -> None:
     assert tally.spent == Decimal("1.5")
 
 
+def test_a_budget_that_is_raised_in_mid_round_is_the_one_shown() -> None:
+    tally = Tally(rounds=3, cap=Decimal(1))
+    command = {"name": "budget", "who": "ann", "status": "done", "result": "", "cap": "2"}
+    tally.take(event("command", **command))
+    tally.take(event("annotated", done=4, total=9, usd="1.2"))
+    assert tally.spent <= tally.cap == Decimal(2)
+
+
 def test_a_model_that_learnt_from_pseudo_labels_is_told_of() -> None:
     tally = Tally(rounds=1, cap=Decimal(1))
     plain = {"round": 1, "rows": 40, "people": 9, "trust": 1.0, "seconds": 0.1}

@@ -395,7 +395,8 @@ def test_no_screen_says_more_than_the_budget_after_it_was_raised(tmp_path: Path)
     first = done(*words, *keys)
     said = done("resume", "--budget", "2", "-w", work)
     run = name_of(work)
-    shown = [said, done("status", run, "-w", work), page_of(work).split("How to reproduce")[0]]
+    shown = [said, done("status", run, "-w", work), page_of(work)]
+    assert 'usd = "2"' in unescape(page_of(work)).replace("&#34;", '"')
     assert " of 1.00 USD" in first
     for text in shown:
         assert " of 2.00 USD" in text
