@@ -11,6 +11,12 @@ from querist.memory.records import Round
 from querist.tools.target import CONFIG, Model
 from querist.tools.training import LinearHead, LinearModel
 
+_SOURCES = {
+    "human": "by people",
+    "llm": "by the language model",
+    "model": "by the trained model",
+    "generated": "written for the task",
+}
 HEADS, MODEL, ROUNDS = "heads", "model", "round-*.npz"
 """Folders of a run: the loop's head of each round, and the deliverable."""
 
@@ -33,9 +39,8 @@ def current_model(context: Context) -> LinearModel | None:
 def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
     """Write the folder that people take home: classes, head, embedder, metrics, model card."""
     detail, counts = measured.detail, context.labelling.counts()
-    sources = {"human": "people", "llm": "the language model", "generated": "written for the task"}
     by_source = ", ".join(
-        f"{count:,} by {sources.get(name, name)}" for name, count in sorted(counts.items())
+        f"{count:,} {_SOURCES.get(name, name)}" for name, count in sorted(counts.items())
     )
     training = [f"{measured.labelled:,} labels of run `{context.run.id}`: {by_source}."]
     if context.config.annotator.enabled:
