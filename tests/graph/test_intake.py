@@ -1,5 +1,7 @@
 """What a run says about its data before anything is spent, and what it leaves out."""
 
+from contextlib import ExitStack
+
 import pytest
 from tests_files_support import LABELS, write, write_json, write_jsonl
 
@@ -31,12 +33,12 @@ def made(tmp_path):
             "people": {"kind": "none"} | sections.pop("people", {}),
             **sections,
         }
-        store = open_store(tmp_path / "work")
-        return Run.create(make_config(body, source="test"), store, tell=said.append), "\n".join(
-            said
-        )
+        store = opened.enter_context(open_store(tmp_path / "work"))
+        run = Run.create(make_config(body, source="test"), store, tell=said.append)
+        return run, "\n".join(said)
 
-    return make
+    with ExitStack() as opened:
+        yield make
 
 
 # ---------------------------------------------------------------- texts that are in the pool too
