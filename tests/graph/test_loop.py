@@ -85,7 +85,7 @@ def test_demonstrations_of_the_task_file_come_first_in_every_prompt(scripted):
     # People's labels fill up to the five that are shared.
     assert max(len(request.messages) for request in asked) == 1 + 2 * 5 + 1
     said = [one for one in run.view().journal.decisions() if one.agent == "annotator"]
-    assert "3 demonstrations of the task file" in said[0].reason
+    assert "3 labelled examples of the task file" in said[0].reason
 
 
 def test_a_demonstration_that_the_pool_has_is_never_asked_about(scripted, pool_file):
