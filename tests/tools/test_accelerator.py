@@ -9,7 +9,7 @@ from querist.tools import accelerator
 from querist.tools.accelerator import Resident, place, products
 from querist.tools.clustering import k_means
 from querist.tools.diversity import draw_far, k_center, k_means_pp
-from querist.tools.geometry import OuterProducts
+from querist.tools.geometry import Euclidean, OuterProducts
 from querist.tools.neighbours import nearest_neighbours
 from querist.tools.optimal_design import d_optimal, prior_covariance
 
@@ -61,6 +61,23 @@ def test_a_device_picks_as_the_processor_does(monkeypatch, pick):
     without, beside = with_and_without(monkeypatch, pick)
     assert len(without) > 5
     np.testing.assert_array_equal(without, beside)
+
+
+@pytest.mark.parametrize("offset", [0, 100])
+def test_a_device_tells_close_rows_apart(monkeypatch, offset):
+    groups = np.repeat(rng(3).normal(size=(30, 24)) * 20, 300, axis=0)
+    rows = (groups + ROWS / 10 + offset).astype(np.float32)
+    errors = np.repeat(ERRORS[:30], 300, axis=0)
+
+    def measure():
+        some = Euclidean.of(rows)
+        gradients = OuterProducts.of(errors, rows)
+        return np.stack(
+            [space.gaps(space.take(np.arange(0, 9000, 400))) for space in (some, gradients)]
+        )
+
+    without, beside = with_and_without(monkeypatch, measure)
+    np.testing.assert_allclose(without, beside, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("device")
