@@ -16,6 +16,7 @@ from querist.app.quoting import show_quote
 from querist.app.screen import Screen
 from querist.graph.config import MOST_USD, RunConfig, make_config, put
 from querist.memory.errors import InvalidInput, ModelError, QueristError, RunBusy
+from querist.memory.events import WaitingForPeople
 from querist.memory.records import Event
 from querist.memory.runs import Runs
 
@@ -95,7 +96,7 @@ def drive(
         def listen(event: Event) -> None:
             nonlocal told
             watch.note(event)
-            if event.kind == "waiting" and not told:
+            if isinstance(event.body, WaitingForPeople) and not told:
                 told = True
                 watch.say(
                     f"  answer with: {place.command(f'inbox {run.id}')}\n"

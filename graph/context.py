@@ -23,6 +23,7 @@ from querist.agents.models.port import ChatModel
 from querist.agents.prompts.classification import Demonstration
 from querist.graph.config import RunConfig, api_key, make_config
 from querist.memory.embeddings import EmbeddingCache
+from querist.memory.events import Embedded, EventBody, Notice
 from querist.memory.inbox import Inbox
 from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
@@ -130,11 +131,11 @@ class Context:
     def _embeddings(self) -> EmbeddingCache:
         return EmbeddingCache(self.store.folder / "embeddings")
 
-    def emit(self, kind: str, **data: object) -> None:
+    def emit(self, body: EventBody) -> None:
         """Note an event and tell whoever listens; who only looks at a run notes nothing."""
         if not self.lease.may_write:
             return
-        event = self.journal.event(kind, data)
+        event = self.journal.event(body)
         if self._listener is not None:
             self._listener(event)
 
@@ -189,7 +190,7 @@ class Context:
             nonlocal told
             if done == total or done - told >= 512:
                 told = done
-                self.emit("embedding", done=done, total=total)
+                self.emit(Embedded(done, total))
 
         return embed_all(texts, embedder=self.embedder, cache=self._embeddings, progress=progress)
 
@@ -255,7 +256,7 @@ class Context:
         return self._overruns[name]
 
     def _notice(self, words: str) -> None:
-        self.emit("notice", text=words)
+        self.emit(Notice(words))
 
     def _open(self, name: str) -> ChatModel:
         if name not in self._models:

@@ -20,6 +20,7 @@ from querist.graph.knowledge import Knowledge
 from querist.graph.model_files import current_model
 from querist.graph.strategy_state import load_state
 from querist.memory.errors import InvalidInput
+from querist.memory.events import Unadvised
 from querist.memory.records import Choice, Example, Split
 from querist.tools.querying import UNKNOWN, Capability, Labelled, QueryContext, RowsOf, Targets
 from querist.tools.strategies import get as strategy
@@ -93,13 +94,13 @@ def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
     except RuntimeError:
         loop = None
 
-    async def emit(trouble: str) -> None:
-        context.emit("unadvised", round=number, reason=trouble)
+    async def note(trouble: str) -> None:
+        context.emit(Unadvised(number, reason=trouble))
 
     def tell(trouble: str) -> None:
         # Listeners are called on the loop, and strategies are not on it.
         if loop is not None:
-            asyncio.run_coroutine_threadsafe(emit(trouble), loop).result()
+            asyncio.run_coroutine_threadsafe(note(trouble), loop).result()
 
     @cache
     def make() -> Advisor:

@@ -30,6 +30,7 @@ from querist.agents.models.scripted import ScriptedModel
 from querist.graph import context, knowledge, people, quality
 from querist.graph.config import make_config
 from querist.graph.run import CHECKPOINTS, Run
+from querist.memory.events import Initialized, RoundDone
 from querist.memory.records import Event
 from querist.memory.store import Store, open_store
 from querist.tools import training
@@ -78,7 +79,7 @@ def _measure(body: dict[str, Any], store: Store) -> list[tuple[str, str, str]]:
         marks: list[float] = []
 
         def listen(event: Event) -> None:
-            if event.kind in ("initialized", "round"):
+            if isinstance(event.body, Initialized | RoundDone):
                 ends.append(time.perf_counter())
                 marks.append(sum(spent.values()))
 

@@ -19,7 +19,7 @@ def answer_open(run, count=None, who="ann"):
     inbox = Inbox(run.store, run.id)
     questions = inbox.all(status="open")[:count]
     for question in questions:
-        inbox.answer(question.id, Choice(GOLD[question.payload["fields"]["text"]]), who=who)
+        inbox.answer(question.id, Choice(GOLD[question.payload.fields["text"]]), who=who)
     return len(questions)
 
 
