@@ -118,7 +118,7 @@ def drive(
 
 def finish(run: Run, driven: tuple[Outcome, int], screen: Screen, place: Place) -> int:
     """Write the report and say how it went; return the exit code."""
-    from querist.app.report import write_report
+    from querist.app.report import REPORT, write_report
     from querist.app.report_data import gather
     from querist.app.summary import show_summary
 
@@ -127,7 +127,8 @@ def finish(run: Run, driven: tuple[Outcome, int], screen: Screen, place: Place) 
     # What a run waits for is said as it is now: somebody may have answered meanwhile.
     reason = data.reason if outcome.status == "waiting" else outcome.reason
     screen.title(f"{outcome.status.capitalize()}: {reason}".rstrip(": "))
-    show_summary(screen, data, place, report=write_report(data, run.view().folder))
+    report = write_report(data, run.view().files.path(REPORT))
+    show_summary(screen, data, place, report=report)
     return code
 
 

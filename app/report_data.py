@@ -175,7 +175,7 @@ def gather(run: Run) -> ReportData:
     status = status_of(row, runs)
     doubts = _doubts(context, is_dead=status == "interrupted")
     people = on_people(context)
-    model = context.folder / MODEL
+    model = context.files.path(MODEL)
     return ReportData(
         run=row.id,
         status=status,

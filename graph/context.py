@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from querist.agents.prompts.classification import Demonstration
 from querist.graph.config import RunConfig, api_key, make_config
 from querist.memory.embeddings import EmbeddingCache
 from querist.memory.events import Embedded, EventBody, Notice
+from querist.memory.files import RunFiles
 from querist.memory.inbox import Inbox
 from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
@@ -91,6 +91,7 @@ class Context:
         self.labelling = Labelling(store, run.id, lease=lease)
         self.journal = Journal(store, run.id, lease=lease)
         self.inbox = Inbox(store, run.id)
+        self.files = RunFiles(store, run.id, lease=lease)
         self.mailbox = Mailbox(store, run.id)
         self.deliberations = deliberations or Deliberations()
         self.control: RunControl | None = None
@@ -104,13 +105,6 @@ class Context:
         """The round that was trained last by this process, and the knowledge it was trained on."""
         self._view: PoolView | None = None
         self._remembered: set[ExampleId] = set()
-
-    @property
-    def folder(self) -> Path:
-        """Where the run keeps files: models, checkpoints, the report."""
-        folder = self.store.folder / "runs" / self.run.id
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
     @cached_property
     def prices(self) -> PriceList:

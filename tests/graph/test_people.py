@@ -92,7 +92,7 @@ def test_answers_after_the_end_are_folded_in_trained_on_and_measured(scripted):
     run, _ = scripted(people=quick, budget={"usd": "2"})
     assert drive(run).status == "finished"
     before = rounds_of(run)[-1]
-    models = sorted((run.view().folder / "model").glob("*"))
+    models = sorted(run.view().files.path("model").glob("*"))
     written = [path.stat().st_mtime_ns for path in models]
     count = answer_open(run, count=15)
     assert drive(run).status == "finished"
