@@ -24,7 +24,6 @@ RUNS = {
     "grouped": {"loop": {"strategy": "cluster_margin"}},
     "typical": {"loop": {"strategy": "typiclust"}},
     "composed": {"loop": {"strategy": "0.5*margin@4 > k_center + 0.5*entropy"}},
-    "pseudo-labels": {"loop": {"strategy": "ac_tune"}},
     "remembers": {"loop": {"strategy": "eagle"}},
     "generates": {"generator": {"enabled": True}, "loop": {"rounds": 4}},
 }
