@@ -26,13 +26,15 @@ from unittest import mock
 
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import ChatRequest
-from querist.agents.models.scripted import ScriptedModel
-from querist.graph import context, knowledge, people, quality
+from querist.agents.models.providers.scripted import ScriptedModel
+from querist.graph import nodes
 from querist.graph.config import make_config
+from querist.graph.round import knowledge, measure
 from querist.graph.run import CHECKPOINTS, Run
+from querist.graph.workplace import context
 from querist.memory.records import Event
 from querist.memory.store import Store, open_store
-from querist.tools import training
+from querist.tools.training import proxy
 
 WORDS = ("rain", "stone", "river", "market", "engine", "violin", "bread", "harbour", "winter")
 LABELS = ("weather", "trade", "music")
@@ -143,9 +145,9 @@ def stopwatch() -> Iterator[dict[str, float]]:
     places: list[tuple[Any, str]] = [
         (context, "embed_all"),
         (knowledge, "cross_fit"),
-        (quality, "cross_fit"),
-        (training.LinearHead, "fit"),
-        (people, "answer_simulated"),
+        (measure, "cross_fit"),
+        (proxy.LinearHead, "fit"),
+        (nodes, "answer_simulated"),
     ]
     with ExitStack() as stack:
         for place, name in places:
