@@ -47,13 +47,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure(Path(folder), examples=options.examples, rounds=options.rounds)
+        rows = measure_rounds(Path(folder), examples=options.examples, rounds=options.rounds)
     print(f"{options.examples:,} examples\n\n| what | measured | at most |\n|---|---|---|")
     for what, value, most in rows:
         print(f"| {what} | {value} | {most} |")
 
 
-def measure(folder: Path, *, examples: int, rounds: int) -> list[tuple[str, str, str]]:
+def measure_rounds(folder: Path, *, examples: int, rounds: int) -> list[tuple[str, str, str]]:
     """Import a made pool and run a few rounds over it."""
     pool = folder / "pool.jsonl"
     write_pool(pool, examples)
