@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from querist.agents.annotator import classify
 from querist.agents.mind import Agent
-from querist.graph.prompting import bias, final_prompt, with_nearest
+from querist.graph.round.prompts import bias, final_prompt, with_nearest
 from querist.graph.run import Run
 from querist.memory.records import Choice, Example, Split
 

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from querist.graph.config import MOST_USD, RunConfig, make_config, put
-from querist.graph.context import Context
+from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput, QueristError
 from querist.memory.events import CommandClosed, Proceeded
 from querist.memory.records import Command

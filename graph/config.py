@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task, TaskKind
 from querist.tools.data.encoding import decode
-from querist.tools.labels import find_alike, is_blank
+from querist.tools.kinds.names import find_alike, is_blank
 from querist.tools.wording import listed, quoted, shorten, suggest
 
 MOST_USD = Decimal(1_000_000_000)

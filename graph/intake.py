@@ -12,7 +12,7 @@ from querist.memory.pool import keep_dataset
 from querist.memory.records import Example, ExampleId, Split, content_id
 from querist.memory.store import Store
 from querist.tools.data.load import ColumnMap, Imported, dataset_id, load_examples
-from querist.tools.prices import PriceList
+from querist.tools.money.prices import PriceList
 
 Tell = Callable[[str], None]
 # The test set first: what it holds, nothing may be steered by.

@@ -7,8 +7,8 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 
 from querist.graph import nodes, routes
-from querist.graph.context import Context
 from querist.graph.state import LoopState
+from querist.graph.workplace.context import Context
 
 
 def build_loop() -> StateGraph[LoopState, Context, LoopState, LoopState]:

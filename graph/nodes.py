@@ -19,18 +19,20 @@ from querist.agents.generator.write import write
 from querist.agents.mind import Agent
 from querist.agents.selector import rules as selector
 from querist.agents.verifier import rules as verifier
-from querist.graph import evidence, labelling_work, people, selection
-from querist.graph.annotating import annotate_chunk
 from querist.graph.commands import apply_commands, stop_command
-from querist.graph.context import Context
-from querist.graph.deciding import rule
-from querist.graph.knowledge import Knowledge, class_counts
-from querist.graph.model_files import current_model, deliver, deliver_missing, save_model
-from querist.graph.pseudo_labels import pseudo_rows, save_pseudo
-from querist.graph.quality import Quality, measure
+from querist.graph.round import evidence, labelling_work
+from querist.graph.round.annotate import annotate_chunk
+from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
+from querist.graph.round.deciding import rule
+from querist.graph.round.knowledge import Knowledge, class_counts
+from querist.graph.round.measure import Quality, measure
+from querist.graph.round.model_files import current_model, deliver, deliver_missing, save_model
+from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
+from querist.graph.round.select import query_context
+from querist.graph.round.strategy_state import save_state
+from querist.graph.round.waiting import note_waiting, waiting_for
 from querist.graph.state import TAIL, LoopState, update
-from querist.graph.strategy_state import save_state
-from querist.graph.waiting import note_waiting, waiting_for
+from querist.graph.workplace.context import Context
 from querist.memory.events import (
     Asked,
     Finished,
@@ -43,8 +45,8 @@ from querist.memory.events import (
     Verified,
 )
 from querist.memory.records import Action, Round, Split, Verdict
-from querist.tools.querying import QueryResult, others
 from querist.tools.strategies import get as strategy
+from querist.tools.strategies.querying import QueryResult, others
 
 Step = Runtime[Context]
 
@@ -68,7 +70,7 @@ async def control(state: LoopState, runtime: Step) -> LoopState:
     context = runtime.context
     apply_commands(context)
     number, turn = state["round"], state.get("turn", 0)
-    people.fold(context, number=max(number, 0))
+    fold_answers(context, number=max(number, 0))
     if evidence.is_unfinished(context, number):
         # Resumed from the store alone: the round that was under way comes first.
         todo = len(context.labelling.batch(number, status="todo"))
@@ -123,7 +125,7 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
         number=number,
         step="select",
     )
-    asked = selection.query_context(context, rows, number=number)
+    asked = query_context(context, rows, number=number)
     # In a thread, so that a strategy may take its time and ask a language model meanwhile.
     result = await asyncio.to_thread(strategy(ruling.strategy).query, asked, ruling.count)
     save_state(context, dict(asked.state), number=number)
@@ -221,9 +223,9 @@ async def escalate(state: LoopState, runtime: Step) -> LoopState:
     verdicts = _escalated(context, number)
     examples = context.examples([verdict.example for verdict in verdicts])
     purpose = "seed" if number == 0 else "escalation"
-    asked = people.ask(context, verdicts, examples, purpose=purpose)
-    people.answer_simulated(context)
-    people.fold(context, number=number)
+    asked = ask_people(context, verdicts, examples, purpose=purpose)
+    answer_simulated(context)
+    fold_answers(context, number=number)
     left = context.inbox.counts().get("open", 0)
     context.emit(Asked(number, questions=len(asked), open=left))
     return {}

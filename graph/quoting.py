@@ -15,12 +15,12 @@ from decimal import Decimal
 from querist.agents.annotator.classify import CONTENT_FREE
 from querist.agents.budget_controller import rules as budget
 from querist.agents.mind import Agent
-from querist.graph import evidence
-from querist.graph.annotating import PROBES
-from querist.graph.context import Context
-from querist.graph.prompting import FILLERS
-from querist.graph.selection import most_for_advice
+from querist.graph.round import evidence
+from querist.graph.round.annotate import PROBES
+from querist.graph.round.prompts import FILLERS
+from querist.graph.round.select import most_for_advice
 from querist.graph.sizes import Shown, Sizes
+from querist.graph.workplace.context import Context
 from querist.memory.records import Split
 
 ZERO = Decimal(0)

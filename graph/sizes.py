@@ -11,9 +11,9 @@ from querist.agents.mind import Agent
 from querist.agents.models.port import ChatRequest
 from querist.agents.models.thinking import BY_NAME, thinks_by_name
 from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
-from querist.graph.context import Context
+from querist.graph.workplace.context import Context
 from querist.memory.records import Example, ExampleId
-from querist.tools.tokens import TokenCounter, count_messages, counter_for
+from querist.tools.money.tokens import TokenCounter, count_messages, counter_for
 
 THOUGHTS = BY_NAME // 2
 """Tokens that a model which thinks is taken to think."""

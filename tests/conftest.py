@@ -16,6 +16,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("OPENAI_API_KEY", None)
 
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--write-golden", action="store_true", help="write tests/graph/golden_labels.json anew"
+    )
+
+
 _real_lookup = socket.getaddrinfo
 _real_connect = socket.socket.connect
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from querist.app.cli import app
+from querist.app.terminal.cli import app
 from querist.graph.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -75,7 +75,7 @@ def test_no_file_names_a_package_index():
 def test_help_does_not_import_anything_heavy():
     code = (
         "import sys; sys.argv = ['querist', '--help']\n"
-        "from querist.app.cli import main\n"
+        "from querist.app.terminal.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'langgraph', 'chromadb', 'sqlalchemy', 'pydantic', 'openai', 'numpy'}\n"

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 from typer.main import get_command
 
-from querist.app.cli import app
-from querist.app.inputs import Inputs
+from querist.app.terminal.cli import app
+from querist.app.terminal.inputs import Inputs
 from querist.graph.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]

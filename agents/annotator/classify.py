@@ -23,7 +23,7 @@ from querist.memory.records import (
     Probabilities,
     Task,
 )
-from querist.tools.calibration import contextual_calibration
+from querist.tools.opinions.calibration import contextual_calibration
 
 FloatArray = NDArray[np.floating]
 CONTENT_FREE = ("N/A", "", "[MASK]")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from querist.agents.models.gguf import read_header
 from querist.agents.models.port import ChatModel
+from querist.agents.models.providers.gguf import read_header
 from querist.memory.errors import InvalidInput, ModelRefused
-from querist.tools.tokens import counter_for
+from querist.tools.money.tokens import counter_for
 
 _NO_KEY = (
     "The model {name!r} needs an API key: set OPENAI_API_KEY, or name another variable with "
@@ -41,7 +41,7 @@ def open_model(name: str, settings: ModelSettings) -> ChatModel:
     """Open a model by name; raises `ModelRefused` or `MissingExtra` with the remedy."""
     provider, _, rest = name.partition(":")
     if provider == "local":
-        from querist.agents.models.local import LocalModel, packaged_weights
+        from querist.agents.models.providers.local import LocalModel, packaged_weights
 
         weights = Path(rest).expanduser() if rest else packaged_weights(settings.cache)
         return LocalModel(weights, name=name, threads=settings.threads)
@@ -53,7 +53,7 @@ def open_model(name: str, settings: ModelSettings) -> ChatModel:
             "openai:NAME, openai:NAME with base_url for any compatible endpoint, or "
             "PROVIDER:NAME as LangChain's init_chat_model knows them. See: querist models"
         )
-    from querist.agents.models.langchain_chat import LangChainModel
+    from querist.agents.models.providers.langchain_chat import LangChainModel
 
     return LangChainModel.by_name(
         name, thinking=settings.thinking, tell=settings.tell, **settings.options
@@ -110,7 +110,7 @@ def _check_address(base_url: str) -> None:
 
 
 def _openai(name: str, model: str, settings: ModelSettings) -> ChatModel:
-    from querist.agents.models.openai_compatible import OpenAICompatible
+    from querist.agents.models.providers.openai_compatible import OpenAICompatible
 
     if not settings.api_key and not settings.base_url:
         raise ModelRefused(_NO_KEY.format(name=name))

@@ -31,7 +31,7 @@ from querist.memory.errors import BudgetExceeded, QueristError
 from querist.memory.group_commit import GroupCommit
 from querist.memory.ledger import Bill, Hold, Ledger, Request
 from querist.memory.records import CallKey
-from querist.tools.prices import Price
+from querist.tools.money.prices import Price
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from querist.tools.labels import match_label
+from querist.tools.kinds.names import match_label
 
 LONGEST = 200_000
 """Characters of a reply that are looked at."""

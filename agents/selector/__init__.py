@@ -1,42 +1,8 @@
-"""The selector decides how to choose the next examples to label, and how many.
-
-Beside its rules are the strategies that ask a language model, or that come from papers about one.
-Importing this package puts them into the registry of `querist.tools.strategies`.
-"""
+"""The selector decides how to choose the next examples to label, and how many."""
 
 from __future__ import annotations
 
-# Imported for their entries in the registry.
-from querist.agents.selector import (
-    ac_tune,
-    active_llm,
-    active_prompt,
-    active_prune,
-    ape,
-    ask_llm,
-    cover_icl,
-    curriculum,
-    demonstrations,
-    eagle,
-    hadas,
-    select_llm,
-    sequence_confidence,
-    simulation,
-)
+# Imported for its entries in the registry of strategies.
+from querist.agents.selector import strategies
 
-__all__ = [
-    "ac_tune",
-    "active_llm",
-    "active_prompt",
-    "active_prune",
-    "ape",
-    "ask_llm",
-    "cover_icl",
-    "curriculum",
-    "demonstrations",
-    "eagle",
-    "hadas",
-    "select_llm",
-    "sequence_confidence",
-    "simulation",
-]
+__all__ = ["strategies"]

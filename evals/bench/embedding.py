@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from querist.memory.errors import MissingExtra, QueristError
 from querist.memory.extras import need
-from querist.tools.embedding import MiniLM
+from querist.tools.embedding.embedders import MiniLM
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
 

@@ -33,7 +33,7 @@ from querist.memory.ledger import Ledger
 from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task, TaskKind
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
-from querist.tools.prices import Price
+from querist.tools.money.prices import Price
 
 IN_FLIGHT = 100
 TASK = Task(

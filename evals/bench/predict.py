@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from querist.memory.records import LabelClass, Task, TaskKind
-from querist.tools.embedding import HashingEmbedder
-from querist.tools.target import Model
-from querist.tools.training import LinearHead
+from querist.tools.embedding.embedders import HashingEmbedder
+from querist.tools.training.model_folder import Model
+from querist.tools.training.proxy import LinearHead
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def _predict(folder: Path, count: int) -> tuple[float, float]:
         stream.write("text,n\n")
         stream.writelines(f"the invoice of case {i} is wrong again,{i}\n" for i in range(count))
     words = ("predict", str(folder / "model"), str(source), "-o", str(folder / f"{count}.out.csv"))
-    command = [sys.executable, "-m", "querist.app.cli", *words]
+    command = [sys.executable, "-m", "querist.app.terminal.cli", *words]
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)

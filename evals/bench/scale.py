@@ -26,14 +26,16 @@ from unittest import mock
 
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import ChatRequest
-from querist.agents.models.scripted import ScriptedModel
-from querist.graph import context, knowledge, people, quality
+from querist.agents.models.providers.scripted import ScriptedModel
+from querist.graph import nodes
 from querist.graph.config import make_config
+from querist.graph.round import knowledge, measure
 from querist.graph.run import CHECKPOINTS, Run
+from querist.graph.workplace import context
 from querist.memory.events import Initialized, RoundDone
 from querist.memory.records import Event
 from querist.memory.store import Store, open_store
-from querist.tools import training
+from querist.tools.training import proxy
 
 WORDS = ("rain", "stone", "river", "market", "engine", "violin", "bread", "harbour", "winter")
 LABELS = ("weather", "trade", "music")
@@ -46,13 +48,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure(Path(folder), examples=options.examples, rounds=options.rounds)
+        rows = measure_rounds(Path(folder), examples=options.examples, rounds=options.rounds)
     print(f"{options.examples:,} examples\n\n| what | measured | at most |\n|---|---|---|")
     for what, value, most in rows:
         print(f"| {what} | {value} | {most} |")
 
 
-def measure(folder: Path, *, examples: int, rounds: int) -> list[tuple[str, str, str]]:
+def measure_rounds(folder: Path, *, examples: int, rounds: int) -> list[tuple[str, str, str]]:
     """Import a made pool and run a few rounds over it."""
     pool = folder / "pool.jsonl"
     write_pool(pool, examples)
@@ -144,9 +146,9 @@ def stopwatch() -> Iterator[dict[str, float]]:
     places: list[tuple[Any, str]] = [
         (context, "embed_all"),
         (knowledge, "cross_fit"),
-        (quality, "cross_fit"),
-        (training.LinearHead, "fit"),
-        (people, "answer_simulated"),
+        (measure, "cross_fit"),
+        (proxy.LinearHead, "fit"),
+        (nodes, "answer_simulated"),
     ]
     with ExitStack() as stack:
         for place, name in places:

@@ -27,10 +27,10 @@ import numpy as np
 
 from querist.evals.bench import strategy_peers
 from querist.memory.records import ExampleId
-from querist.tools.arrays import FloatArray, log_softmax
-from querist.tools.querying import Capability, Labelled, QueryContext, Targets
+from querist.tools.compute.arrays import FloatArray, log_softmax
 from querist.tools.strategies import available, get
-from querist.tools.training import GradientFactors
+from querist.tools.strategies.querying import Capability, Labelled, QueryContext, Targets
+from querist.tools.training.proxy import GradientFactors
 
 WIDTH, CLASSES, MEMBERS, LABELLED, TARGETS = 384, 10, 10, 100, 200
 WHY_PICKS_DIFFER = {

@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 
 from querist.agents.mind import Agent
-from querist.agents.selector.advisor import Advisor
-from querist.agents.selector.proposing import WARM_SHARE, advised
+from querist.agents.selector.acquisition.proposing import WARM_SHARE, advised
+from querist.agents.selector.advice.advisor import Advisor
 from querist.graph.choosing.session import Session, gold_examples
 from querist.memory.errors import InvalidInput
 from querist.tools.arms import Config, Proposals, Propose, Space, from_grid, mutations
 from querist.tools.arms.heads import Head, canonical
-from querist.tools.arrays import FloatArray, IntArray
+from querist.tools.compute.arrays import FloatArray, IntArray
 
 HERE = "No key of a task file sets this. In Python: querist.tools.arms.heads.Head(config, ...)."
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from querist.agents.mind import Agent
 from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
-from querist.agents.selector.trying import Labeller, Work, label_all
+from querist.agents.selector.acquisition.trying import Labeller, Work, label_all
 from querist.graph.choosing.session import (
     USUAL_TRIES,
     Session,
@@ -36,7 +36,7 @@ from querist.tools.arms import (
     greedy_ensemble,
     relevant_and_varied,
 )
-from querist.tools.optimal_design import prior_covariance, transductive_design
+from querist.tools.engines.optimal_design import prior_covariance, transductive_design
 from querist.tools.wording import listed
 
 Method = Literal["sh", "cr", "cr-c", "clst", "gse", "equal", "ucb", "sar", "go", "mmr"]

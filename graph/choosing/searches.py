@@ -12,7 +12,7 @@ import numpy as np
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
 from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
-from querist.agents.selector.trying import Answer, Labeller, Work, label_all
+from querist.agents.selector.acquisition.trying import Answer, Labeller, Work, label_all
 from querist.graph.choosing.heads import (
     HERE,
     Data,

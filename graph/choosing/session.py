@@ -17,8 +17,8 @@ import numpy as np
 from querist.agents.models.port import ChatModel
 from querist.graph.choosing import PREFIX
 from querist.graph.config import RunConfig
-from querist.graph.context import Context, Listener
 from querist.graph.intake import import_data
+from querist.graph.workplace.context import Context, Listener
 from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
 from querist.memory.events import ArmRow, ArmsTried, Chosen, PullNote
 from querist.memory.journal import Journal

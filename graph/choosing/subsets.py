@@ -13,14 +13,21 @@ import numpy as np
 
 from querist.agents.mind import Agent
 from querist.agents.prompts.classification import ClassificationPrompt
-from querist.agents.selector.advisor import Advisor
-from querist.agents.selector.feature_selection import FeatureChoice, Way, select_features
-from querist.agents.selector.trying import Answer, Labeller, Work, label_all
+from querist.agents.selector.acquisition.feature_selection import (
+    FeatureChoice,
+    Way,
+    select_features,
+)
+from querist.agents.selector.acquisition.trying import Answer, Labeller, Work, label_all
+from querist.agents.selector.advice.advisor import Advisor
 from querist.graph.choosing.session import Session, how_many, known_examples
 from querist.memory.errors import InvalidInput
 from querist.memory.events import ArmRow, ArmsTried, Chosen
 from querist.memory.records import Example, Split
-from querist.tools.active_testing import (
+from querist.tools.arms.annotation_subset import choose_for_annotation
+from querist.tools.compute.arrays import FloatArray, IntArray, one_hot, unit_rows
+from querist.tools.data.formats import open_table
+from querist.tools.opinions.active_testing import (
     draw,
     error_losses,
     lure,
@@ -30,11 +37,8 @@ from querist.tools.active_testing import (
     surrogate_estimate,
     weighted_disagreement,
 )
-from querist.tools.annotation_subset import choose_for_annotation
-from querist.tools.arrays import FloatArray, IntArray, one_hot, unit_rows
-from querist.tools.data.formats import open_table
-from querist.tools.querying import UNKNOWN
-from querist.tools.training import fit_committee
+from querist.tools.strategies.querying import UNKNOWN
+from querist.tools.training.proxy import fit_committee
 from querist.tools.wording import counted, listed, quoted, suggest
 
 MOST_EVALUATED = 200

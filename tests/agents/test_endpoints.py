@@ -15,8 +15,8 @@ from querist.agents.models.choices import choice_probabilities, read_steps
 from querist.agents.models.metered import Answered, MeteredModel
 from querist.agents.models.pacing import Patience
 from querist.agents.models.port import ChatRequest, Message
+from querist.agents.models.providers.refusals import error_in, read_refusal
 from querist.agents.models.reading import read_choice, read_object, without_thoughts
-from querist.agents.models.refusals import error_in, read_refusal
 from querist.agents.models.thinking import thinks_by_name
 from querist.agents.models.usage import read_usage
 from querist.evals.mock_manners import FILTERED
@@ -26,7 +26,7 @@ from querist.memory.ledger import Ledger
 from querist.memory.records import LabelClass, RunId, Task, TaskKind, utc_now
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
-from querist.tools.prices import Price
+from querist.tools.money.prices import Price
 
 TASK = Task("t", TaskKind.CLASSIFICATION, (LabelClass("good"), LabelClass("bad")))
 KEYWORDS = {"great": "good", "awful": "bad"}

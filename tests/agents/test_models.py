@@ -11,13 +11,13 @@ from pydantic import BaseModel
 
 from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.choices import TokenAlternatives, answer_tokens, choice_probabilities
-from querist.agents.models.gguf import read_header
-from querist.agents.models.langchain_chat import LangChainModel
-from querist.agents.models.local import LocalModel, packaged_weights
 from querist.agents.models.metered import Answered, MeteredModel
 from querist.agents.models.pacing import Pacer, Patience
 from querist.agents.models.port import ChatRequest, Message, Overloaded, Usage, call_key
-from querist.agents.models.scripted import ScriptedModel
+from querist.agents.models.providers.gguf import read_header
+from querist.agents.models.providers.langchain_chat import LangChainModel
+from querist.agents.models.providers.local import LocalModel, packaged_weights
+from querist.agents.models.providers.scripted import ScriptedModel
 from querist.agents.models.structured import ask_for
 from querist.evals.mock_server import Behaviour, serving
 from querist.memory.errors import (
@@ -32,7 +32,7 @@ from querist.memory.ledger import Ledger
 from querist.memory.records import Confidence, LabelClass, RunId, Task, TaskKind
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
-from querist.tools.prices import Price
+from querist.tools.money.prices import Price
 
 PRICE = Price(Decimal("0.50"), Decimal("1.50"))
 TASK = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from querist.app.cli import app
+from querist.app.terminal.cli import app
 from querist.evals.mock_server import Behaviour, serving
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
@@ -246,7 +246,7 @@ def test_a_full_disk_stops_the_run_and_a_resume_ends_it(pool: Path, work: Path) 
     pool.write_bytes(jsonl([row(i) | {"text": f"{i} " + "word " * 40} for i in range(300)]))
     words = ["run", "--pool", pool, "--labels", "good,bad", "-w", work, "--people", "simulated"]
     words += ["--budget", "10", "--set", "annotator.enabled=false", *QUICK]
-    command = [sys.executable, "-m", "querist.app.cli", *map(str, words)]
+    command = [sys.executable, "-m", "querist.app.terminal.cli", *map(str, words)]
     most = 1_000_000  # bytes that a file may have: reached in the middle of the run
 
     def fill() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from querist.app.cli import app
+from querist.app.terminal.cli import app
 from querist.evals.mock_server import Behaviour, MockServer, serving
 from querist.graph.config import make_config
 from querist.tools.data.load import load_examples
@@ -218,7 +218,7 @@ def test_a_terminal_sees_a_bar_and_a_table(task: Path, tmp_path: Path) -> None:
     controller, terminal = pty.openpty()
     words = ["choose", "architecture", str(task), "-w", str(tmp_path / "work")]
     with subprocess.Popen(
-        [sys.executable, "-m", "querist.app.cli", *words], stdout=terminal, stderr=terminal
+        [sys.executable, "-m", "querist.app.terminal.cli", *words], stdout=terminal, stderr=terminal
     ) as process:
         os.close(terminal)
         shown = b""
@@ -342,7 +342,7 @@ def test_a_choice_that_was_ended_goes_on_without_paying_twice(
     words = ["choose", "prompt", task, tmp_path / "prompts" / "*.md", "-n", "60", "--budget", "1"]
     words += [*at(server, tmp_path), "--method", "cr"]
     with subprocess.Popen(
-        [sys.executable, "-m", "querist.app.cli", *map(str, words)], stdout=subprocess.PIPE
+        [sys.executable, "-m", "querist.app.terminal.cli", *map(str, words)], stdout=subprocess.PIPE
     ) as process:
         deadline = time.monotonic() + 30
         while server.counts.answered < 4 and time.monotonic() < deadline:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from querist.app.cli import app
+from querist.app.terminal.cli import app
 
 HEAVY = (
     "torch",
@@ -56,7 +56,7 @@ def task(tmp_path: Path, pool: Path) -> Path:
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom querist.app.cli import main\n"
+        "import sys\nfrom querist.app.terminal.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
@@ -208,7 +208,7 @@ def test_an_unexpected_error_asks_for_a_report(monkeypatch: pytest.MonkeyPatch) 
     def break_down() -> None:
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr("querist.app.listing.show_models", break_down)
+    monkeypatch.setattr("querist.app.views.listing.show_models", break_down)
     result = ask("models")
     assert result.exit_code == 1
     assert "ZeroDivisionError: by nought" in result.stderr
@@ -219,7 +219,7 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down() -> None:
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr("querist.app.listing.show_models", break_down)
+    monkeypatch.setattr("querist.app.views.listing.show_models", break_down)
     monkeypatch.setenv("QUERIST_DEBUG", "1")
     assert isinstance(ask("models").exception, ZeroDivisionError)
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from querist.app.cli import app
+from querist.app.terminal.cli import app
 from querist.evals.mock_server import Behaviour, serving
 from querist.memory.store import open_store
 

@@ -39,7 +39,7 @@ class Terminal:
 
     def __init__(self, *words: object) -> None:
         self._screen, child = pty.openpty()
-        command = [sys.executable, "-m", "querist.app.cli", *map(str, words)]
+        command = [sys.executable, "-m", "querist.app.terminal.cli", *map(str, words)]
         env = os.environ | {"TERM": "xterm", "COLUMNS": "200", "LINES": "50"}
         self.process = subprocess.Popen(
             command,

@@ -11,10 +11,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from querist.app.cli import app
-from querist.app.screen import Screen
-from querist.app.sitting import Sitting
-from querist.app.typeahead import TypeAhead
+from querist.app.answers.sitting import Sitting
+from querist.app.answers.typeahead import TypeAhead
+from querist.app.terminal.cli import app
+from querist.app.terminal.screen import Screen
 from querist.memory.inbox import Inbox
 from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import (

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querist.app import charts
-from querist.app.inputs import Inputs
-from querist.app.progress import Tally, describe
-from querist.app.screen import Screen, clean, dollars, duration, sparkline
-from querist.app.sitting import KEYS, Sitting
-from querist.app.toml_text import to_toml
+from querist.app.answers.sitting import KEYS, Sitting
+from querist.app.terminal.inputs import Inputs
+from querist.app.terminal.screen import Screen, clean, dollars, duration, sparkline
+from querist.app.terminal.toml_text import to_toml
+from querist.app.views import charts
+from querist.app.views.progress import Tally, describe
 from querist.memory.events import Annotated, CommandClosed, Planned, RoundDone, Trained
 from querist.memory.inbox import Inbox
 from querist.memory.questions import Option, QuestionPayload

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from querist.app.cli import app
+from querist.app.terminal.cli import app
 from querist.evals.mock_server import Behaviour, serving
 from querist.graph.run import Run
 from querist.memory.inbox import Inbox
@@ -326,7 +326,7 @@ def test_a_stop_closes_a_waiting_run_at_its_next_resume(waiting: Path) -> None:
 
 def test_real_key_presses_are_read_one_by_one(waiting: Path) -> None:
     parent, child = pty.openpty()
-    command = [sys.executable, "-m", "querist.app.cli", "inbox", "-w", str(waiting)]
+    command = [sys.executable, "-m", "querist.app.terminal.cli", "inbox", "-w", str(waiting)]
     with subprocess.Popen(
         command,
         stdin=child,
@@ -406,7 +406,7 @@ def test_ctrl_c_pauses_and_a_resume_finishes(pool: Path, work: Path) -> None:
         words = served(
             server.base_url, pool, work, "--set", "loop.chunk=2", "--set", "models.in_flight=1"
         )
-        command = [sys.executable, "-m", "querist.app.cli", *map(str, words)]
+        command = [sys.executable, "-m", "querist.app.terminal.cli", *map(str, words)]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:

@@ -10,11 +10,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from querist.app.cli import app
+from querist.app.terminal.cli import app
 from querist.memory.labelling import Labelling
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
-from querist.tools.target import Model
+from querist.tools.training.model_folder import Model
 
 
 def ask(*words: object) -> Result:

@@ -13,13 +13,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from querist.app import charts
-from querist.app.cli import app
-from querist.app.facts import facts, machine_weight
-from querist.app.figures import Figure, Measured, share_right
-from querist.app.predictions import Bin, Judged
-from querist.app.report import write_report
-from querist.app.report_data import OpenQuestion, ReportData, gather
+from querist.app.terminal.cli import app
+from querist.app.views import charts
+from querist.app.views.facts import facts, machine_weight
+from querist.app.views.figures import Figure, Measured, share_right
+from querist.app.views.predictions import Bin, Judged
+from querist.app.views.report import write_report
+from querist.app.views.report_data import OpenQuestion, ReportData, gather
 from querist.evals.mock_manners import FILTERED
 from querist.evals.mock_server import Behaviour, serving
 from querist.graph.run import Run

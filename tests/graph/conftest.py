@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 from tests_graph_support import EXAMPLE, LABELS, weak_annotator
 
-from querist.agents.models.scripted import ScriptedModel
+from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph.config import make_config
 from querist.graph.run import Run
 from querist.memory.store import open_store

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from querist.agents.models import openai_compatible
+from querist.agents.models.providers import openai_compatible
 from querist.graph.run import Run
 from querist.memory.store import open_store
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from querist.agents.models.scripted import ScriptedModel
+from querist.agents.models.providers.scripted import ScriptedModel
 from querist.agents.prompts.classification import Demonstration
 from querist.graph.choosing import is_choice, labellers, searches, subsets
 from querist.graph.choosing.labellers import Piece, Terms

@@ -6,9 +6,9 @@ import json
 import pytest
 from tests_files_support import write
 
-from querist.agents.models.scripted import ScriptedModel
-from querist.app.choosing import show_result
-from querist.app.screen import Screen
+from querist.agents.models.providers.scripted import ScriptedModel
+from querist.app.actions.choosing import show_result
+from querist.app.terminal.screen import Screen
 from querist.graph.choosing import subsets
 from querist.graph.choosing.session import opened
 from querist.graph.config import make_config

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from querist.agents.models.scripted import ScriptedModel
+from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph.choosing.rising import ARMS, USUAL_TRIES, choose_rising_head
 from querist.graph.choosing.session import last_result, opened
 from querist.graph.config import make_config

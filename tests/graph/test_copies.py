@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from querist.graph.labelling_work import copy_check
-from querist.tools.embedding import HashingEmbedder
+from querist.graph.round.labelling_work import copy_check
+from querist.tools.embedding.embedders import HashingEmbedder
 
 
 @pytest.mark.parametrize("at", [0.95, 1.0])

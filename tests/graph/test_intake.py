@@ -5,11 +5,11 @@ from contextlib import ExitStack
 import pytest
 from tests_files_support import LABELS, write, write_json, write_jsonl
 
-from querist.app.place import Place
-from querist.app.report import write_report
-from querist.app.report_data import gather
-from querist.app.screen import Screen
-from querist.app.summary import show_summary
+from querist.app.terminal.place import Place
+from querist.app.terminal.screen import Screen
+from querist.app.views.report import write_report
+from querist.app.views.report_data import gather
+from querist.app.views.summary import show_summary
 from querist.graph.config import load_config, make_config
 from querist.graph.run import Run
 from querist.memory.errors import InvalidInput

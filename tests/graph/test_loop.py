@@ -11,9 +11,9 @@ from tests_graph_support import EXAMPLE, LABELS, gold_texts
 
 from querist.agents.selector.rules import Selection
 from querist.graph.config import make_config
-from querist.graph.context import Deliberations
 from querist.graph.run import CHECKPOINTS, Run
 from querist.graph.state import update
+from querist.graph.workplace.context import Deliberations
 from querist.memory.errors import RunBusy
 from querist.memory.ledger import Ledger
 from querist.memory.records import Origin

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from tests_graph_support import LABELS, gold_texts
 
-from querist.agents.models.scripted import ScriptedModel
-from querist.agents.selector.ac_tune import Pseudo
-from querist.graph import nodes, pseudo_labels
-from querist.graph.context import Context
-from querist.graph.knowledge import Knowledge
-from querist.graph.model_files import current_model
-from querist.graph.pseudo_labels import load_pseudo, pseudo_rows, save_pseudo, weigh
-from querist.graph.quality import measure
+from querist.agents.models.providers.scripted import ScriptedModel
+from querist.agents.selector.strategies.ac_tune import Pseudo
+from querist.graph import nodes
+from querist.graph.round import pseudo_labels
+from querist.graph.round.knowledge import Knowledge
+from querist.graph.round.measure import measure
+from querist.graph.round.model_files import current_model
+from querist.graph.round.pseudo_labels import load_pseudo, pseudo_rows, save_pseudo, weigh
+from querist.graph.round.select import query_context
 from querist.graph.run import Run
-from querist.graph.selection import query_context
+from querist.graph.workplace.context import Context
 from querist.memory.errors import StoreError
 from querist.memory.runs import Runs
 from querist.tools.strategies import get

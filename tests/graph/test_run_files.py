@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from querist.graph.context import Context
-from querist.graph.model_files import current_model, deliver_missing
-from querist.graph.strategy_state import load_state, save_state
+from querist.graph.round.model_files import current_model, deliver_missing
+from querist.graph.round.strategy_state import load_state, save_state
+from querist.graph.workplace.context import Context
 from querist.memory.errors import LeaseLost, StoreError
 from querist.memory.runs import Runs
-from querist.tools.target import CONFIG
+from querist.tools.training.model_folder import CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]
 NEWEST, BEFORE = "heads/round-0001.npz", "heads/round-0000.npz"

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from tests_graph_support import any_reply
 
-from querist.agents.models.scripted import ScriptedModel
+from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph.config import make_config
-from querist.graph.context import Context
-from querist.graph.selection import check_strategy, query_context
-from querist.graph.strategy_state import save_state
+from querist.graph.round.select import check_strategy, query_context
+from querist.graph.round.strategy_state import save_state
+from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Split
 from querist.memory.runs import Runs
-from querist.tools.querying import Capability
 from querist.tools.strategies import available, get
+from querist.tools.strategies.querying import Capability
 
 COUNT = 7
 

@@ -8,11 +8,11 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from querist.memory.records import ExampleId
-from querist.tools.arrays import FloatArray
-from querist.tools.neighbours import nearest_neighbours
-from querist.tools.querying import Capability, Labelled, QueryContext
+from querist.tools.compute.arrays import FloatArray
+from querist.tools.engines.neighbours import nearest_neighbours
 from querist.tools.strategies import get
-from querist.tools.training import GradientFactors
+from querist.tools.strategies.querying import Capability, Labelled, QueryContext
+from querist.tools.training.proxy import GradientFactors
 
 STRATEGIES = [
     "k_center",

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from querist.memory.errors import InvalidInput
-from querist.tools import accelerator
-from querist.tools.accelerator import Resident, place, products
-from querist.tools.clustering import k_means
-from querist.tools.diversity import draw_far, k_center, k_means_pp
-from querist.tools.geometry import Euclidean, OuterProducts
-from querist.tools.neighbours import nearest_neighbours
-from querist.tools.optimal_design import d_optimal, prior_covariance
+from querist.tools.compute import accelerator
+from querist.tools.compute.accelerator import Resident, place, products
+from querist.tools.engines.clustering import k_means
+from querist.tools.engines.diversity import draw_far, k_center, k_means_pp
+from querist.tools.engines.geometry import Euclidean, OuterProducts
+from querist.tools.engines.neighbours import nearest_neighbours
+from querist.tools.engines.optimal_design import d_optimal, prior_covariance
 
 
 @pytest.fixture

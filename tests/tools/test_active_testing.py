@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from querist.memory.errors import InvalidInput
-from querist.tools.active_testing import (
+from querist.tools.opinions.active_testing import (
     draw,
     error_losses,
     log_losses,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from querist.memory.errors import InvalidInput
-from querist.tools.annotation_subset import choose_for_annotation
 from querist.tools.arms import (
     Options,
     Proposals,
@@ -20,6 +19,7 @@ from querist.tools.arms import (
     ladder,
     mutations,
 )
+from querist.tools.arms.annotation_subset import choose_for_annotation
 from querist.tools.arms.heads import SETTINGS, Head, canonical
 from querist.tools.arms.heads import SPACE as HEADS
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
-from querist.tools.arrays import log_softmax
-from querist.tools.calibration import (
+from querist.tools.compute.arrays import log_softmax
+from querist.tools.opinions.calibration import (
     LabelModel,
     contextual_calibration,
     expected_calibration_error,

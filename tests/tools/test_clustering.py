@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import KMeans
 
-from querist.tools import clustering as module
-from querist.tools.clustering import Clusters, average_linkage, k_means, nearest_to_centres
+from querist.tools.engines import clustering as module
+from querist.tools.engines.clustering import Clusters, average_linkage, k_means, nearest_to_centres
 
 Array = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from querist.tools.density import density, draw_without_replacement
+from querist.tools.engines.density import density, draw_without_replacement
 
 
 def rng(seed: int = 0) -> np.random.Generator:

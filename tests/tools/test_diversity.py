@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from querist.tools.diversity import k_center, k_means_pp
+from querist.tools.engines.diversity import k_center, k_means_pp
 
 Array = NDArray[np.float32]
 

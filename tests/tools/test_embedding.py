@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from querist.evals.bench.embedding import main as benchmark
 from querist.memory.embeddings import EmbeddingCache
 from querist.memory.errors import InvalidInput, MissingExtra
-from querist.tools.embedding import HashingEmbedder, MiniLM, embed_all
+from querist.tools.embedding.embedders import HashingEmbedder, MiniLM, embed_all
 
 Vectors = NDArray[np.float32]
 DATA = Path(
@@ -116,7 +116,8 @@ def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_importing_the_module_loads_neither_torch_nor_sklearn() -> None:
     code = (
-        "import sys, querist.tools.embedding, querist.tools.strategies, querist.tools.training\n"
+        "import sys, querist.tools.embedding.embedders, querist.tools.strategies\n"
+        "import querist.tools.training.proxy\n"
         "sys.exit(bool({'torch', 'sklearn', 'transformers', 'scipy'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from querist.tools.fisher import FisherTrace, bait, label_factors, mean_fisher
+from querist.tools.engines.fisher import FisherTrace, bait, label_factors, mean_fisher
 
 Array = NDArray[np.float64]
 

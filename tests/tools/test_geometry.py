@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from querist.tools.diversity import draw_far, pick_farthest
-from querist.tools.geometry import Euclidean, OuterProducts, Predictions, Space
+from querist.tools.engines.diversity import draw_far, pick_farthest
+from querist.tools.engines.geometry import Euclidean, OuterProducts, Predictions, Space
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from querist.tools.greedy_cover import Membership, Similarities, cover_within, greedy_cover
-from querist.tools.neighbours import Sets
+from querist.tools.engines.greedy_cover import Membership, Similarities, cover_within, greedy_cover
+from querist.tools.engines.neighbours import Sets
 
 Array = NDArray[np.float64]
 WORKED = np.array([[1, 0.8, 0.1], [0.8, 1, 0.2], [0.1, 0.2, 1]])

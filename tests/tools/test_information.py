@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from querist.tools.greedy_cover import greedy_cover
-from querist.tools.information import (
+from querist.tools.engines.greedy_cover import greedy_cover
+from querist.tools.engines.information import (
     bald,
     epig,
     marginal_eig,
@@ -20,8 +20,8 @@ from querist.tools.information import (
     po_eig,
     po_epig,
 )
-from querist.tools.joint_entropy import JointInformation
-from querist.tools.scoring import entropy
+from querist.tools.engines.joint_entropy import JointInformation
+from querist.tools.engines.scoring import entropy
 
 Array = NDArray[np.float64]
 OPPOSED = [[0.9, 0.1], [0.1, 0.9]]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querist.tools.labels import find_alike, fold_label, is_blank, match_label
+from querist.tools.kinds.names import find_alike, fold_label, is_blank, match_label
 
 AWKWARD = (
     "N.A.", 'bug "crash"', "👍 praise", "billing, refunds & <money>", "Polish", "polish",

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from querist.tools import neighbours as module
-from querist.tools.neighbours import Sets, nearest_neighbours, voters
+from querist.tools.engines import neighbours as module
+from querist.tools.engines.neighbours import Sets, nearest_neighbours, voters
 
 
 @given(st.integers(0, 500), st.integers(1, 30), st.integers(1, 8))

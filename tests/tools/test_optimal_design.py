@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from querist.tools.optimal_design import (
+from querist.tools.engines.optimal_design import (
     Design,
     apportion,
     approximate_design,
@@ -113,7 +113,7 @@ def test_go_agrees_with_inverting_and_never_gets_worse(seed: int) -> None:
 def test_a_shortlist_keeps_what_is_nearest_to_each_target(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, targets = rows_of(0, 50), rows_of(1, 3)
     assert len(shortlist_for_targets(rows, targets)) == 50
-    monkeypatch.setattr("querist.tools.optimal_design._MOST_CELLS", 45)
+    monkeypatch.setattr("querist.tools.engines.optimal_design._MOST_CELLS", 45)
     kept = shortlist_for_targets(rows, targets)
     assert len(kept) <= 15
     for target in targets:

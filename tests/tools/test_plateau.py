@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from querist.memory.errors import InvalidInput
-from querist.tools.plateau import fit_learning_curve, learning_curve_forecast, plateau
+from querist.tools.opinions.plateau import fit_learning_curve, learning_curve_forecast, plateau
 
 WORKED = [0.70, 0.78, 0.82, 0.821, 0.8215, 0.822]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from querist.memory.errors import InvalidInput, ModelRefused
-from querist.tools.prices import Price, PriceList, parse_price
+from querist.tools.money.prices import Price, PriceList, parse_price
 
 AMOUNTS = st.decimals(min_value=0, max_value=1000, places=4)
 TOKENS = st.integers(min_value=0, max_value=10_000_000)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from querist.tools import neighbours
-from querist.tools.retrieval import nearest, pick_demonstrations
+from querist.tools.embedding.retrieval import nearest, pick_demonstrations
+from querist.tools.engines import neighbours
 
 Vectors = NDArray[np.float32]
 

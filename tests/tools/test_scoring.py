@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from querist.tools.scoring import (
+from querist.tools.engines.scoring import (
     breaking_ties,
     entropy,
     least_confidence,

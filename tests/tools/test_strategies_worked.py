@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from querist.memory.records import ExampleId
-from querist.tools import scoring
-from querist.tools.querying import Capability, Labelled, QueryContext, Targets
+from querist.tools.engines import scoring
 from querist.tools.strategies import get
 from querist.tools.strategies.clustering import take_turns, typicality
 from querist.tools.strategies.contrast import divergence_from, in_domain_picks
 from querist.tools.strategies.coverage import pure_radius
+from querist.tools.strategies.querying import Capability, Labelled, QueryContext, Targets
 from querist.tools.strategies.uncertainty import level, quota_picks
-from querist.tools.training import GradientFactors
+from querist.tools.training.proxy import GradientFactors
 
 Array = NDArray[np.float64]
 WORKED = np.array([[0.5, 0.49, 0.01], [0.4, 0.3, 0.3], [0.6, 0.2, 0.2]])

@@ -14,9 +14,9 @@ import pytest
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task, TaskKind
 from querist.tools.data.predictions import predict_file
-from querist.tools.embedding import HashingEmbedder
-from querist.tools.target import Model
-from querist.tools.training import LinearHead
+from querist.tools.embedding.embedders import HashingEmbedder
+from querist.tools.training.model_folder import Model
+from querist.tools.training.proxy import LinearHead
 
 TASK = Task(
     "colours",

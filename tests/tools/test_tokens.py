@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from querist.memory.errors import InvalidInput
-from querist.tools.tokens import (
+from querist.tools.money.tokens import (
     VOCABULARIES,
     EstimatingCounter,
     ExactCounter,

@@ -15,10 +15,10 @@ from sklearn.linear_model import LogisticRegression
 
 from querist.memory.errors import InvalidInput
 from querist.memory.files import pack, unpack
-from querist.tools.arrays import one_hot
-from querist.tools.calibration import expected_calibration_error
-from querist.tools.embedding import MiniLM
-from querist.tools.training import LinearHead, LinearModel, cross_fit, fit_committee
+from querist.tools.compute.arrays import one_hot
+from querist.tools.embedding.embedders import MiniLM
+from querist.tools.opinions.calibration import expected_calibration_error
+from querist.tools.training.proxy import LinearHead, LinearModel, cross_fit, fit_committee
 
 Array = NDArray[np.float32]
 DATA = Path(

@@ -13,14 +13,14 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
-from querist.tools.arrays import TIE
-from querist.tools.clustering import assign, average_linkage, k_means, nearest_to_centres
-from querist.tools.density import density
-from querist.tools.diversity import draw_far, k_center, k_means_pp
-from querist.tools.geometry import Euclidean, OuterProducts
-from querist.tools.greedy_cover import Similarities, greedy_cover
-from querist.tools.neighbours import nearest_neighbours, similarities
-from querist.tools.retrieval import nearest
+from querist.tools.compute.arrays import TIE
+from querist.tools.embedding.retrieval import nearest
+from querist.tools.engines.clustering import assign, average_linkage, k_means, nearest_to_centres
+from querist.tools.engines.density import density
+from querist.tools.engines.diversity import draw_far, k_center, k_means_pp
+from querist.tools.engines.geometry import Euclidean, OuterProducts
+from querist.tools.engines.greedy_cover import Similarities, greedy_cover
+from querist.tools.engines.neighbours import nearest_neighbours, similarities
 from querist.tools.strategies.clustering import typicality
 from querist.tools.strategies.coverage import pure_radius
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from querist.tools.diversity import pick_farthest
-from querist.tools.geometry import Predictions
-from querist.tools.querying import Capability, Labelled, QueryContext
+from querist.tools.engines.diversity import pick_farthest
+from querist.tools.engines.geometry import Predictions
+from querist.tools.engines.unit_mixtures import Mixtures, Units
 from querist.tools.strategies import get
-from querist.tools.unit_mixtures import Mixtures, Units
+from querist.tools.strategies.querying import Capability, Labelled, QueryContext
 
 P, Q = [0.9, 0.1], [0.1, 0.9]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from querist.tools.votes import count_votes, disagreement, vote_entropy, vote_variance
+from querist.tools.opinions.votes import count_votes, disagreement, vote_entropy, vote_variance
 
 
 def test_answers_3_3_4_5_3_have_the_sheets_values() -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from querist.memory.errors import InvalidInput
 from querist.tools.arms.fixed_budget import SuccessiveHalving
 from querist.tools.arms.protocol import Pull, Record
-from querist.tools.arrays import FloatArray
-from querist.tools.clustering import k_means
+from querist.tools.compute.arrays import FloatArray
+from querist.tools.engines.clustering import k_means
 
 
 class ClusteredHalving:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
-from querist.tools.arrays import FloatArray, IntArray, first_highest, unit_rows
+from querist.tools.compute.arrays import FloatArray, IntArray, first_highest, unit_rows
 
 Metric = Callable[[FloatArray, IntArray], float]
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from querist.memory.errors import InvalidInput
 from querist.tools.arms.space import Config, Options, Range, Space
-from querist.tools.arrays import FloatArray, IntArray
-from querist.tools.threads import one_thread
+from querist.tools.compute.arrays import FloatArray, IntArray
+from querist.tools.compute.threads import one_thread
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from querist.memory.errors import InvalidInput
 from querist.tools.data.delimited import HEADLESS
 from querist.tools.data.table import Row, Table, has_path, is_number, top_column, value_at
-from querist.tools.labels import match_spelling
+from querist.tools.kinds.names import match_spelling
 from querist.tools.wording import quoted, shorten, suggest
 
 TEXT_COLUMNS = ("text", "sentence", "content", "body", "message", "data")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from querist.memory.errors import InvalidInput
 from querist.tools.data.cells import as_text, clean
 from querist.tools.data.table import Remarks, Unit, is_few, is_number
-from querist.tools.labels import is_blank, match_spelling
+from querist.tools.kinds.names import is_blank, match_spelling
 from querist.tools.wording import counted, listed, places, quoted, shorten, suggest
 
 # How files write that there is no label, where it is not a label of the task.

@@ -19,7 +19,7 @@ from querist.tools.data.encoding import AUTO
 from querist.tools.data.formats import open_table
 from querist.tools.data.gold import GoldReader
 from querist.tools.data.table import Remarks, Row, Table, value_at
-from querist.tools.labels import is_blank
+from querist.tools.kinds.names import is_blank
 from querist.tools.wording import MOST_PLACES, counted, places, quoted, shorten
 
 __all__ = ["ColumnMap", "Imported", "RowNote", "dataset_id", "load_examples"]

@@ -25,8 +25,8 @@ from querist.tools.data.formats import open_table
 from querist.tools.data.label_studio import write_interface, write_tasks
 from querist.tools.data.places import ExportFormat, refuse_target, replacing
 from querist.tools.data.table import Row, Table, value_at
-from querist.tools.labels import is_blank
-from querist.tools.target import AT_ONCE, Model
+from querist.tools.kinds.names import is_blank
+from querist.tools.training.model_folder import AT_ONCE, Model
 from querist.tools.wording import quoted
 
 PREDICTED, CONFIDENCE = "predicted", "confidence"

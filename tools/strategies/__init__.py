@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from querist.tools.querying import Capability, QueryContext, QueryResult, QueryStrategy
-
 # Imported for their entries in the registry.
 from querist.tools.strategies import (
     clustering,
@@ -15,6 +13,7 @@ from querist.tools.strategies import (
     spread,
     uncertainty,
 )
+from querist.tools.strategies.querying import Capability, QueryContext, QueryResult, QueryStrategy
 from querist.tools.strategies.registry import Strategy, available, get, strategy
 
 __all__ = [

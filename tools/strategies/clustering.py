@@ -7,12 +7,12 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools import scoring
-from querist.tools.arrays import FloatArray, IntArray, first_highest, unit_rows
-from querist.tools.clustering import assign, average_linkage, k_means, nearest_to_centres
-from querist.tools.geometry import Euclidean
-from querist.tools.neighbours import nearest_neighbours
-from querist.tools.querying import Capability, QueryContext, QueryResult
+from querist.tools.compute.arrays import FloatArray, IntArray, first_highest, unit_rows
+from querist.tools.engines import scoring
+from querist.tools.engines.clustering import assign, average_linkage, k_means, nearest_to_centres
+from querist.tools.engines.geometry import Euclidean
+from querist.tools.engines.neighbours import nearest_neighbours
+from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 
 _OVERSAMPLING = 10

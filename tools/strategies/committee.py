@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from querist.tools import information
-from querist.tools.greedy_cover import greedy_cover
-from querist.tools.joint_entropy import JointInformation
-from querist.tools.querying import Capability, QueryContext, QueryResult
-from querist.tools.scoring import highest
+from querist.tools.engines import information
+from querist.tools.engines.greedy_cover import greedy_cover
+from querist.tools.engines.joint_entropy import JointInformation
+from querist.tools.engines.scoring import highest
+from querist.tools.opinions.votes import count_votes, vote_entropy
+from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.uncertainty import top
-from querist.tools.votes import count_votes, vote_entropy
 
 _MOST_TARGETS = 200
 _MOST_CANDIDATES, _OVERSAMPLING = 1000, 10

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.arrays import FloatArray, first_highest
-from querist.tools.density import density as local_density
-from querist.tools.density import draw_without_replacement
-from querist.tools.discriminator import Discriminator
-from querist.tools.geometry import Predictions
-from querist.tools.neighbours import nearest_neighbours
-from querist.tools.querying import Capability, QueryContext, QueryResult
-from querist.tools.scoring import highest
+from querist.tools.compute.arrays import FloatArray, first_highest
+from querist.tools.engines.density import density as local_density
+from querist.tools.engines.density import draw_without_replacement
+from querist.tools.engines.discriminator import Discriminator
+from querist.tools.engines.geometry import Predictions
+from querist.tools.engines.neighbours import nearest_neighbours
+from querist.tools.engines.scoring import highest
+from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 from querist.tools.strategies.uncertainty import top

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.arrays import TIE, FloatArray, unit_rows
-from querist.tools.clustering import k_means
-from querist.tools.diversity import k_center
-from querist.tools.falling import nearest_gaps
-from querist.tools.geometry import Euclidean, blocks
-from querist.tools.greedy_cover import Membership, Similarities, greedy_cover
-from querist.tools.neighbours import nearest_neighbours, similarities, voters
-from querist.tools.packed_balls import Balls, reach_of
-from querist.tools.querying import UNKNOWN, Capability, QueryContext, QueryResult
+from querist.tools.compute.arrays import TIE, FloatArray, unit_rows
+from querist.tools.engines.ball_graph import Balls, reach_of
+from querist.tools.engines.clustering import k_means
+from querist.tools.engines.diversity import k_center
+from querist.tools.engines.geometry import Euclidean, blocks
+from querist.tools.engines.greedy_cover import Membership, Similarities, greedy_cover
+from querist.tools.engines.lazy_greedy import nearest_gaps
+from querist.tools.engines.neighbours import nearest_neighbours, similarities, voters
+from querist.tools.strategies.querying import UNKNOWN, Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from querist.tools import optimal_design
-from querist.tools.arrays import FloatArray, unit_rows
-from querist.tools.querying import Capability, QueryContext, QueryResult
+from querist.tools.compute.arrays import FloatArray, unit_rows
+from querist.tools.engines import optimal_design
+from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from querist.tools.arrays import FloatArray, first_highest, unit_rows
-from querist.tools.diversity import draw_far
-from querist.tools.fisher import FisherTrace, label_factors, mean_fisher
-from querist.tools.fisher import bait as choose_by_fisher
-from querist.tools.geometry import OuterProducts
-from querist.tools.optimal_design import principal_rows
-from querist.tools.querying import Capability, QueryContext, QueryResult
+from querist.tools.compute.arrays import FloatArray, first_highest, unit_rows
+from querist.tools.engines.diversity import draw_far
+from querist.tools.engines.fisher import FisherTrace, label_factors, mean_fisher
+from querist.tools.engines.fisher import bait as choose_by_fisher
+from querist.tools.engines.geometry import OuterProducts
+from querist.tools.engines.optimal_design import principal_rows
+from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 

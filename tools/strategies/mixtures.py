@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
-from querist.tools.querying import (
+from querist.tools.strategies.querying import (
     Capability,
     QueryContext,
     QueryResult,

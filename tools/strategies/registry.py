@@ -20,8 +20,14 @@ from importlib.metadata import entry_points
 import numpy as np
 
 from querist.memory.errors import InvalidInput
-from querist.tools.querying import Capability, QueryContext, QueryResult, QueryStrategy, check
 from querist.tools.strategies.mixtures import parse
+from querist.tools.strategies.querying import (
+    Capability,
+    QueryContext,
+    QueryResult,
+    QueryStrategy,
+    check,
+)
 from querist.tools.wording import listed
 
 Choose = Callable[[QueryContext, int], QueryResult]

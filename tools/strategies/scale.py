@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools.querying import QueryContext
+from querist.tools.strategies.querying import QueryContext
 
 
 def drawn_rows(context: QueryContext, limit: int) -> NDArray[np.intp]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from querist.tools import diversity
-from querist.tools.geometry import Predictions
-from querist.tools.querying import Capability, QueryContext, QueryResult
+from querist.tools.engines import diversity
+from querist.tools.engines.geometry import Predictions
+from querist.tools.engines.unit_mixtures import Mixtures
+from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
-from querist.tools.unit_mixtures import Mixtures
 
 
 @strategy(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.tools import scoring
-from querist.tools.arrays import FloatArray, IntArray
-from querist.tools.querying import UNKNOWN, Capability, QueryContext, QueryResult
-from querist.tools.scoring import highest
+from querist.tools.compute.arrays import FloatArray, IntArray
+from querist.tools.engines import scoring
+from querist.tools.engines.scoring import highest
+from querist.tools.strategies.querying import UNKNOWN, Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 
 

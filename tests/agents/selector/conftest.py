@@ -11,14 +11,14 @@ import pytest
 from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.pacing import Patience
-from querist.agents.models.scripted import ScriptedModel
-from querist.agents.selector.advisor import Advisor
+from querist.agents.models.providers.scripted import ScriptedModel
+from querist.agents.selector.advice.advisor import Advisor
 from querist.memory.ledger import Ledger
 from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task, TaskKind
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
-from querist.tools.prices import Price
-from querist.tools.querying import Capability, Labelled, QueryContext, Targets
+from querist.tools.money.prices import Price
+from querist.tools.strategies.querying import Capability, Labelled, QueryContext, Targets
 
 TASK = Task(
     "requests",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from querist.agents.selector.ac_tune import (
+from querist.agents.selector.strategies.ac_tune import (
     Settings,
     ac_tune,
     mix,

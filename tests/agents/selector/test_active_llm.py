@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from querist.agents.selector.active_llm import Settings, active_llm, next_window, plain
-from querist.agents.selector.candidates import shuffled
+from querist.agents.selector.advice.candidates import shuffled
+from querist.agents.selector.strategies.active_llm import Settings, active_llm, next_window, plain
 
 MANY = [f"message number {i} about something" for i in range(60)]
 

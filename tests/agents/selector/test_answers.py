@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from querist.agents.prompts.classification import Demonstration
-from querist.agents.selector.active_prompt import (
+from querist.agents.selector.strategies.active_prompt import (
     NO_SOLUTION,
     Settings,
     active_prompt,
     final_answer,
     spread,
 )
-from querist.agents.selector.ape import (
+from querist.agents.selector.strategies.ape import (
     MOST_SHOWN,
     Variant,
     ape,
@@ -21,7 +21,7 @@ from querist.agents.selector.ape import (
     disagreement,
     make_committee,
 )
-from querist.agents.selector.eagle import conditional_informativeness, divergence, eagle
+from querist.agents.selector.strategies.eagle import conditional_informativeness, divergence, eagle
 from querist.memory.records import Example, Task, TaskKind
 
 # ---------------------------------------------------------------- Active-Prompt

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from querist.agents.selector.cover_icl import cover, cover_icl, ego_nets, uncertainty
-from querist.tools.neighbours import Sets
+from querist.agents.selector.strategies.cover_icl import cover, cover_icl, ego_nets, uncertainty
+from querist.tools.engines.neighbours import Sets
 
 A, B, C = 4, 5, 6  # positions of the candidates; 0 to 3 are the hard ones they cover
 NETS = Sets.of([[], [], [], [], [0, 1, 2], [2, 3], [3]])

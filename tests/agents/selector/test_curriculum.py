@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from querist.agents.models.port import ChatReply, Usage
-from querist.agents.selector.curriculum import (
+from querist.agents.selector.strategies.curriculum import (
     certainty_gains,
     cgm,
     expected_rating,
     ldcal,
     split_levels,
 )
-from querist.tools.greedy_cover import Similarities, greedy_cover
+from querist.tools.engines.greedy_cover import Similarities, greedy_cover
 
 
 def rated(request):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from querist.agents.models.port import ChatReply, Usage
-from querist.agents.selector.demonstrations import (
+from querist.agents.selector.strategies.demonstrations import (
     al_diversity,
     al_perplexity,
     al_perplexity_low,

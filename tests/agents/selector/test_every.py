@@ -5,8 +5,8 @@ import pytest
 
 import querist.agents.selector
 from querist.memory.errors import ModelRefused
-from querist.tools.querying import Capability
 from querist.tools.strategies import available, get
+from querist.tools.strategies.querying import Capability
 
 OURS = [
     one.name for one in available() if one.choose.__module__.startswith("querist.agents.selector")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from querist.agents.selector.feature_selection import (
+from querist.agents.selector.acquisition.feature_selection import (
     borda,
     mean_scores,
     read_ranking,

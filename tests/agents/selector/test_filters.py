@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from querist.agents.models.port import ChatReply, Usage
-from querist.agents.selector.active_prune import active_prune, reweight
-from querist.agents.selector.ask_llm import ask_llm
-from querist.agents.selector.ngram import NgramModel, pool_perplexities
-from querist.agents.selector.select_llm import deal, select_llm
+from querist.agents.selector.advice.ngram import NgramModel, pool_perplexities
+from querist.agents.selector.strategies.active_prune import active_prune, reweight
+from querist.agents.selector.strategies.ask_llm import ask_llm
+from querist.agents.selector.strategies.select_llm import deal, select_llm
 from querist.tools.strategies import get
 
 # ---------------------------------------------------------------- n-gram model

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from querist.agents.selector.faithfulness import (
+from querist.agents.selector.advice.faithfulness import (
     MEASURES,
     coherence,
     frame_support,
     lexical_precision,
 )
-from querist.agents.selector.hadas import hadas, jensen_shannon, profile, score
+from querist.agents.selector.strategies.hadas import hadas, jensen_shannon, profile, score
 
 DOCUMENT = "The mayor opened the bridge on Monday. It cost 40 million and is not yet paid for."
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from tests_graph_support import EXAMPLE, LABELS
 
-from querist.agents.models.scripted import ScriptedModel
+from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph.config import make_config
 from querist.graph.run import Run
 from querist.memory.ledger import Ledger

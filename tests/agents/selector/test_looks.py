@@ -7,7 +7,7 @@ import pytest
 
 from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.port import ChatRequest, Message, call_key
-from querist.agents.models.scripted import ScriptedModel
+from querist.agents.models.providers.scripted import ScriptedModel
 from querist.evals.mock_server import Behaviour, serving
 from querist.memory.codec import to_json
 from querist.memory.records import content_id

@@ -5,10 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from querist.agents.selector.imputation import Column, LanguageModelRows, NearRows
-from querist.agents.selector.poca import PartialBuyer, discretise, keep_features, marginalise
+from querist.agents.selector.acquisition.imputation import Column, LanguageModelRows, NearRows
+from querist.agents.selector.acquisition.poca import (
+    PartialBuyer,
+    discretise,
+    keep_features,
+    marginalise,
+)
 from querist.memory.errors import InvalidInput
-from querist.tools.information import bald, marginal_eig, po_eig
+from querist.tools.engines.information import bald, marginal_eig, po_eig
 
 WORKED = np.array([[[0.9, 0.1], [0.1, 0.9]], [[0.9, 0.1], [0.9, 0.1]]])  # (S, K, C)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from querist.agents.models.port import ChatReply, Usage
-from querist.agents.selector.preference_inference import (
+from querist.agents.selector.acquisition.preference_inference import (
     PreferenceInference,
     expected_information,
     read_questions,

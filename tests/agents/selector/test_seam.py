@@ -10,9 +10,9 @@ import pytest
 
 from querist.agents.models.port import ChatReply, ChatRequest, Message, Usage
 from querist.agents.prompts.selection import PickPrompt, quote_text
-from querist.agents.selector.advisor import advisor_of
-from querist.agents.selector.pick_protocol import Menu, pick, read_numbers
-from querist.agents.selector.yes_no import ask_yes_no, first_token_mass, restrict, smoothed
+from querist.agents.selector.advice.advisor import advisor_of
+from querist.agents.selector.advice.pick_protocol import Menu, pick, read_numbers
+from querist.agents.selector.advice.yes_no import ask_yes_no, first_token_mass, restrict, smoothed
 from querist.memory.errors import BudgetExceeded, InvalidInput, ModelRefused
 
 

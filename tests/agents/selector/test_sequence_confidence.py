@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from querist.agents.models.port import ChatReply, Usage
-from querist.agents.selector.sequence_confidence import sequence_least_confidence
+from querist.agents.selector.strategies.sequence_confidence import sequence_least_confidence
 from querist.memory.errors import InvalidInput
 
 TOKENS = {

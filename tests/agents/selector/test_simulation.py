@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from querist.agents.selector.simulation import (
+from querist.agents.selector.strategies.simulation import (
     label_variance,
     numeric_variance,
     sal,

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from querist.agents.models.metered import MeteredModel
-from querist.agents.models.scripted import ScriptedModel
+from querist.agents.models.providers.scripted import ScriptedModel
 from querist.agents.prompts.classification import ClassificationPrompt
-from querist.agents.selector.advisor import Advisor
-from querist.agents.selector.proposing import advised
-from querist.agents.selector.trying import Labeller, Work, label_all
+from querist.agents.selector.acquisition.proposing import advised
+from querist.agents.selector.acquisition.trying import Labeller, Work, label_all
+from querist.agents.selector.advice.advisor import Advisor
 from querist.memory.errors import BudgetExceeded, ModelUnavailable
 from querist.memory.ledger import Ledger
 from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task, TaskKind
@@ -28,7 +28,7 @@ from querist.tools.arms import (
     Trial,
     hyperband_ladders,
 )
-from querist.tools.prices import Price
+from querist.tools.money.prices import Price
 
 TASK = Task("t", TaskKind.CLASSIFICATION, (LabelClass("good"), LabelClass("bad")))
 EXAMPLES = [Example(ExampleId(f"e{i}"), {"text": f"number {i}"}) for i in range(6)]

@@ -1,0 +1,1 @@
+"""The providers behind the port, each with what is odd about it."""

@@ -1,0 +1,1 @@
+"""Buying features, settings and preferences: acquisition beyond labels."""

@@ -1,0 +1,108 @@
+"""Trying out arms that label: the same examples by other prompts, contexts, models or settings.
+
+Gold labels stay outside: what comes back is what was answered. Calls go through the metered model,
+so an arm is never paid twice for the same example, and a choice that was killed replays them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from querist.agents.annotator import classify
+from querist.agents.models.metered import MeteredModel
+from querist.agents.prompts.classification import ClassificationPrompt
+from querist.memory.records import Annotation, Example, ExampleId
+from querist.tools.compute.arrays import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Labeller:
+    """Somebody who labels: a model with a prompt, and how its answers are pooled."""
+
+    model: MeteredModel
+    prompt: ClassificationPrompt
+    votes: int = 1
+    is_calibrated: bool = False
+    """Whether the bias of its answers is divided out."""
+
+    def ceiling(self, example: Example) -> Decimal:
+        """Tell the most that labelling an example can cost."""
+        return self.model.ceiling(self.prompt.request(example)) * self.votes
+
+
+class Work(NamedTuple):
+    """Examples for a labeller."""
+
+    labeller: Labeller
+    examples: Sequence[Example]
+
+
+class Answer(NamedTuple):
+    """What a labeller said of an example: the likeliest class, probabilities (C,), what it cost."""
+
+    label: str | None
+    probabilities: FloatArray | None
+    usd: Decimal
+
+
+async def label_all(work: Sequence[Work]) -> list[list[Answer]]:
+    """Let everybody label what they got, all at once as far as their models bear it.
+
+    Two pieces of work with the same prompt and model come one after the other, those with more
+    votes first, so that the second finds the first one's answers. A model that fails raises.
+    """
+    order = sorted(range(len(work)), key=lambda i: -work[i].labeller.votes)
+    seen: Counter[tuple[str, str]] = Counter()
+    waves: defaultdict[int, list[int]] = defaultdict(list)
+    for i in order:
+        labeller = work[i].labeller
+        key = (labeller.model.name, labeller.prompt.version)
+        waves[seen[key]].append(i)
+        seen[key] += 1
+    answers: dict[int, list[Answer]] = {}
+    for number in sorted(waves):
+        # Where one fails, the others go on to their end: what they were sent is paid for.
+        pieces = (label(work[i]) for i in waves[number])
+        for i, found in zip(
+            waves[number], await asyncio.gather(*pieces, return_exceptions=True), strict=True
+        ):
+            if isinstance(found, BaseException):
+                raise found
+            answers[i] = found
+    return [answers[i] for i in range(len(work))]
+
+
+async def label(work: Work) -> list[Answer]:
+    """Label examples; raises what kept the model from answering."""
+    labeller, prior = work.labeller, None
+    if labeller.is_calibrated:
+        prior = await classify.label_bias(labeller.prompt, model=labeller.model)
+    outcome = await classify.annotate(
+        [classify.Item(one) for one in work.examples],
+        prompt=labeller.prompt,
+        model=labeller.model,
+        votes=labeller.votes,
+        number=0,
+        prior=prior,
+    )
+    for error in outcome.errors.values():
+        raise error
+    by_example: defaultdict[ExampleId, list[Annotation]] = defaultdict(list)
+    for one in outcome.annotations:
+        by_example[one.example].append(one)
+    return [_pooled(by_example[one.id], labeller) for one in work.examples]
+
+
+def _pooled(annotations: Sequence[Annotation], labeller: Labeller) -> Answer:
+    """Pool votes; where nobody gave a usable answer there is none."""
+    task = labeller.prompt.task
+    usd = sum((one.usd for one in annotations), Decimal(0))
+    vector = classify.opinion(annotations, task)
+    if vector is None:
+        return Answer(None, None, usd)
+    return Answer(task.names[int(vector.argmax())], vector, usd)

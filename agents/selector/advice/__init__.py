@@ -1,0 +1,1 @@
+"""What the selector's strategies share when they ask a language model."""

@@ -1,0 +1,98 @@
+"""Labelled data out of the store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from querist.app.terminal.place import Place, opened_run
+from querist.app.terminal.screen import Screen, plural
+from querist.memory.errors import InvalidInput
+from querist.memory.records import Annotation, Choice, ExampleId, Label, Split
+from querist.tools.data.export import ExportRow, export_rows
+from querist.tools.data.places import ExportFormat, format_of
+from querist.tools.training.model_folder import Model
+
+if TYPE_CHECKING:
+    from querist.graph.workplace.context import Context
+
+
+def write_labels(
+    place: Place,
+    name: str | None,
+    *,
+    output: Path,
+    form: ExportFormat | None,
+    everything: bool,
+    predicts: bool = False,
+    force: bool = False,
+) -> None:
+    """Write the labels of a run; with `everything` the pool's unlabelled examples, too.
+
+    With `predicts` these get what the trained model says, marked as `prediction`.
+    """
+    from querist.graph.round.model_files import MODEL
+
+    form = format_of(output, form)
+    with opened_run(place, name) as run:
+        context = run.view()
+        rows = _rows(context, everything=everything)
+        if not rows:
+            raise InvalidInput(
+                f"Run {run.id} has no labels yet. Export the unlabelled examples with --all, or "
+                f"let it run: {place.command(f'resume {run.id}')}"
+            )
+        if predicts:
+            rows = _with_predictions(rows, Model.load(context.files.path(MODEL)))
+        count = export_rows(rows, output, format=form, task=context.task, force=force)
+    predicted = sum(row.label is not None and row.label.source == "prediction" for row in rows)
+    words = f", {predicted:,} of them predicted by the model" if predicts else ""
+    Screen().line(f"Wrote {plural(count, 'example')}{words} to {output}")
+
+
+def _with_predictions(rows: list[ExportRow], model: Model) -> list[ExportRow]:
+    """Fill in what the model says where there is no label."""
+    bare = [row for row in rows if row.label is None]
+    said = model.predict([row.example.text for row in bare])
+    labels = {
+        row.example.id: Label(
+            example=row.example.id,
+            answer=Choice(said.labels[place]),
+            source="prediction",
+            who="model:linear-head",
+            weight=0.0,
+            p_correct=round(float(said.confidences[place]), 4),
+            round=-1,
+            probabilities={
+                name: round(float(chance), 4)
+                for name, chance in zip(said.classes, said.probabilities[place], strict=True)
+            },
+        )
+        for place, row in enumerate(bare)
+    }
+    return [
+        row if row.label is not None else replace(row, label=labels[row.example.id]) for row in rows
+    ]
+
+
+def _rows(context: Context, *, everything: bool) -> list[ExportRow]:
+    labels = {one.example: one for one in context.labelling.labels()}
+    said: dict[ExampleId, list[Annotation]] = defaultdict(list)
+    for one in context.labelling.annotations():
+        said[one.example].append(one)
+    wanted = context.pool.ids(Split.POOL) if everything else []
+    # In the pool's order, whatever order labels came in: two exports of one run are alike.
+    ids = wanted or [one for one in context.pool.ids(Split.POOL) if one in labels]
+    return [
+        ExportRow(
+            example,
+            labels.get(example.id),
+            usd=sum((one.usd for one in said[example.id]), Decimal(0)),
+            annotators=tuple(dict.fromkeys(one.who for one in said[example.id])),
+            rationale=next((one.rationale for one in said[example.id] if one.rationale), ""),
+        )
+        for example in context.examples(ids)
+    ]

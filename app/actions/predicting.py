@@ -1,0 +1,77 @@
+"""`querist predict`: what a trained model says about a file of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from querist.app.terminal.place import Place, opened_run
+from querist.app.terminal.screen import Screen, plural
+from querist.memory.errors import InvalidInput
+from querist.tools.data.encoding import AUTO
+from querist.tools.data.places import ExportFormat, format_of
+from querist.tools.training.model_folder import CONFIG, Model
+
+
+def predict(
+    place: Place,
+    model: str,
+    source: str,
+    *,
+    output: Path,
+    form: ExportFormat | None,
+    fields: Sequence[str],
+    encoding: str | None,
+    header: bool,
+    force: bool,
+) -> None:
+    """Predict a file with the model of a run, or of a folder."""
+    from querist.tools.data.predictions import predict_file
+
+    screen = Screen()
+    form = format_of(output, form)
+    trained = _model(place, model)
+    told = 0
+
+    def progress(rows: int) -> None:
+        nonlocal told
+        if rows - told >= 10_000:
+            told = rows
+            screen.line(f"{rows:,} rows predicted")
+
+    done = predict_file(
+        trained,
+        source,
+        output,
+        format=form,
+        fields=fields,
+        encoding=encoding or AUTO,
+        header=header,
+        force=force,
+        progress=progress,
+    )
+    for note in done.notes:
+        screen.line(note)
+    lost = f"; {plural(done.empty, 'row')} without a text got none" if done.empty else ""
+    read = ", ".join(map(repr, done.fields))
+    screen.line(f"Predicted {plural(done.rows, 'row')} from {read}{lost}. Wrote {output}")
+    for line in trained.facts.get("quality", ()):
+        screen.line(f"The model: {line}")
+
+
+def _model(place: Place, name: str) -> Model:
+    """Load a model folder, or the model of a run."""
+    from querist.graph.round.model_files import MODEL
+
+    if (Path(name).expanduser() / CONFIG).is_file():
+        return Model.load(Path(name).expanduser())
+    if Path(name).is_dir():
+        return Model.load(name)  # which says what it lacks
+    with opened_run(place, name) as run:
+        folder = run.view().files.path(MODEL)
+        if not (folder / CONFIG).is_file():
+            raise InvalidInput(
+                f"Run {run.id} has no model yet: it needs labels of two classes at least. Let it "
+                f"go on with: {place.command(f'resume {run.id}')}"
+            )
+        return Model.load(folder)

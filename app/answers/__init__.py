@@ -1,0 +1,1 @@
+"""How questions are shown to people and answered."""

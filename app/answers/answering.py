@@ -1,0 +1,59 @@
+"""The inbox in the terminal: sitting down, and what is said on leaving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from querist.app.answers.keys import keyboard
+from querist.app.answers.sitting import Sitting
+from querist.app.terminal.place import Place, opened_run, user_name
+from querist.app.terminal.screen import Screen, plural
+from querist.memory.errors import InvalidInput
+from querist.memory.inbox import Inbox
+from querist.memory.runs import Runs
+
+if TYPE_CHECKING:
+    from querist.graph.run import Run
+
+LONGEST_NAME = 60
+
+
+def sit_down(place: Place, name: str | None, *, who: str = "") -> None:
+    """Answer the questions of a run until no more come or the person quits."""
+    screen = Screen()
+    with opened_run(place, name) as run:
+        runs = Runs(run.store)
+        sitting = Sitting(
+            Inbox(run.store, run.id),
+            screen,
+            who=checked_name(who or user_name()),
+            is_at_work=lambda: runs.is_driven(run.row),
+        )
+        with keyboard() as read_key:
+            try:
+                sitting.work(read_key)
+            except KeyboardInterrupt:
+                screen.line()
+        _say_goodbye(run, sitting, screen, place)
+
+
+def checked_name(who: str) -> str:
+    """Check the name of somebody who answers."""
+    who = who.strip()
+    if not who or len(who) > LONGEST_NAME or not who.isprintable():
+        raise InvalidInput(f"--name {who!r}: expected 1 to {LONGEST_NAME} visible characters.")
+    return who
+
+
+def _say_goodbye(run: Run, sitting: Sitting, screen: Screen, place: Place) -> None:
+    left = sitting.inbox.counts().get("open", 0)
+    screen.line(
+        f"{plural(sitting.answered, 'answer')}, {sitting.skipped} skipped; "
+        f"{plural(left, 'question')} of run {run.id} still open."
+    )
+    if not sitting.answered:
+        return
+    if Runs(run.store).is_driven(run.row):
+        screen.line("The run takes them in by itself.")
+    else:
+        screen.line(f"Let the run use them with: {place.command(f'resume {run.id}')}")

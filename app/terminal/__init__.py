@@ -1,0 +1,1 @@
+"""The command line: names, options, help, and what is typed."""

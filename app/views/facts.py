@@ -1,0 +1,109 @@
+"""What an agent knew and decided, as names and values that need no knowledge of the code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from querist.app.terminal.screen import percent
+from querist.tools.wording import listed
+
+MOST_PARTS = 15
+LONGEST = 600
+
+NAMES: Mapping[str, str] = {
+    "accept_at": "is kept when at least so sure",
+    "action": "what comes next",
+    "annotates": "a language model labels",
+    "asks_people": "people can be asked",
+    "bank": "examples that can be shown to the language model",
+    "batch": "texts in the round",
+    "calibrate": "its bias towards some labels is divided out",
+    "configured": "strategy of the task file",
+    "count": "texts to choose",
+    "drop_below": "is dropped when less sure",
+    "duplicate_at": "counts as a copy from this likeness on",
+    "escalate_all": "all go to people",
+    "given": "examples that the task file shows",
+    "has_logprobs": "the language model tells how sure it is",
+    "has_model": "there is a trained model",
+    "human_label_usd": "an answer of a person costs (USD)",
+    "is_local": "the language model runs in this process",
+    "is_seed": "this is the random first sample",
+    "kept": "written texts kept so far (share)",
+    "labels": "labels so far",
+    "labels_by_model": "the trained model may label",
+    "llm_example_usd": "a label of the language model costs (USD)",
+    "may_generate": "new texts may be written",
+    "may_reannotate": "may ask the language model again",
+    "measured": "answers of people to measure by",
+    "most_rounds": "rounds at most",
+    "nearest": "examples shown that are like the text",
+    "open_questions": "questions that were open then",
+    "plateau": "the curve has levelled off",
+    "plateau_reason": "what the curve shows",
+    "pool_left": "texts nobody looked at yet",
+    "questions": "questions to people at most",
+    "random_only": "only chance may choose",
+    "reannotate_below": "is asked again when less sure",
+    "remaining": "money left (USD)",
+    "shared": "examples shown with every text",
+    "skill": "the language model was right (share)",
+    "stop": "what ended the run",
+    "stop_command": "who said stop",
+    "targets": "texts to write",
+    "uses_llm": "a language model labels",
+    "votes": "times each text is asked",
+    "wanted_answers": "answers waited for",
+    "wanted_at_end": "answers waited for before the end",
+    "weights": "whose opinion counts how much",
+}
+"""Fields of evidence and rulings in words; others are shown with their underscores taken out."""
+UNSAID = {"reason", "waiting"}
+"""They stand above already."""
+SOURCES = ("the annotator", "labelled neighbours", "the trained model")
+
+
+def facts(body: Mapping[str, object]) -> list[tuple[str, str]]:
+    """List names and values of what an agent knew or decided, without what is empty."""
+    return [
+        (NAMES.get(key, key.replace("_", " ")), _value(key, value))
+        for key, value in body.items()
+        if key not in UNSAID and value not in ("", None, [], {})
+    ]
+
+
+def machine_weight(trust: object) -> str:
+    """Say how much a sure label of a machine counts in training, beside a person's."""
+    if not isinstance(trust, int | float):
+        return "-"
+    if trust == 0:
+        return "not at all"
+    if trust == 1:
+        return "like a person's"
+    return f"{trust:g} times a person's" if trust > 1 else f"{trust:.0%} of a person's"
+
+
+def _value(key: str, value: object) -> str:
+    if key == "weights" and isinstance(value, Sequence) and not isinstance(value, str):
+        return _shares(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return percent(value) if 0 < value < 1 else f"{value:,.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        parts = [f"{name} {_value('', part)}" for name, part in value.items()]
+        return listed(parts, MOST_PARTS)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return listed([_value("", part) for part in value], MOST_PARTS)
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _shares(weights: Sequence[object]) -> str:
+    """Weights of sources as shares of the whole; how large they are in themselves says nothing."""
+    known = [weight for weight in weights if isinstance(weight, int | float)]
+    total = sum(known) or 1.0
+    pairs = zip(SOURCES, known, strict=False)
+    return ", ".join(f"{name} {weight / total:.0%}" for name, weight in pairs)

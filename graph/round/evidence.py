@@ -1,0 +1,248 @@
+"""What each agent is shown before it decides, gathered from the store."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence
+from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, Plan
+from querist.agents.generator.rules import GeneratorEvidence
+from querist.agents.mind import Agent, recall
+from querist.agents.prompts.classification import ClassificationPrompt
+from querist.agents.selector.rules import SelectorEvidence
+from querist.agents.verifier.rules import VerifierEvidence
+from querist.graph.commands import stop_command
+from querist.graph.round.knowledge import START_WEIGHTS, Knowledge, class_counts
+from querist.graph.round.model_files import current_model
+from querist.graph.round.waiting import waiting_for
+from querist.graph.sizes import Sizes
+from querist.graph.workplace.context import Context
+from querist.memory.records import Action, Example, ExampleId, SpendKind
+from querist.tools.opinions.plateau import plateau
+
+TYPICAL_CHARACTERS = 600
+ENOUGH_BILLS = 10
+"""Examples that were paid for before their mean says what the next will cost."""
+MARGIN = Decimal("1.1")
+"""On that mean: prompts grow as demonstrations are added."""
+MARGIN_UNTRIED = Decimal("1.5")
+"""On what is expected before anything was sent: tokens are counted otherwise everywhere."""
+
+
+def plan_of(context: Context, number: int) -> Plan:
+    """Read what the budget controller allowed a round: its last word, if it had several."""
+    decisions = context.journal.decisions(number=number, agent=Agent.BUDGET_CONTROLLER)
+    for decision in sorted(decisions, key=lambda made: -made.turn):
+        if decision.action.get("action") in ("select", "generate"):
+            return recall(SPEC, decision)
+    return Plan(action="finish", batch=0, questions=0, reason="Nothing was decided.")
+
+
+def is_news(context: Context, number: int) -> bool:
+    """Tell whether people answered since the last round was measured: nothing of it is learnt."""
+    rounds = context.journal.rounds()
+    if not rounds or number < 0:
+        return False
+    return context.labelling.counts().get("human", 0) != rounds[-1].human_labels
+
+
+def is_unfinished(context: Context, number: int) -> bool:
+    """Tell whether a round has a batch and no result yet."""
+    if number < 0 or any(one.number == number for one in context.journal.rounds()):
+        return False
+    return bool(context.labelling.batch(number))
+
+
+def last_trust(context: Context) -> float | None:
+    """How much machine labels counted in the last round's training; None before the first."""
+    rounds = context.journal.rounds()
+    trust = rounds[-1].detail.get("trust") if rounds else None
+    return float(trust) if isinstance(trust, int | float) else None
+
+
+def last_phase(context: Context) -> str:
+    """Tell whether the last round selected or generated; "" before the first."""
+    rounds = context.journal.rounds()
+    return str(rounds[-1].detail.get("phase", "")) if rounds else ""
+
+
+def for_budget(context: Context, *, number: int) -> BudgetEvidence:
+    """Where money, labels and the learning curve stand."""
+    config = context.config
+    stop = stop_command(context)
+    labels = {one.example: one for one in context.labelling.labels()}
+    shape = _plateau(context)
+    waiting = waiting_for(context, number - 1)
+    return BudgetEvidence(
+        round=number,
+        most_rounds=config.loop.rounds,
+        batch=config.loop.batch,
+        pool_left=len(context.view().ids) - _touched_pool(context),
+        remaining=max(context.ledger.balance().remaining, Decimal(0)),
+        human_label_usd=config.budget.human_label_usd,
+        llm_example_usd=example_price(context),
+        classes=len(context.task.labels),
+        asks_people=config.people.kind != "none",
+        open_questions=context.inbox.counts().get("open", 0),
+        wanted_answers=waiting.missing,
+        wanted_at_end=waiting_for(context, number - 1, at_end=True).missing,
+        waiting=waiting.words,
+        plateau=shape[0],
+        plateau_reason=shape[1],
+        stop_command="" if stop is None else stop.who,
+        may_generate=config.generator.enabled and config.annotator.enabled,
+        labels=class_counts(labels, context.task.names),
+        last_phase=last_phase(context),
+        uses_llm=config.annotator.enabled,
+    )
+
+
+def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEvidence:
+    """What there is to choose from."""
+    labels = {one.example: one for one in context.labelling.labels()}
+    asks = context.config.people.kind != "none"
+    return SelectorEvidence(
+        round=number,
+        pool_left=pool_left,
+        batch=plan_of(context, number).batch,
+        configured=context.config.loop.strategy,
+        labels=class_counts(labels, context.task.names),
+        has_model=current_model(context) is not None,
+        skill=last_skill(context),
+        random_only=number == 0 and asks,
+    )
+
+
+def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> GeneratorEvidence:
+    """Which classes are thin, and how well earlier texts did."""
+    written = context.examples([one for one in knowledge.labels if one.startswith("gen-")])
+    judged = [v for v in context.labelling.verdicts() if v.example.startswith("gen-")]
+    kept = len(written) / len(judged) if judged else None
+    return GeneratorEvidence(
+        round=number,
+        batch=plan_of(context, number).batch,
+        labels=class_counts(knowledge.labels, context.task.names),
+        kept=kept,
+    )
+
+
+def for_annotator(context: Context, *, number: int, batch: int, bank: int) -> AnnotatorEvidence:
+    """What the language model can be shown."""
+    section = context.config.annotator
+    return AnnotatorEvidence(
+        round=number,
+        model=context.config.models.annotator,
+        batch=batch,
+        classes=len(context.task.labels),
+        bank=bank,
+        given=len(section.demonstrations),
+        votes=section.votes,
+        shared=section.shared,
+        nearest=section.nearest,
+        is_local=context.model(Agent.ANNOTATOR).model.in_flight == 1,
+        calibrate=section.calibrate,
+        has_logprobs=_has_logprobs(context, number),
+        skill=last_skill(context),
+    )
+
+
+def for_verifier(
+    context: Context, knowledge: Knowledge, *, number: int, batch: int
+) -> VerifierEvidence:
+    """How many questions may be asked, and what was measured."""
+    config = context.config
+    allowed = plan_of(context, number).questions
+    asked = sum(v.action is Action.ESCALATE for v in context.labelling.verdicts(number))
+    weights = knowledge.pool_weights.weights if knowledge.testimony.truth else START_WEIGHTS
+    return VerifierEvidence(
+        round=number,
+        batch=batch,
+        classes=len(context.task.labels),
+        questions=max(0, allowed - asked),
+        is_seed=number == 0 and config.people.kind != "none" and allowed > 0,
+        may_reannotate=config.annotator.enabled and config.annotator.votes > 1,
+        annotates=config.annotator.enabled,
+        labels_by_model=config.annotator.labels_by_model,
+        measured=len(knowledge.testimony.truth),
+        weights=tuple(round(float(one), 3) for one in weights),
+    )
+
+
+def example_ceiling(context: Context) -> Decimal:
+    """The most that labelling one example of usual length can cost, with all demonstrations."""
+    if not context.config.annotator.enabled:
+        return Decimal(0)
+    model = context.model(Agent.ANNOTATOR)
+    if model.is_free:
+        return Decimal(0)
+    section = context.config.annotator
+    text = _typical_text(context)
+    example = Example(ExampleId("typical"), dict.fromkeys(context.task.fields, text))
+    prompt = ClassificationPrompt(context.task)
+    one = model.ceiling(prompt.request(example))
+    bare = model.ceiling(prompt.request(Example(ExampleId("bare"), {"text": ""})))
+    shared = max(section.shared, len(section.demonstrations))
+    demonstrations = shared + (NEAREST if section.nearest is None else section.nearest)
+    return (one + demonstrations * (one - bare)) * section.votes
+
+
+def example_price(context: Context) -> Decimal:
+    """What labelling an example cost so far, or is expected to, with a margin."""
+    if not context.config.annotator.enabled or context.model(Agent.ANNOTATOR).is_free:
+        return Decimal(0)
+    spent = context.ledger.by_agent().get((Agent.ANNOTATOR, SpendKind.LLM.value), Decimal(0))
+    asked = {said.example for said in context.labelling.annotations() if said.usd > 0}
+    if len(asked) >= ENOUGH_BILLS and spent:
+        return spent / len(asked) * MARGIN
+    sizes = Sizes(context)
+    shown = sizes.shown(context.labelling.counts().get("human", 0))
+    return min(example_ceiling(context), sizes.usd(shown) * MARGIN_UNTRIED)
+
+
+def last_skill(context: Context) -> float | None:
+    """How often the language model was right, as the last round measured it."""
+    rounds = context.journal.rounds()
+    skill = rounds[-1].detail.get("llm_skill") if rounds else None
+    return round(float(skill), 4) if isinstance(skill, int | float) else None
+
+
+def _typical_text(context: Context) -> str:
+    texts = sorted((one.text for one in context.pool.first(200)), key=len)
+    return texts[len(texts) * 3 // 4][:TYPICAL_CHARACTERS] if texts else ""
+
+
+def _touched_pool(context: Context) -> int:
+    rows = context.view().rows
+    return sum(one in rows for one in context.touched())
+
+
+def _plateau(context: Context) -> tuple[bool, str]:
+    """Ask the plateau detector about the rounds that selected, not those that generated."""
+    loop = context.config.loop
+    rounds = [one for one in context.journal.rounds() if one.metric is not None]
+    metric = [one.metric for one in rounds if one.metric is not None]
+    errors = [
+        None
+        if one.metric_low is None or one.metric_high is None
+        else (one.metric_high - one.metric_low) / (2 * 1.645)
+        for one in rounds
+    ]
+    known = [one for one in errors if one is not None]
+    found = plateau(
+        metric,
+        window=loop.plateau_window,
+        delta=loop.plateau_delta,
+        standard_errors=known if len(known) == len(metric) else None,
+    )
+    return found.reached, found.reason
+
+
+def _has_logprobs(context: Context, number: int) -> bool:
+    """Assume log-probabilities until the answers of the last rounds came without."""
+    said = [
+        one
+        for recent in (number - 1, number)
+        for one in context.labelling.annotations(number=recent)
+        if one.who.startswith("llm:") and one.answer is not None
+    ]
+    return not said or any(one.probabilities for one in said)

@@ -1,0 +1,104 @@
+"""The work inside the verify, generate and train steps: labels, and what new texts are like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from querist.agents.verifier.rules import Opinions
+from querist.graph.round.knowledge import Knowledge
+from querist.graph.workplace.context import Context
+from querist.memory.records import Choice, Example, Label, Origin, Verdict
+
+SHOWN_TO_GENERATOR = 8
+
+
+def machine_label(context: Context, verdict: Verdict, opinions: Opinions) -> Label:
+    """Make the label that an accepted verdict stands for."""
+    assert verdict.answer is not None
+    soft = opinions.annotator if opinions.annotator is not None else opinions.pooled
+    assert soft is not None
+    source: Literal["llm", "model", "generated"] = "llm"
+    who = f"llm:{context.config.models.annotator}"
+    if opinions.example.origin is Origin.GENERATED:
+        source = "generated"
+    elif opinions.annotator is None:  # the neighbours and the current model labelled it
+        source, who = "model", "model:linear-head"
+    return Label(
+        example=verdict.example,
+        answer=verdict.answer,
+        source=source,
+        who=who,
+        weight=round(verdict.p_correct, 6),
+        p_correct=round(verdict.p_correct, 6),
+        round=verdict.round,
+        probabilities=_named(context, soft),
+    )
+
+
+def reconsider(context: Context, knowledge: Knowledge) -> None:
+    """Give machine labels the answer and the certainty that today's knowledge supports."""
+    machine = [one for one in knowledge.labels.values() if one.source != "human"]
+    if not machine or not knowledge.testimony.truth:
+        return
+    examples = context.examples([one.example for one in machine])
+    changed = []
+    for label, found in zip(machine, knowledge.opinions(examples, [0] * len(machine)), strict=True):
+        best = found.best(context.task)
+        if best is None or found.pooled is None or found.annotator is None:
+            continue
+        p_correct = round(float(found.pooled.max()), 6)
+        new = Label(
+            example=label.example,
+            answer=Choice(best),
+            source=label.source,
+            who=label.who,
+            weight=p_correct,
+            p_correct=p_correct,
+            round=label.round,
+            probabilities=_named(context, found.annotator),
+        )
+        if new != label:
+            changed.append(new)
+    context.labelling.relabel(changed)
+
+
+def typical(context: Context, knowledge: Knowledge, label: str) -> list[Example]:
+    """Fetch labelled examples of a class, those that people labelled first."""
+    known = [
+        one
+        for one in knowledge.labels.values()
+        if one.answer == Choice(label) and one.source != "generated"
+    ]
+    known.sort(key=lambda one: (one.source != "human", -one.p_correct, one.example))
+    return context.examples([one.example for one in known[:SHOWN_TO_GENERATOR]])
+
+
+def copy_check(context: Context, *, number: int, at: float) -> Callable[[str], bool]:
+    """Make a test for near-duplicates of the pool and of what was let pass before."""
+    view = context.view()
+    # After a crash this round's own texts are in the pool already; they are not copies.
+    old = [i for i, one in enumerate(view.ids) if not one.startswith(f"gen-{number}-")]
+    known = view.vectors[old]
+    passed: list[np.ndarray] = []
+
+    def is_copy(text: str) -> bool:
+        vector = context.embedder.embed([text])[0]
+        close = [float(one @ vector) for one in passed]
+        if len(known):
+            close.append(float((known @ vector).max()))
+        # A text's cosine with its own copy may come out as 0.9999999.
+        if close and max(close) >= at - 1e-6:
+            return True
+        passed.append(vector)
+        return False
+
+    return is_copy
+
+
+def _named(context: Context, vector: np.ndarray) -> dict[str, float]:
+    return {
+        name: round(float(value), 6) for name, value in zip(context.task.names, vector, strict=True)
+    }

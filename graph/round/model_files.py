@@ -1,0 +1,111 @@
+"""The trained model on disk: a head a round for the loop, and the folder that people take home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from querist.graph.round.knowledge import TrainingSet
+from querist.graph.round.pseudo_labels import PseudoRows, self_train
+from querist.graph.workplace.context import Context
+from querist.memory.errors import InvalidInput
+from querist.memory.records import Round
+from querist.tools.training.model_folder import CONFIG, Model
+from querist.tools.training.proxy import LinearHead, LinearModel
+
+_SOURCES = {
+    "human": "by people",
+    "llm": "by the language model",
+    "model": "by the trained model",
+    "generated": "written for the task",
+}
+HEADS, MODEL = "heads", "model"
+"""Folders of a run: the loop's head of each round, and the deliverable."""
+WHAT = "The loop's newest model"
+
+
+def current_model(context: Context) -> LinearModel | None:
+    """Load the newest model, if there is one."""
+    # Earlier versions kept them in the folder that is the deliverable now.
+    keys = [key for name in (MODEL, HEADS) for key in context.files.keys(f"{name}/round-")]
+    newest = max(keys, key=lambda key: key.partition("/")[2], default=None)
+    if newest is None:
+        return None
+    without = "go on with the one before it"
+    arrays = context.files.read_arrays(newest, what=WHAT, without=without)
+    try:
+        return None if arrays is None else LinearModel.of(arrays)
+    except InvalidInput as error:
+        raise context.files.damaged(newest, error, what=WHAT, without=without) from error
+
+
+def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
+    """Write the folder that people take home: classes, head, embedder, metrics, model card."""
+    detail, counts = measured.detail, context.labelling.counts()
+    by_source = ", ".join(
+        f"{count:,} {_SOURCES.get(name, name)}" for name, count in sorted(counts.items())
+    )
+    training = [f"{measured.labelled:,} labels of run `{context.run.id}`: {by_source}."]
+    if context.config.annotator.enabled:
+        training.append(f"Language model: `{context.config.models.annotator}`.")
+    facts = {
+        "run": context.run.id,
+        "round": measured.number,
+        "labels": counts,
+        "metrics": {
+            "quality": measured.metric,
+            "low": measured.metric_low,
+            "high": measured.metric_high,
+            "measured_on": detail.get("measured_on"),
+            "n": detail.get("n"),
+            "test": detail.get("test"),
+        },
+        "quality": quality_in_words(measured),
+        "training": training,
+    }
+    folder = context.files.path(MODEL)
+    checksum = str(getattr(context.embedder, "checksum", ""))
+    with context.files.fenced():
+        Model(context.task, model, context.embedder.name, checksum, facts).save(folder)
+    return folder
+
+
+def deliver_missing(context: Context) -> None:
+    """Write the folder of a run that trained before there was one, or that lost it."""
+    model, rounds = current_model(context), context.journal.rounds()
+    if model is not None and rounds and not context.files.path(f"{MODEL}/{CONFIG}").is_file():
+        deliver(context, model, rounds[-1])
+
+
+def quality_in_words(measured: Round) -> list[str]:
+    """Say how good the model is and on what that was measured."""
+    lines = []
+    if measured.metric is not None:
+        spread = ""
+        if measured.metric_low is not None and measured.metric_high is not None:
+            spread = f" (90 % interval {measured.metric_low:.1%} to {measured.metric_high:.1%})"
+        lines.append(f"{measured.metric:.1%}{spread}, {measured.detail.get('measured_on')}.")
+    if measured.detail.get("test") is not None:
+        lines.append(
+            f"{measured.detail['test']:.1%} on labelled texts that neither the agents nor the "
+            "model saw."
+        )
+    return lines or ["Not measured: there were too few labels."]
+
+
+def save_model(
+    context: Context, rows: TrainingSet, *, number: int, pseudo: PseudoRows | None = None
+) -> LinearModel | None:
+    """Train on the rows and keep the model; None when there is nothing to train on.
+
+    `pseudo` are rows that a strategy predicted, to be learnt from beside the labels.
+    """
+    if not rows.can_train:
+        return None
+    seed = context.config.loop.seed
+    if pseudo is None:
+        model = LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
+    else:
+        model = self_train(rows, pseudo, seed=seed)
+    key = f"{HEADS}/round-{number:04d}.npz"
+    context.files.write_arrays(key, model.arrays(), what=WHAT)
+    return model

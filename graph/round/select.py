@@ -1,0 +1,149 @@
+"""What a query strategy is shown of the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.agents.mind import Agent
+from querist.agents.selector.advice.advisor import Advisor
+from querist.graph.config import RunConfig
+from querist.graph.round.evidence import last_trust
+from querist.graph.round.knowledge import Knowledge
+from querist.graph.round.model_files import current_model
+from querist.graph.round.strategy_state import load_state
+from querist.graph.workplace.context import Context
+from querist.memory.errors import InvalidInput
+from querist.memory.events import Unadvised
+from querist.memory.records import Choice, Example, Split
+from querist.tools.strategies import get as strategy
+from querist.tools.strategies.querying import (
+    UNKNOWN,
+    Capability,
+    Labelled,
+    QueryContext,
+    RowsOf,
+    Targets,
+)
+from querist.tools.training.proxy import Committee, LinearModel, fit_committee
+
+MOST_TARGETS = 500
+"""Inputs of the test file that a transductive strategy sees."""
+SHARE_FOR_ADVICE = Decimal("0.25")
+"""Of the money that is left, what one selection may spend on asking the language model."""
+
+
+def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> QueryContext:
+    """Show the pool's `rows`; everything is computed when a strategy asks for it."""
+    view, model = context.view(), current_model(context)
+    ids = [view.ids[row] for row in rows]
+    sources: dict[Capability, Callable[[], object]] = {
+        Capability.EMBEDDINGS: RowsOf(lambda: view.vectors, rows),
+        Capability.TEXTS: lambda: lambda wanted: context.examples(list(wanted)),
+        Capability.LLM: _advisor(context, number),
+    }
+    if model is not None:
+        # All rows and then a choice: copying the vectors would take longer than the product.
+        sources[Capability.PROBS] = RowsOf(cache(lambda: model.predict_proba(view.vectors)), rows)
+        sources[Capability.GRADIENTS] = lambda: model.gradients(view.vectors[rows])
+        sources[Capability.POSTERIOR] = lambda: _committee(context, number).posterior(
+            view.vectors[rows]
+        )
+    if context.pool.count(Split.TEST):
+        sources[Capability.TARGETS] = lambda: _targets(context)
+        if model is not None:
+            sources[Capability.TARGET_POSTERIOR] = lambda: _committee(context, number).posterior(
+                _targets(context).embeddings
+            )
+    return QueryContext(
+        ids=ids,
+        rng=np.random.default_rng([context.config.loop.seed, number]),
+        round=number,
+        sources=sources,
+        state=load_state(context, number=number),
+        labelled_so_far=lambda: _labelled(context, model),
+    )
+
+
+def check_strategy(config: RunConfig) -> None:
+    """Refuse a strategy that the run could never serve, before anything is spent."""
+    if config.loop.strategy == "auto":
+        return
+    needed = strategy(config.loop.strategy).requires
+    if needed & {Capability.TARGETS, Capability.TARGET_POSTERIOR} and not config.data.test:
+        raise InvalidInput(
+            f"loop.strategy = {config.loop.strategy!r} chooses for the inputs that the model will "
+            "be used on: name a file of them as data.test, or choose another strategy "
+            "(querist strategies)."
+        )
+
+
+def most_for_advice(context: Context) -> Decimal:
+    """Give what a whole run's selections may cost at most: nothing unless a paid model is asked."""
+    name = context.config.loop.strategy
+    if name == "auto" or Capability.LLM not in strategy(name).requires:
+        return Decimal(0)
+    if context.model(Agent.SELECTOR).is_free:
+        return Decimal(0)
+    return context.ledger.balance().cap * (1 - (1 - SHARE_FOR_ADVICE) ** context.config.loop.rounds)
+
+
+def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
+    """Open the selector's model when a strategy asks for it, to answer on the loop of the run."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = None
+
+    async def note(trouble: str) -> None:
+        context.emit(Unadvised(number, reason=trouble))
+
+    def tell(trouble: str) -> None:
+        # Listeners are called on the loop, and strategies are not on it.
+        if loop is not None:
+            asyncio.run_coroutine_threadsafe(note(trouble), loop).result()
+
+    @cache
+    def make() -> Advisor:
+        model = context.model(Agent.SELECTOR)
+        model.round = number
+        # What the strategy does not spend is left for labels, and most of the money is.
+        allowance = context.ledger.balance().remaining * SHARE_FOR_ADVICE
+        return Advisor(model, task=context.task, loop=loop, allowance=allowance, notice=tell)
+
+    return make
+
+
+def _committee(context: Context, number: int) -> Committee:
+    rows = Knowledge(context, model=None, trust=last_trust(context)).training_set
+    seed = context.config.loop.seed + number
+    return fit_committee(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
+
+
+def _labelled(context: Context, model: LinearModel | None) -> Labelled:
+    """All that was looked at: what has no label (dropped, or still with people) is unknown."""
+    view, names = context.view(), context.task.names
+    labels = {one.example: one.answer for one in context.labelling.labels()}
+    ids = tuple(sorted(one for one in context.labelling.touched() if one in view.rows))
+    answers = [labels.get(one) for one in ids]
+    classes = [names.index(one.value) if isinstance(one, Choice) else UNKNOWN for one in answers]
+    vectors = view.of(list(ids))
+    return Labelled(
+        embeddings=vectors,
+        classes=np.array(classes, dtype=np.intp),
+        probabilities=None if model is None or not ids else model.predict_proba(vectors),
+        ids=ids,
+    )
+
+
+def _targets(context: Context) -> Targets:
+    """Take the inputs of the test file, without their labels."""
+    examples: Sequence[Example] = context.pool.all(Split.TEST)[:MOST_TARGETS]
+    hidden = tuple(replace(one, gold=None) for one in examples)
+    return Targets(embeddings=context.embed([one.text for one in hidden]), examples=hidden)

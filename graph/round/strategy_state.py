@@ -1,0 +1,43 @@
+"""What strategies remember from round to round: arrays in one file a round.
+
+A round starts from the newest file of an earlier round, so a round that is repeated after a crash
+chooses as it did the first time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.graph.workplace.context import Context
+
+Arrays = dict[str, NDArray[np.floating]]
+FOLDER = "strategies"
+WHAT = "What strategies remember"
+
+
+def load_state(context: Context, *, number: int) -> Arrays:
+    """Read what was remembered before round `number`."""
+    earlier = [key for key in context.files.keys(f"{FOLDER}/round-") if key < _key(number)]
+    if not earlier:
+        return {}
+    key, without = earlier[-1], "let them start afresh"
+    kept = context.files.read_arrays(key, what=WHAT, without=without) or {}
+    try:
+        return {str(name): kept[f"arr_{i + 1}"] for i, name in enumerate(kept["arr_0"])}
+    except (KeyError, TypeError) as error:
+        raise context.files.damaged(key, error, what=WHAT, without=without) from error
+
+
+def save_state(context: Context, arrays: Arrays, *, number: int) -> None:
+    """Write what is remembered after round `number`, if anything is."""
+    if not arrays:
+        return
+    # A strategy may name its arrays as it likes, so names are an array, too.
+    parts = [np.array(list(arrays)), *arrays.values()]
+    kept = {f"arr_{place}": part for place, part in enumerate(parts)}
+    context.files.write_arrays(_key(number), kept, what=WHAT)
+
+
+def _key(number: int) -> str:
+    return f"{FOLDER}/round-{number:04d}.npz"

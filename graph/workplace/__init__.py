@@ -1,0 +1,1 @@
+"""What a run works with: its part of the store, its models, its pool."""

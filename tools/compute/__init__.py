@@ -1,0 +1,1 @@
+"""Arrays, the accelerator and threads: what every computation rests on."""

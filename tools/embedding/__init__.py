@@ -1,0 +1,1 @@
+"""Texts to vectors, and finding the nearest of them."""

@@ -1,0 +1,117 @@
+"""Turn texts into vectors: the port, the shipped embedders, and one cached way to run them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.memory.embeddings import EmbeddingCache
+from querist.memory.errors import InvalidInput
+from querist.tools.embedding.minilm import MiniLM
+
+__all__ = [
+    "Embedder",
+    "HashingEmbedder",
+    "MiniLM",
+    "embed_all",
+    "open_embedder",
+    "weights_of",
+]
+PRECISIONS = {"int8", "float32", "float16"}
+
+_BATCH = 256
+
+
+class Embedder(Protocol):
+    """Give texts vectors in which nearness means likeness."""
+
+    @property
+    def name(self) -> str:
+        """Identify weights and settings: equal names must mean equal vectors."""
+
+    @property
+    def dimensions(self) -> int:
+        """The width d of the vectors."""
+
+    def embed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
+        """Embed texts as (N, d) float32 vectors of length 1."""
+
+
+class HashingEmbedder:
+    """Count hashed 2- to 4-character pieces in 384 bins: spelling, not meaning.
+
+    Needs no weights. For tests, and for texts that are no natural language (codes, part numbers).
+    An empty text is the zero vector.
+    """
+
+    name = "hashed-characters-2-4"
+    dimensions = 384
+
+    def embed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
+        """Embed texts as (N, 384) vectors of length 1."""
+        counts = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        for row, text in enumerate(texts):
+            padded = f" {text.lower()} ".encode("utf-8", "replace") if text else b""
+            pieces = [
+                zlib.crc32(padded[start : start + size])
+                for size in (2, 3, 4)
+                for start in range(len(padded) - size + 1)
+            ]
+            bins = np.array(pieces, dtype=np.int64) % self.dimensions
+            counts[row] = np.sqrt(np.bincount(bins, minlength=self.dimensions))
+        lengths = np.linalg.norm(counts, axis=1, keepdims=True)
+        counts /= np.maximum(lengths, np.finfo(np.float32).tiny)
+        return counts
+
+
+def open_embedder(name: str) -> Embedder:
+    """Open the embedder that goes by a name; raises `InvalidInput` if there is none."""
+    if name == HashingEmbedder.name:
+        return HashingEmbedder()
+    if name.startswith("minilm-"):
+        return MiniLM()
+    raise InvalidInput(f"There is no embedder {name!r} here; there are minilm and hashing.")
+
+
+def weights_of(name: str) -> str:
+    """Name an embedder's weights alone: how precisely it computes differs from machine to machine.
+
+    Vectors of one MiniLM in 8-bit integers and in floats are 0.997 alike.
+    """
+    stem, _, precision = name.rpartition("-")
+    return stem if precision in PRECISIONS else name
+
+
+def embed_all(
+    texts: Sequence[str],
+    *,
+    embedder: Embedder,
+    cache: EmbeddingCache,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Embed texts as (N, d), computing each different text once and keeping it for ever.
+
+    Batches go to the cache as they finish, so an interrupted job loses at most 256 texts.
+    `progress` is told (done, total) in different texts.
+    """
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    unique = list(places)
+    found = cache.lookup(embedder.name, unique, dimensions=embedder.dimensions)
+    # Texts of like length share a batch; the longest first, so that the estimate only improves.
+    missing = sorted(found.missing.tolist(), key=lambda place: -len(unique[place]))
+    done = len(unique) - len(missing)
+    for start in range(0, len(missing), _BATCH):
+        if progress:
+            progress(done + start, len(unique))
+        batch = missing[start : start + _BATCH]
+        batch_texts = [unique[place] for place in batch]
+        vectors = embedder.embed(batch_texts)
+        cache.add(embedder.name, batch_texts, vectors=vectors)
+        found.vectors[batch] = vectors
+    if progress:
+        progress(len(unique), len(unique))
+    return found.vectors[[places[text] for text in texts]]

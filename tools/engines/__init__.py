@@ -1,0 +1,1 @@
+"""The numerics that strategies share, each written once."""

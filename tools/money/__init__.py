@@ -1,0 +1,1 @@
+"""What calls cost: tokens and prices."""

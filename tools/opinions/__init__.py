@@ -1,0 +1,1 @@
+"""Opinions and what they are worth: calibration, pooling, votes, quality, plateau."""

@@ -1,0 +1,141 @@
+"""Estimate a fixed model's mean loss on N items from M labels: active testing, active surrogates.
+
+Losses are per item; a surrogate's probabilities (N, C) say what the label may be. Kossen et al.
+(2021): draw items by a proposal, weight their losses (LURE). Kossen et al. (2022): let the
+surrogate fill in what is not labelled (ASE), asking where that is most in doubt (XWED).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.memory.errors import InvalidInput
+from querist.tools.compute.arrays import FloatArray, IntArray
+
+LEVEL = 1.6448536269514722
+_TINY = 1e-12
+
+
+class Estimate(NamedTuple):
+    """A mean loss with its standard error."""
+
+    value: float
+    error: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 90 % interval, if errors are normal."""
+        return self.value - LEVEL * self.error, self.value + LEVEL * self.error
+
+
+def log_losses(model: FloatArray) -> FloatArray:
+    """Give -log f(y|x) for every label y an item may have: (N, C)."""
+    return np.asarray(-np.log(np.maximum(model, _TINY)))
+
+
+def error_losses(model: FloatArray) -> FloatArray:
+    """Give 1 where label y would make the model's answer wrong: (N, C)."""
+    losses = np.ones(model.shape)
+    losses[np.arange(len(model)), model.argmax(axis=1)] = 0
+    return losses
+
+
+def proposal(surrogate: FloatArray, losses: FloatArray, *, floor: float = 0.1) -> FloatArray:
+    """Give the probability of drawing each remaining item (R,): its expected loss.
+
+    `losses` (R, C) are `log_losses` or `error_losses`. No item is below `floor` of the uniform
+    probability (before the last normalisation): one that could not be drawn would bias LURE.
+    """
+    expected = np.maximum((surrogate * losses).sum(axis=1).astype(np.float64), 0)
+    count = len(expected)
+    total = expected.sum()
+    shares = expected / total if total > 0 else np.full(count, 1 / count)
+    shares = np.maximum(shares, floor / count)
+    return np.asarray(shares / shares.sum())
+
+
+def draw(shares: FloatArray, rng: np.random.Generator) -> tuple[int, float]:
+    """Draw an item's place; give the probability that it had, which LURE needs."""
+    place = int(rng.choice(len(shares), p=shares))
+    return place, float(shares[place])
+
+
+def lure_weights(drawn: FloatArray, size: int) -> FloatArray:
+    """Weight M losses by the probabilities (M,) that their items had when they were drawn.
+
+    v_m = 1 + (N - M) / (N - m) (1 / ((N - m + 1) q_m) - 1); all 1 when everything is labelled.
+    Raises InvalidInput for a probability of 0: it breaks unbiasedness.
+    """
+    drawn = np.asarray(drawn, dtype=np.float64)
+    labelled = len(drawn)
+    if labelled > size or not (drawn > 0).all():
+        raise InvalidInput(f"{labelled} probabilities above 0 are needed for {size} items or more.")
+    if labelled == size:
+        return np.ones(size)
+    m = np.arange(1, labelled + 1)
+    return np.asarray(
+        1 + (size - labelled) / (size - m) * (1 / ((size - m + 1) * drawn) - 1),
+    )
+
+
+def lure(losses: FloatArray, drawn: FloatArray, size: int) -> Estimate:
+    """Estimate the mean loss of all `size` items from M that were drawn; unbiased.
+
+    The standard error takes weighted losses as independent, with what is labelled already known.
+    """
+    weighted = lure_weights(drawn, size) * np.asarray(losses, dtype=np.float64)
+    count = len(weighted)
+    if not count:
+        raise InvalidInput("Nothing is labelled yet.")
+    spread = float(weighted.std(ddof=1)) if count > 1 else float("nan")
+    return Estimate(float(weighted.mean()), spread * np.sqrt((1 - count / size) / count))
+
+
+def surrogate_estimate(
+    surrogate: FloatArray,
+    losses: FloatArray,
+    *,
+    labelled: IntArray | None = None,
+    gold: IntArray | None = None,
+) -> float:
+    """Estimate the mean loss (ASE): the surrogate's expected loss, known losses where labelled."""
+    expected = (surrogate * losses).sum(axis=1).astype(np.float64)
+    if labelled is not None and gold is not None and len(labelled):
+        expected[labelled] = losses[labelled, gold]
+    return float(expected.mean())
+
+
+def weighted_disagreement(draws: FloatArray, losses: FloatArray) -> FloatArray:
+    """Score what a label says about the loss (XWED): (N, K, C) draws, (N, C) losses, (N,) scores.
+
+    BALD with each class weighted by its loss; at least 0, as -p log p is concave.
+    """
+    worth = np.asarray(losses, dtype=np.float64)
+    together = (worth * _terms(draws.mean(axis=1))).sum(axis=1)
+    apart = (worth[:, None] * _terms(draws)).sum(axis=2).mean(axis=1)
+    return np.asarray(np.maximum(together - apart, 0))
+
+
+def retraining_schedule(labels: int, *, first: int = 5) -> tuple[int, ...]:
+    """Tell after how many labels to train the surrogate anew: 5, 10, 20, 40 ..."""
+    points: list[int] = []
+    while first < labels:
+        points.append(first)
+        first *= 2
+    return tuple(points)
+
+
+def running_estimates(losses: Sequence[float], drawn: Sequence[float], size: int) -> list[Estimate]:
+    """Give the estimate after each label, to see it settle."""
+    return [
+        lure(np.array(losses[:m]), np.array(drawn[:m]), size) for m in range(1, len(losses) + 1)
+    ]
+
+
+def _terms(shares: FloatArray) -> NDArray[np.float64]:
+    shares = np.asarray(shares, dtype=np.float64)
+    return np.asarray(-shares * np.log(np.maximum(shares, _TINY)), dtype=np.float64)
