@@ -41,7 +41,7 @@ class Inbox:
                 "assignee": "",
                 "lease_until": None,
                 "folded": False,
-                "body": to_json(q),
+                "body": _to_body(q),
             }
             for q in questions
         ]
@@ -84,7 +84,7 @@ class Inbox:
         )
         with self._store.write() as connection:
             statement = self._update(question).where(_questions.c.status == "open", ~theirs)
-            values = {"status": "answered", "assignee": who, "body": to_json(done)}
+            values = {"status": "answered", "assignee": who, "body": _to_body(done)}
             if connection.execute(statement.values(values)).rowcount != 1:
                 raise NotOpen(f"Question {question} was answered or taken by somebody else.")
         return done
@@ -122,7 +122,7 @@ class Inbox:
         with self._store.write() as connection:
             statement = self._update(question).where(mine, _questions.c.status != "open")
             free = {"assignee": "", "lease_until": None}
-            values = {"status": "open", "body": to_json(found), **free}
+            values = {"status": "open", "body": _to_body(found), **free}
             if connection.execute(statement.values(values)).rowcount != 1:
                 raise NotOpen(f"Question {question} is in use already and cannot be taken back.")
 
@@ -221,6 +221,14 @@ def check_answer(question: Question, answer: Answer) -> None:
         raise InvalidInput(f"{answer.value!r} is not one of the labels: {names}{more}.")
 
 
+def _to_body(question: Question) -> dict[str, Any]:
+    body: dict[str, Any] = to_json(question)
+    # The stored name is older than that of the field.
+    body["payload"]["labels"] = body["payload"].pop("options")
+    return body
+
+
 def _question(row: Any) -> Question:
-    question = from_json(Question, row.body)
+    payload = {**row.body["payload"], "options": row.body["payload"].get("labels", ())}
+    question = from_json(Question, {**row.body, "payload": payload})
     return replace(question, status=row.status, assignee=row.assignee, lease_until=row.lease_until)

@@ -15,6 +15,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, NewType
 
+from querist.memory.events import EventBody, body_from_json
+from querist.memory.questions import QuestionPayload
+
 ExampleId = NewType("ExampleId", str)
 RunId = NewType("RunId", str)
 CallKey = NewType("CallKey", str)
@@ -264,7 +267,7 @@ class Question:
 
     id: str
     example: ExampleId
-    payload: Mapping[str, object]
+    payload: QuestionPayload
     answer_schema: Mapping[str, object]
     reason: str
     value: float
@@ -352,12 +355,17 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, for whoever watches. `id` rises by one and never repeats."""
+    """Something that happened, as it is kept. `id` rises by one and never repeats."""
 
     id: int
     kind: str
     data: Mapping[str, object]
     at: datetime
+
+    @property
+    def body(self) -> EventBody:
+        """What happened, typed; `Unread` if another version noted it in its own way."""
+        return body_from_json(self.kind, self.data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def write_labels(
                 f"let it run: {place.command(f'resume {run.id}')}"
             )
         if predicts:
-            rows = _with_predictions(rows, Model.load(context.folder / MODEL))
+            rows = _with_predictions(rows, Model.load(context.files.path(MODEL)))
         count = export_rows(rows, output, format=form, task=context.task, force=force)
     predicted = sum(row.label is not None and row.label.source == "prediction" for row in rows)
     words = f", {predicted:,} of them predicted by the model" if predicts else ""

@@ -117,9 +117,7 @@ def take_in(
 
 
 def _asked(question: Question) -> dict[str, str]:
-    fields = question.payload.get("fields")
-    texts = {str(k): str(v) for k, v in fields.items()} if isinstance(fields, Mapping) else {}
-    return {QUESTION: question.id, **texts}
+    return {QUESTION: question.id, **question.payload.fields}
 
 
 def _write_csv(rows: Sequence[Mapping[str, str]], path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from querist.app.answers.keys import END, ReadKey
@@ -11,6 +11,7 @@ from querist.app.answers.typeahead import MOST_SHOWN, TypeAhead
 from querist.app.terminal.screen import Screen, clean, plural
 from querist.memory.errors import InvalidInput, NotOpen
 from querist.memory.inbox import Inbox
+from querist.memory.questions import Option
 from querist.memory.records import Choice, Question
 
 # Without s, u, q and m, which are commands.
@@ -108,10 +109,7 @@ class Sitting:
                 self.screen.line(f"  {HELP}", style="dim")
 
     def _ask_for_name(self, question: Question, names: Sequence[str], read_key: ReadKey) -> str:
-        likely = question.payload.get("likely")
-        finder = TypeAhead(
-            names, [str(name) for name in likely] if isinstance(likely, list) else []
-        )
+        finder = TypeAhead(names, question.payload.likely)
         is_command = False
         while True:
             key = read_key()
@@ -158,8 +156,7 @@ class Sitting:
     def _show(
         self, question: Question, labels: Sequence[tuple[str, str]], *, is_typed: bool
     ) -> None:
-        fields = question.payload.get("fields")
-        texts = fields if isinstance(fields, Mapping) else {}
+        texts = question.payload.fields
         counts, holders = self.inbox.counts(), self.inbox.holders()
         others = ", ".join(f"{n} with {who}" for who, (n, _) in holders.items() if who != self.who)
         left = f"{counts.get('open', 0):,} open" + (f" ({others})" if others else "")
@@ -218,19 +215,18 @@ class Sitting:
         return self.inbox.get(name)
 
 
-def _labels(question: Question) -> list[tuple[str, str]]:
-    given = question.payload.get("labels")
-    if not isinstance(given, list) or not given:
+def _labels(question: Question) -> Sequence[Option]:
+    if not question.payload.options:
         raise InvalidInput(
             f"Question {question.id} does not want one of several labels; it cannot be answered "
             "here."
         )
-    return [(str(name), str(words)) for name, words in given]
+    return question.payload.options
 
 
 def _guess(question: Question) -> str:
-    guess, sure = question.payload.get("model_says"), question.payload.get("p_correct")
+    guess, sure = question.payload.model_says, question.payload.p_correct
     if guess is None:
         return "There is no guess to show on this one."
-    how = f" ({100 * sure:.0f} % sure)" if isinstance(sure, int | float) else ""
+    how = "" if sure is None else f" ({100 * sure:.0f} % sure)"
     return f"Our guess: {guess}{how}."

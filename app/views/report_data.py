@@ -175,7 +175,7 @@ def gather(run: Run) -> ReportData:
     status = status_of(row, runs)
     doubts = _doubts(context, is_dead=status == "interrupted")
     people = on_people(context)
-    model = context.folder / MODEL
+    model = context.files.path(MODEL)
     return ReportData(
         run=row.id,
         status=status,
@@ -320,9 +320,7 @@ def _classes(task: Task, labels: Sequence[Label]) -> list[ClassRow]:
 
 
 def _question(question: Question) -> OpenQuestion:
-    fields = question.payload.get("fields")
-    values = fields.values() if isinstance(fields, Mapping) else ()
-    return OpenQuestion("\n".join(map(str, values)), question.reason, question.value)
+    return OpenQuestion(question.payload.text, question.reason, question.value)
 
 
 def _versions() -> dict[str, str]:

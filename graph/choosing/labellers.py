@@ -14,8 +14,6 @@ from querist.agents.prompts.classification import ClassificationPrompt, Demonstr
 from querist.agents.selector.acquisition.trying import Labeller, Work, label_all
 from querist.graph.choosing.session import (
     USUAL_TRIES,
-    ArmRow,
-    Chosen,
     Session,
     Tried,
     doubts,
@@ -23,6 +21,7 @@ from querist.graph.choosing.session import (
     how_many,
 )
 from querist.memory.errors import InvalidInput
+from querist.memory.events import ArmRow, Chosen
 from querist.memory.records import Example
 from querist.tools.arms import (
     AcceptsRejects,

@@ -25,7 +25,6 @@ from querist.graph.choosing.heads import (
     told,
 )
 from querist.graph.choosing.session import (
-    Chosen,
     Evaluate,
     Session,
     Tried,
@@ -33,6 +32,7 @@ from querist.graph.choosing.session import (
     gold_examples,
 )
 from querist.memory.errors import InvalidInput
+from querist.memory.events import Chosen
 from querist.memory.records import Example, Task
 from querist.tools.arms import (
     Config,

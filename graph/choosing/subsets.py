@@ -20,8 +20,9 @@ from querist.agents.selector.acquisition.feature_selection import (
 )
 from querist.agents.selector.acquisition.trying import Answer, Labeller, Work, label_all
 from querist.agents.selector.advice.advisor import Advisor
-from querist.graph.choosing.session import ArmRow, Chosen, Session, how_many, known_examples
+from querist.graph.choosing.session import Session, how_many, known_examples
 from querist.memory.errors import InvalidInput
+from querist.memory.events import ArmRow, ArmsTried, Chosen
 from querist.memory.records import Example, Split
 from querist.tools.arms.annotation_subset import choose_for_annotation
 from querist.tools.compute.arrays import FloatArray, IntArray, one_hot, unit_rows
@@ -299,8 +300,8 @@ async def _fixed(session: Session, labels: int) -> _Fixed | None:
             session.status = "paused"
             return None
         answers += (await label_all([Work(labeller, examples[start : start + _CHUNK])]))[0]
-        facts = {"done": len(answers), "total": size, "best": model.name}
-        context.emit("tried", plan="", pulls=[], usd=str(session.usd), **facts)
+        done = len(answers)
+        context.emit(ArmsTried("", (), done=done, total=size, best=model.name, usd=session.usd))
     names = context.task.names
     blank = np.full(len(names), 1 / len(names))
     said = [blank if one.probabilities is None else one.probabilities for one in answers]

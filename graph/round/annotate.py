@@ -20,6 +20,7 @@ from querist.graph.round.deciding import rule
 from querist.graph.round.prompts import bank_of, bias, items_of, shared_demonstrations
 from querist.graph.workplace.context import Context
 from querist.memory.errors import BudgetExceeded, ModelUnavailable, QueristError
+from querist.memory.events import Annotated, OutOfMoney
 from querist.memory.labelling import BatchItem
 from querist.memory.records import Annotation, Confidence, ExampleId, Probabilities
 
@@ -65,15 +66,15 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     _tell_progress(context, number=number, left=left)
     if broke is not None:
         context.labelling.abandon(number)
-        context.emit("out_of_money", round=number, reason=str(broke))
+        context.emit(OutOfMoney(number, reason=str(broke)))
         return 0
     return left
 
 
 def _tell_progress(context: Context, *, number: int, left: int) -> None:
     total = len(context.labelling.batch(number))
-    usd = str(context.ledger.balance().settled)
-    context.emit("annotated", round=number, done=total - left, total=total, usd=usd)
+    usd = context.ledger.balance().settled
+    context.emit(Annotated(number, done=total - left, total=total, usd=usd))
 
 
 async def _prompt(

@@ -8,7 +8,9 @@ from decimal import Decimal
 
 from querist.graph.workplace.context import Context
 from querist.memory.errors import BudgetExceeded
+from querist.memory.events import AnswersFolded
 from querist.memory.ledger import Bill, Hold, Request
+from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import (
     Annotation,
     CallKey,
@@ -87,7 +89,7 @@ def fold_answers(context: Context, *, number: int) -> int:
     context.labelling.record([_annotation(one, price, number) for one in answered])
     context.labelling.relabel([_label(one, number) for one in answered])
     context.inbox.folded([one.id for one in closed], lease=context.lease)
-    context.emit("answers", folded=len(answered), skipped=len(closed) - len(answered))
+    context.emit(AnswersFolded(len(answered), skipped=len(closed) - len(answered)))
     return len(answered)
 
 
@@ -101,16 +103,16 @@ def _question(context: Context, verdict: Verdict, example: Example, *, purpose: 
     return Question(
         id=f"q-{content_id(context.run.id, example.id, size=12)}",
         example=example.id,
-        payload={
-            "fields": dict(example.fields),
-            "labels": [[one.name, one.description] for one in context.task.labels],
+        payload=QuestionPayload(
+            fields=dict(example.fields),
+            options=tuple(Option(one.name, one.description) for one in context.task.labels),
             # A suspected label is not shown to the person at first: it would pull them along
             # (Wang et al., 2024).
-            "model_says": guess.value if isinstance(guess, Choice) else None,
-            "p_correct": verdict.p_correct,
+            model_says=guess.value if isinstance(guess, Choice) else None,
+            p_correct=verdict.p_correct,
             # Who types a label's name is offered these first, of those that fit.
-            "likely": list(verdict.likely),
-        },
+            likely=verdict.likely,
+        ),
         answer_schema={"kind": "choice", "enum": list(context.task.names)},
         reason=verdict.reason,
         value=verdict.signals.get("value_of_asking", 1.0 - verdict.p_correct),

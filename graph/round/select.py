@@ -20,6 +20,7 @@ from querist.graph.round.model_files import current_model
 from querist.graph.round.strategy_state import load_state
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput
+from querist.memory.events import Unadvised
 from querist.memory.records import Choice, Example, Split
 from querist.tools.strategies import get as strategy
 from querist.tools.strategies.querying import (
@@ -100,13 +101,13 @@ def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
     except RuntimeError:
         loop = None
 
-    async def emit(trouble: str) -> None:
-        context.emit("unadvised", round=number, reason=trouble)
+    async def note(trouble: str) -> None:
+        context.emit(Unadvised(number, reason=trouble))
 
     def tell(trouble: str) -> None:
         # Listeners are called on the loop, and strategies are not on it.
         if loop is not None:
-            asyncio.run_coroutine_threadsafe(emit(trouble), loop).result()
+            asyncio.run_coroutine_threadsafe(note(trouble), loop).result()
 
     @cache
     def make() -> Advisor:

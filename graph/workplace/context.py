@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,8 @@ from querist.agents.models.port import ChatModel
 from querist.agents.prompts.classification import Demonstration
 from querist.graph.config import RunConfig, api_key, make_config
 from querist.memory.embeddings import EmbeddingCache
+from querist.memory.events import Embedded, EventBody, Notice
+from querist.memory.files import RunFiles
 from querist.memory.inbox import Inbox
 from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
@@ -90,6 +91,7 @@ class Context:
         self.labelling = Labelling(store, run.id, lease=lease)
         self.journal = Journal(store, run.id, lease=lease)
         self.inbox = Inbox(store, run.id)
+        self.files = RunFiles(store, run.id, lease=lease)
         self.mailbox = Mailbox(store, run.id)
         self.deliberations = deliberations or Deliberations()
         self.control: RunControl | None = None
@@ -103,13 +105,6 @@ class Context:
         """The round that was trained last by this process, and the knowledge it was trained on."""
         self._view: PoolView | None = None
         self._remembered: set[ExampleId] = set()
-
-    @property
-    def folder(self) -> Path:
-        """Where the run keeps files: models, checkpoints, the report."""
-        folder = self.store.folder / "runs" / self.run.id
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
     @cached_property
     def prices(self) -> PriceList:
@@ -130,11 +125,11 @@ class Context:
     def _embeddings(self) -> EmbeddingCache:
         return EmbeddingCache(self.store.folder / "embeddings")
 
-    def emit(self, kind: str, **data: object) -> None:
+    def emit(self, body: EventBody) -> None:
         """Note an event and tell whoever listens; who only looks at a run notes nothing."""
         if not self.lease.may_write:
             return
-        event = self.journal.event(kind, data)
+        event = self.journal.event(body)
         if self._listener is not None:
             self._listener(event)
 
@@ -189,7 +184,7 @@ class Context:
             nonlocal told
             if done == total or done - told >= 512:
                 told = done
-                self.emit("embedding", done=done, total=total)
+                self.emit(Embedded(done, total))
 
         return embed_all(texts, embedder=self.embedder, cache=self._embeddings, progress=progress)
 
@@ -255,7 +250,7 @@ class Context:
         return self._overruns[name]
 
     def _notice(self, words: str) -> None:
-        self.emit("notice", text=words)
+        self.emit(Notice(words))
 
     def _open(self, name: str) -> ChatModel:
         if name not in self._models:
