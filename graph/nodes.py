@@ -24,8 +24,8 @@ from querist.graph.round import evidence, labelling_work
 from querist.graph.round.annotate import annotate_chunk
 from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
 from querist.graph.round.deciding import rule
-from querist.graph.round.knowledge import Knowledge, class_counts
-from querist.graph.round.measure import Quality, measure
+from querist.graph.round.knowledge import Knowledge, count_groups
+from querist.graph.round.measure import measure
 from querist.graph.round.model_files import current_model, deliver, deliver_missing, save_model
 from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.round.select import query_context
@@ -45,6 +45,7 @@ from querist.memory.events import (
     Verified,
 )
 from querist.memory.records import Action, Round, Split, Verdict
+from querist.tools.opinions.quality import Quality
 from querist.tools.strategies import get as strategy
 from querist.tools.strategies.querying import QueryResult, others
 
@@ -154,12 +155,13 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
     model.round = number
     is_copy = labelling_work.copy_check(context, number=number, at=ruling.duplicate_at)
     made, rejected = [], 0
-    for label, count in ruling.targets.items():
-        shown = labelling_work.typical(context, knowledge, label)
+    for group, count in ruling.targets.items():
+        answer = context.kind.answer_of(group)
+        shown = labelling_work.typical(context, knowledge, answer)
         if not shown:
             continue
         kept, thrown = await write(
-            label,
+            answer,
             count,
             task=context.task,
             shown=shown,
@@ -203,7 +205,7 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     )
     examples = context.examples([item.example for item in items])
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
-    verdicts = verifier.judge(opinions, ruling, task=context.task, number=number)
+    verdicts = verifier.judge(opinions, ruling, number=number)
     labels = [
         labelling_work.machine_label(context, verdict, one)
         for verdict, one in zip(verdicts, opinions, strict=True)
@@ -239,7 +241,7 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     knowledge = Knowledge(context, model=current, trust=trust)
     labelling_work.reconsider(context, knowledge)
     # Other labels stand now, made of what the same witnesses said.
-    knowledge = Knowledge(context, model=current, testimony=knowledge.testimony)
+    knowledge = Knowledge(context, model=current, reliability=knowledge.reliability)
     rows = knowledge.training_set
     context.kept = (number, knowledge)
     # For this fit only. Trust, reliability and quality are measured on labels that are held out,
@@ -349,8 +351,10 @@ def _round(context: Context, knowledge: Knowledge, quality: Quality, *, number: 
             "n": quality.n,
             "test": quality.test,
             "trust": knowledge.training_set.trust if knowledge.labels else None,
-            "llm_skill": knowledge.testimony.skill(),
-            "classes": class_counts(knowledge.labels, context.task.names),
+            "llm_skill": knowledge.reliability.skill(),
+            "classes": count_groups(
+                knowledge.labels, context.kind, context.kind.groups(context.task)
+            ),
             "sources": counts,
             "phase": evidence.plan_of(context, number).action,
         },

@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from querist.memory import schema
+from querist.memory.answers import Answer, name_of
 from querist.memory.codec import from_json, to_json
 from querist.memory.errors import InvalidInput, NotOpen
-from querist.memory.records import Answer, Choice, ExampleId, Question
+from querist.memory.records import ExampleId, Question
 from querist.memory.store import Lease, Store, in_chunks, upsert
 
 LEASE = timedelta(minutes=10)
@@ -217,10 +218,10 @@ def check_answer(question: Question, answer: Answer) -> None:
     if answer.kind != schema_.get("kind", answer.kind):
         raise InvalidInput(f"Question {question.id} wants a {schema_['kind']}, not {answer.kind}.")
     allowed = schema_.get("enum")
-    if isinstance(answer, Choice) and isinstance(allowed, list) and answer.value not in allowed:
+    if isinstance(allowed, list) and name_of(answer) not in allowed:
         more = f" and {len(allowed) - 12} more" if len(allowed) > 12 else ""
         names = ", ".join(map(str, allowed[:12]))
-        raise InvalidInput(f"{answer.value!r} is not one of the labels: {names}{more}.")
+        raise InvalidInput(f"{name_of(answer)!r} is not one of the labels: {names}{more}.")
 
 
 def _to_body(question: Question) -> dict[str, Any]:

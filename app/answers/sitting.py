@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from querist.app.answers.keys import END, ReadKey
+from querist.app.answers.kinds import USUAL, Answering
 from querist.app.answers.typeahead import MOST_SHOWN, TypeAhead
 from querist.app.terminal.screen import Screen, clean, plural
 from querist.memory.errors import InvalidInput, NotOpen
 from querist.memory.inbox import Inbox
 from querist.memory.questions import Option
-from querist.memory.records import Choice, Question
+from querist.memory.records import Question
 
 # Without s, u, q and m, which are commands.
 KEYS = "123456789abcdefghijklnoprtvwxyzABCDEFGHIJKLNOPRTVWXYZ"
@@ -41,6 +42,7 @@ class Sitting:
     who: str = field(kw_only=True)
     is_at_work: Callable[[], bool] = field(default=lambda: False, kw_only=True)
     """Tells whether the loop may ask more; while it does, the person is kept waiting for it."""
+    answering: Answering = field(default=USUAL, kw_only=True)
     sleep: Callable[[float], None] = field(default=time.sleep, kw_only=True)
     answered: int = 0
     skipped: int = 0
@@ -156,15 +158,13 @@ class Sitting:
     def _show(
         self, question: Question, labels: Sequence[tuple[str, str]], *, is_typed: bool
     ) -> None:
-        texts = question.payload.fields
         counts, holders = self.inbox.counts(), self.inbox.holders()
         others = ", ".join(f"{n} with {who}" for who, (n, _) in holders.items() if who != self.who)
         left = f"{counts.get('open', 0):,} open" + (f" ({others})" if others else "")
         self.screen.line()
         self.screen.line(f"{left}; asked because: {question.reason}", style="dim")
-        for name, text in texts.items():
-            prefix = f"{name}: " if len(texts) > 1 else ""
-            self.screen.line(f"{prefix}{text}", style="bold")
+        for line in self.answering.lines(question.payload):
+            self.screen.line(line, style="bold")
         if is_typed:
             self.screen.line(f"  {plural(len(labels), 'label')}: {TYPED_HELP}", style="dim")
             return
@@ -188,7 +188,7 @@ class Sitting:
             if label is None:
                 self.inbox.skip(question.id, who=self.who)
             else:
-                self.inbox.answer(question.id, Choice(label), who=self.who)
+                self.inbox.answer(question.id, self.answering.answer(label), who=self.who)
         except NotOpen as error:
             self.screen.line(f"  {error}", style="yellow")
             return

@@ -220,9 +220,8 @@ def last_result(store: Store, run: str) -> Chosen | None:
 def known_examples(session: Session) -> list[Example]:
     """List the examples whose label is known, in a random order: validation, else the pool's."""
     context = session.context
-    names = context.task.names
     for split in (Split.VALIDATION, Split.POOL):
-        found = [one for one in context.pool.all(split) if one.gold in names]
+        found = context.known(split)
         if found:
             order = session.rng.permutation(len(found))
             return [found[int(place)] for place in order]

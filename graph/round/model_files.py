@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from querist.graph.round.knowledge import TrainingSet
 from querist.graph.round.pseudo_labels import PseudoRows, self_train
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Round
+from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.training.model_folder import CONFIG, Model
 from querist.tools.training.proxy import LinearHead, LinearModel
 

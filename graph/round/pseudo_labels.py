@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from querist.agents.selector.strategies.ac_tune import Pseudo
-from querist.graph.round.knowledge import TrainingSet
 from querist.graph.workplace.context import Context
 from querist.memory.records import ExampleId
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.training.proxy import LinearHead, LinearModel
 
 WHAT = "Pseudo-labels"

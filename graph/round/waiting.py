@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from querist.graph.round.testimony import OWN_CALIBRATION
 from querist.graph.workplace.context import Context
 from querist.memory.events import Proceeded, WaitingForPeople
 from querist.memory.records import utc_now
+from querist.tools.opinions.reliability import OWN_CALIBRATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,7 @@ from querist.app.terminal.cli import app
 from querist.app.terminal.screen import Screen
 from querist.memory.inbox import Inbox
 from querist.memory.questions import Option, QuestionPayload
-from querist.memory.records import (
-    ExampleId,
-    LabelClass,
-    Question,
-    RunId,
-    Task,
-    TaskKind,
-)
+from querist.memory.records import ExampleId, LabelClass, Question, RunId, Task
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
 
@@ -64,7 +57,7 @@ def question(number: int, labels: tuple[str, ...], likely: tuple[str, ...] = ())
 @pytest.fixture
 def inbox(tmp_path: Path) -> Iterator[Inbox]:
     store = open_store(tmp_path / "work")
-    task = Task("t", TaskKind.CLASSIFICATION, tuple(LabelClass(name) for name in FEW))
+    task = Task("t", "classification", tuple(LabelClass(name) for name in FEW))
     Runs(store).create(RunId("run"), task=task, dataset="d", config={}, cap=1)
     yield Inbox(store, "run")
     store.close()

@@ -19,15 +19,11 @@ from querist.app.terminal.screen import Screen, clean, dollars, duration, sparkl
 from querist.app.terminal.toml_text import to_toml
 from querist.app.views import charts
 from querist.app.views.progress import Tally, describe
+from querist.memory.answers import Choice
 from querist.memory.events import Annotated, CommandClosed, Planned, RoundDone, Trained
 from querist.memory.inbox import Inbox
 from querist.memory.questions import Option, QuestionPayload
-from querist.memory.records import (
-    Choice,
-    Event,
-    ExampleId,
-    Question,
-)
+from querist.memory.records import Event, ExampleId, Question
 from querist.memory.store import open_store
 
 NASTY = '<script>"&\x1b[31m'

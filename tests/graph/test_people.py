@@ -4,8 +4,8 @@ import asyncio
 
 from tests_graph_support import gold_texts
 
+from querist.memory.answers import Choice
 from querist.memory.inbox import Inbox
-from querist.memory.records import Choice
 
 GOLD = gold_texts()
 

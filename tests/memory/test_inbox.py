@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from querist.memory import schema
+from querist.memory.answers import Choice
 from querist.memory.errors import InvalidInput, NotOpen
 from querist.memory.inbox import LEASE, Inbox
 from querist.memory.questions import Option, QuestionPayload
-from querist.memory.records import Choice, ExampleId, Question, utc_now
+from querist.memory.records import ExampleId, Question, utc_now
 
 SCHEMA = {"kind": "choice", "enum": ["yes", "no"]}
 

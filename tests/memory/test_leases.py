@@ -16,12 +16,10 @@ from querist.memory.errors import LeaseLost, RunBusy
 from querist.memory.events import Notice
 from querist.memory.journal import Journal
 from querist.memory.owners import Owner, this_process
-from querist.memory.records import LabelClass, RunId, Task, TaskKind
+from querist.memory.records import RunId
 from querist.memory.runs import LEASE, Heartbeat, Runs
-from querist.memory.store import open_store
 
 RUN = RunId("run")
-TASK = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
 HOLDER = Path(__file__).with_name("holder.py")
 # Containers often have one host name and one process with the same small number.
 ANN, BOB = (Owner(token, host="worker", pid=7) for token in ("ann", "bob"))
@@ -221,22 +219,3 @@ def set_database_clock(store, *, hours):
         path = f"ALTER DATABASE {name} SET search_path = public, pg_catalog"
         connection.exec_driver_sql(path)
     store.engine.dispose()  # new connections search in the new order
-
-
-def test_choices_of_an_earlier_version_are_known_as_such(store, run):
-    named = {"choice.prompt.0f": "choice", "choices-1126-abcd": "loop", "run": "loop"}
-    runs = Runs(store)
-    row = runs.get("run")
-    with store.write() as connection:
-        whole = connection.execute(sa.select(schema.runs)).one()._asdict()
-        others = [{**whole, "id": name} for name in named if name != "run"]
-        connection.execute(sa.insert(schema.runs), others)
-        connection.exec_driver_sql("ALTER TABLE runs DROP COLUMN kind")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-    url = store.engine.url.render_as_string(hide_password=False)
-    with open_store(store.folder, url=url) as again:
-        assert {one.id: one.kind for one in Runs(again).all()} == named
-        Runs(again).create(
-            RunId("new"), task=TASK, dataset=row.dataset, config={}, cap=1, kind="choice"
-        )
-        assert Runs(again).get("new").kind == "choice"

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from querist.memory import schema
+from querist.memory.answers import Choice, Choices, Number, Preference, Span, Spans, Text
 from querist.memory.errors import InvalidInput, LeaseLost, NewerWorkspace, RunBusy, StoreError
 from querist.memory.events import Notice
 from querist.memory.inbox import Inbox
@@ -20,43 +21,35 @@ from querist.memory.pool import Pool, keep_dataset
 from querist.memory.records import (
     Action,
     Annotation,
-    Choice,
-    Choices,
     Decision,
     Example,
     ExampleId,
     Label,
     LabelClass,
     Lesson,
-    Number,
     Origin,
-    Preference,
     Round,
     RunId,
-    Span,
-    Spans,
     Split,
     Task,
-    TaskKind,
-    Text,
     Verdict,
 )
 from querist.memory.runs import Runs
 from querist.memory.store import Lease, open_store
 
 ANSWERS = {
-    TaskKind.CLASSIFICATION: Choice("a", {"clarity": 0.5}),
-    TaskKind.MULTILABEL: Choices(("a", "b")),
-    TaskKind.MATCHING: Choice("match"),
-    TaskKind.SPANS: Spans((Span(0, 4, "person"), Span(7, 9, "place"))),
-    TaskKind.RELATION: Choice("born-in"),
-    TaskKind.PREFERENCE: Preference("tie", 0.25, {"helpful": 0.1, "harmless": 0.9}),
-    TaskKind.QA: Number(42.5),
-    TaskKind.GENERATION: Text("a summary, with “quotes” and 漢字"),
+    "classification": Choice("a", {"clarity": 0.5}),
+    "multilabel": Choices(("a", "b")),
+    "matching": Choice("match"),
+    "spans": Spans((Span(0, 4, "person"), Span(7, 9, "place"))),
+    "relation": Choice("born-in"),
+    "preference": Preference("tie", 0.25, {"helpful": 0.1, "harmless": 0.9}),
+    "qa": Number(42.5),
+    "generation": Text("a summary, with “quotes” and 漢字"),
 }
 
 
-@pytest.mark.parametrize("kind", list(TaskKind))
+@pytest.mark.parametrize("kind", list(ANSWERS))
 def test_every_kind_of_task_and_answer_survives_the_store(store, run, kind):
     task = Task("t", kind, (LabelClass("a", "first"), LabelClass("b")), fields=("left", "right"))
     Runs(store).create(RunId("other"), task=task, dataset="d", config={}, cap=Decimal(1))
@@ -74,7 +67,7 @@ def test_every_kind_of_task_and_answer_survives_the_store(store, run, kind):
 def test_a_pool_keeps_order_splits_and_two_field_examples(store):
     pool = Pool(store, dataset="d")
     examples = [
-        Example(ExampleId("z"), {"left": "one", "right": "two"}, gold="match"),
+        Example(ExampleId("z"), {"left": "one", "right": "two"}, gold=Choice("match")),
         Example(ExampleId("a"), {"left": "x", "right": "y"}, split=Split.TEST),
         Example(ExampleId("m"), {"left": "ü", "right": ""}),
     ]
@@ -237,7 +230,7 @@ def test_a_workspace_of_a_newer_version_is_refused_untouched(tmp_path):
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path):
     with open_store(tmp_path) as store:
         runs = Runs(store)
-        task = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
+        task = Task("t", "classification", (LabelClass("a"), LabelClass("b")))
         runs.create(RunId("run"), task=task, dataset="d", config={}, cap=Decimal(1))
         lease = runs.take(RunId("run"))
         journal = Journal(store, "run", lease=lease)

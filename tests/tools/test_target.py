@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from querist.memory.errors import InvalidInput
-from querist.memory.records import LabelClass, Task, TaskKind
+from querist.memory.records import LabelClass, Task
 from querist.tools.data.predictions import predict_file
 from querist.tools.embedding.embedders import HashingEmbedder
 from querist.tools.training.model_folder import Model
@@ -20,7 +20,7 @@ from querist.tools.training.proxy import LinearHead
 
 TASK = Task(
     "colours",
-    TaskKind.CLASSIFICATION,
+    "classification",
     (LabelClass("warm", "red or orange"), LabelClass("cold, or so", "blue")),
 )
 WARM = ["red fire", "orange flame", "red coal", "orange ember", "red blood", "orange fruit"] * 4

@@ -25,7 +25,7 @@ import numpy as np
 
 from querist.memory.errors import InvalidInput, StoreError
 from querist.memory.files import pack, unpack, write_whole
-from querist.memory.records import LabelClass, Task, TaskKind, utc_now
+from querist.memory.records import LabelClass, Task, utc_now
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.embedding.embedders import Embedder, open_embedder, weights_of
 from querist.tools.training.proxy import LinearModel
@@ -133,7 +133,7 @@ class Model:
         model = cls(
             task=Task(
                 name=task["name"],
-                kind=TaskKind(task["kind"]),
+                kind=task["kind"],
                 labels=tuple(LabelClass(**label) for label in task["labels"]),
                 instructions=task["instructions"],
                 fields=tuple(task["fields"]),
@@ -222,7 +222,7 @@ class Model:
             "classes": list(self.classes),
             "task": {
                 "name": self.task.name,
-                "kind": self.task.kind.value,
+                "kind": self.task.kind,
                 "labels": [
                     {"name": label.name, "description": label.description}
                     for label in self.task.labels
