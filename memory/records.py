@@ -205,6 +205,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a language model looked up on the way to a decision, and what it was told."""
+
+    name: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    result: str = ""
+    """In words, cut: what a tool reads is in the store anyway."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What an agent decided, on what evidence, why, by which mind and at what cost."""
 
@@ -214,8 +224,9 @@ class Decision:
     action: Mapping[str, object]
     reason: str
     evidence: Mapping[str, object] = field(default_factory=dict)
-    tool_calls: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
     usd: Decimal = Decimal(0)
+    """What deliberating cost, also where the rules took over in the end."""
     fell_back: str = ""
     """Why the rules took over from a language model's deliberation, if they did."""
     step: str = ""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.agents.annotator.prompt import Demonstration
+from querist.agents.mind import Deliberation
 from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.metered import MeteredModel, Overrun
 from querist.agents.models.pacing import Patience
@@ -62,7 +63,7 @@ class PoolView:
 class Deliberations:
     """Language-model minds by agent; an agent without one decides by its rules."""
 
-    by_agent: dict[str, Any] = field(default_factory=dict)
+    by_agent: dict[str, Deliberation[Any, Any]] = field(default_factory=dict)
 
 
 # LangGraph takes dataclasses for contexts; nothing else of a dataclass is wanted here.
