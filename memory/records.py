@@ -194,7 +194,7 @@ class Question:
     """Value of asking; the inbox is served in falling order of it."""
     purpose: Literal["escalation", "seed", "validation", "audit"]
     round: int
-    status: Literal["open", "answered", "skipped", "withdrawn"] = "open"
+    status: Literal["open", "answered", "skipped"] = "open"
     assignee: str = ""
     lease_until: datetime | None = None
     answer: Answer | None = None
