@@ -30,10 +30,14 @@ def model_path(context: Context, number: int) -> Path:
 
 def current_model(context: Context) -> LinearModel | None:
     """Load the newest model, if there is one."""
+    return next(iter(latest_models(context, 1)), None)
+
+
+def latest_models(context: Context, count: int) -> list[LinearModel]:
+    """Load the models of the last rounds, the oldest first; fewer where there are not as many."""
     # Earlier versions kept them in the folder that is the deliverable now.
     files = [path for name in (MODEL, HEADS) for path in (context.folder / name).glob(ROUNDS)]
-    newest = max(files, key=lambda path: path.name, default=None)
-    return None if newest is None else LinearModel.load(newest)
+    return [LinearModel.load(path) for path in sorted(files, key=lambda one: one.name)[-count:]]
 
 
 def deliver(context: Context, model: LinearModel, measured: Round) -> Path:

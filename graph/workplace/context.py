@@ -33,7 +33,7 @@ from querist.memory.records import Event, Example, ExampleId, Split, Task, conte
 from querist.memory.runs import RunRow, Runs
 from querist.memory.store import Lease, Store
 from querist.memory.vectors import VectorIndex
-from querist.tools.embedding.embedders import Embedder, HashingEmbedder, MiniLM, embed_all
+from querist.tools.embedding.embedders import EMBEDDERS, Embedder, embed_all
 from querist.tools.money.prices import Price, PriceList
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Context:
     @cached_property
     def embedder(self) -> Embedder:
         """What turns texts into vectors."""
-        return MiniLM() if self.config.data.embedder == "minilm" else HashingEmbedder()
+        return EMBEDDERS.read(self.config.data.embedder)
 
     @cached_property
     def bank(self) -> VectorIndex:

@@ -21,6 +21,7 @@ from querist.agents.selector.advice.candidates import conclude, demonstrations, 
 from querist.agents.selector.advice.class_probabilities import class_rows, require_classes
 from querist.memory.records import Example
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -63,10 +64,10 @@ def sal(
     context: QueryContext,
     count: int,
     *,
-    candidates: int = CANDIDATES,
-    targets: int = TARGETS,
-    draws: int = DRAWS,
-    steps: int = STEPS,
+    candidates: Count = CANDIDATES,
+    targets: Count = TARGETS,
+    draws: Count = DRAWS,
+    steps: Count = STEPS,
 ) -> QueryResult:
     """Pick greedily by the least worst variance, with simulated labels for what was just picked."""
     advisor = advisor_of(context)
