@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from querist.agents.annotator import classify
+from querist.agents.annotator.annotate import annotate
 from querist.agents.mind import Agent
 from querist.graph.round.prompts import bias, final_prompt, with_nearest
 from querist.graph.run import Run
-from querist.memory.records import Choice, Example, Split
+from querist.memory.records import Split
 
 
 async def llm_alone(run: Run, *, most: int | None = None) -> float | None:
-    """Label the test texts with the run's own final prompt; give the accuracy.
+    """Label the test texts with the run's own final prompt; measure them.
 
     None without a gold-labelled test set. `most` bounds the number of texts. The calls are
     metered like any others and replayed when they were made before.
     """
     async with run.borrowed() as context:
-        names = context.task.names
-        examples = [one for one in context.pool.all(Split.TEST) if one.gold in names][:most]
+        examples = context.known(Split.TEST)[:most]
         if not examples:
             return None
         model = context.model(Agent.ANNOTATOR)
         prompt = final_prompt(context)
         prior = await bias(context, prompt, model=model)
         items = with_nearest(context, examples, prompt)
-        outcome = await classify.annotate(
-            items, prompt=prompt, model=model, votes=1, number=0, prior=prior
-        )
+        outcome = await annotate(items, prompt=prompt, model=model, votes=1, number=0, prior=prior)
         for error in outcome.errors.values():
             raise error
         said = {one.example: one.answer for one in outcome.annotations}
-        return sum(_is_right(said.get(one.id), one) for one in examples) / len(examples)
-
-
-def _is_right(answer: object, example: Example) -> bool:
-    return isinstance(answer, Choice) and answer.value == example.gold
+        truth = [example.gold for example in examples if example.gold is not None]
+        found = context.kind.measure(context.task, [said.get(one.id) for one in examples], truth)
+        return None if found is None else found.value

@@ -8,6 +8,7 @@ from typing import Any
 from querist.graph.config import MOST_USD, RunConfig, make_config, put
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput, QueristError
+from querist.memory.events import CommandClosed, Proceeded
 from querist.memory.records import Command
 from querist.tools.strategies import get as strategy
 
@@ -34,13 +35,9 @@ def apply_commands(context: Context) -> None:
         except (QueristError, ValueError, KeyError, InvalidOperation) as error:
             result, status = str(error), "refused"
         context.mailbox.close(command, status=status, result=result, lease=context.lease)
+        cap = context.ledger.balance().cap
         context.emit(
-            "command",
-            name=command.name,
-            who=command.who,
-            status=status,
-            result=result,
-            cap=str(context.ledger.balance().cap),
+            CommandClosed(command.name, command.who, status=status, result=result, cap=cap)
         )
 
 
@@ -67,7 +64,7 @@ def _apply(context: Context, command: Command) -> str:
                 context.control.request_drain("pause")
             return "pausing at the next step"
         case "proceed":
-            context.emit("proceed", round=context.labelling.last_round(), who=command.who)
+            context.emit(Proceeded(context.labelling.last_round(), who=command.who))
             return "going on without the answers that are missing"
         case "set":
             key, value = str(arguments["key"]), arguments["value"]

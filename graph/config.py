@@ -12,14 +12,22 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from querist.graph.names import EmbedderName, StoppingRuleName, StrategyText
 from querist.memory.errors import InvalidInput
-from querist.memory.records import LabelClass, Task, TaskKind
+from querist.memory.records import LabelClass, Task
 from querist.tools.calls import write_call
 from querist.tools.data.encoding import decode
-from querist.tools.kinds.names import find_alike, is_blank
+from querist.tools.kinds import DEFAULT, find_kind
 from querist.tools.wording import listed, quoted, shorten, suggest
 
 MOST_USD = Decimal(1_000_000_000)
@@ -37,32 +45,36 @@ class TaskSection(_Section):
     """What is to be learnt."""
 
     name: str = Field(default="task", min_length=1, max_length=80)
-    kind: TaskKind = TaskKind.CLASSIFICATION
+    kind: str = DEFAULT.name
     instructions: str = Field(default="", max_length=20_000)
-    labels: dict[str, str] = Field(default_factory=dict)
-    """Class names with their descriptions."""
+    labels: dict[str, str] = Field(default_factory=dict, validate_default=True)
+    """The answers' names with their descriptions; some kinds know theirs by themselves."""
 
     @field_validator("labels", mode="before")
     @classmethod
     def _names_only(cls, value: object) -> object:
         return dict.fromkeys(value, "") if isinstance(value, list) else value
 
+    @field_validator("kind")
+    @classmethod
+    def _runs(cls, value: str) -> str:
+        try:
+            return find_kind(value).name
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
+
     @field_validator("labels")
     @classmethod
-    def _at_least_two(cls, value: dict[str, str]) -> dict[str, str]:
-        if len(value) < 2:
-            raise ValueError(
-                "a classification needs at least two labels; name them under [task.labels] "
-                'as name = "what belongs to it"'
-            )
-        if any(is_blank(name) for name in value):
-            raise ValueError("a label's name may not be empty")
-        if alike := find_alike(value):
-            raise ValueError(
-                f"the labels {_spelt(alike[0])} and {_spelt(alike[1])} cannot be told apart: they "
-                "differ only in blanks, invisible characters or encoding; rename or remove one"
-            )
-        return value
+    def _complete(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        kind = info.data.get("kind")
+        if kind is None:  # which was refused by itself
+            return value
+        labels = tuple(LabelClass(name, words) for name, words in value.items())
+        try:
+            task = find_kind(kind).complete(Task("", kind, labels))
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
+        return {label.name: label.description for label in task.labels}
 
 
 class DataSection(_Section):
@@ -235,6 +247,15 @@ class RunConfig(_Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _has_the_fields_of_its_kind(self) -> RunConfig:
+        if self.data.text is not None:
+            try:
+                find_kind(self.task.kind).check_fields(self.as_task().fields)
+            except InvalidInput as error:
+                raise ValueError(f"data.text: {error}") from error
+        return self
+
     def as_task(self) -> Task:
         """Make the record that agents see."""
         section = self.task
@@ -285,11 +306,6 @@ def make_config(body: Mapping[str, Any], *, source: str) -> RunConfig:
         config = RunConfig.model_validate(body)
     except ValidationError as error:
         raise InvalidInput(_explain(error, source)) from error
-    if config.task.kind is not TaskKind.CLASSIFICATION:
-        raise InvalidInput(
-            f"{source}: task.kind = {config.task.kind.value!r} cannot run yet; only "
-            "classification runs end to end in this release."
-        )
     return config
 
 
@@ -306,11 +322,6 @@ def put(body: dict[str, Any], key: str, value: Any) -> None:
 def api_key(config: RunConfig) -> str:
     """Read the API key from the environment variable that the configuration names."""
     return os.environ.get(config.models.api_key_env, "")
-
-
-def _spelt(name: str) -> str:
-    """Quote a name; with escapes too where letters alone would not show what it is made of."""
-    return f"{name!r}" if name.isascii() else f"{name!r} ({name!a})"
 
 
 def _absolute(data: DataSection, folder: Path) -> DataSection:

@@ -12,6 +12,7 @@ from querist.memory.pool import keep_dataset
 from querist.memory.records import Example, ExampleId, Split, content_id
 from querist.memory.store import Store
 from querist.tools.data.load import ColumnMap, Imported, dataset_id, load_examples
+from querist.tools.kinds import find_kind
 from querist.tools.money.prices import PriceList
 
 Tell = Callable[[str], None]
@@ -29,6 +30,7 @@ def import_data(config: RunConfig, store: Store, *, tell: Tell) -> tuple[str, Ru
     pool = _load(config, config.data.pool, Split.POOL, gold=_pool_gold(config))
     tell(pool.summary())
     _check_simulated(config, pool, tell)
+    find_kind(config.task.kind).check_fields(pool.columns.fields)
     columns = {"text": list(pool.columns.fields)}
     fixed = config.model_copy(update={"data": config.data.model_copy(update=columns)})
     examples = list(pool.examples)
@@ -112,6 +114,7 @@ def _load(config: RunConfig, source: str, split: Split, *, gold: str | None) -> 
         columns=ColumnMap(fields=fields, id=identity, gold=gold),
         split=split,
         labels=tuple(config.task.labels),
+        kind=find_kind(config.task.kind),
         encoding=data.encoding,
         header=data.header,
     )

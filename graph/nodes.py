@@ -24,8 +24,8 @@ from querist.graph.round import evidence, labelling_work
 from querist.graph.round.annotate import annotate_chunk
 from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
 from querist.graph.round.deciding import rule
-from querist.graph.round.knowledge import Knowledge, class_counts
-from querist.graph.round.measure import Quality, measure
+from querist.graph.round.knowledge import Knowledge, count_groups
+from querist.graph.round.measure import measure
 from querist.graph.round.model_files import current_model, deliver, deliver_missing, save_model
 from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.round.select import query_context
@@ -33,20 +33,30 @@ from querist.graph.round.strategy_state import save_state
 from querist.graph.round.waiting import note_waiting, waiting_for
 from querist.graph.state import TAIL, LoopState, update
 from querist.graph.workplace.context import Context
+from querist.memory.events import (
+    Asked,
+    Finished,
+    Generated,
+    Initialized,
+    Planned,
+    RoundDone,
+    Selected,
+    Trained,
+    Verified,
+)
 from querist.memory.records import Action, Round, Split, Verdict
+from querist.tools.opinions.quality import Quality
 from querist.tools.strategies import get as strategy
-from querist.tools.strategies.querying import others
+from querist.tools.strategies.querying import QueryResult, others
 
 Step = Runtime[Context]
-TOLD = ("fell_back", "llm_calls", "llm_usd")
-"""What of a selection's diagnostics is kept as an event."""
 
 
 async def initialize(state: LoopState, runtime: Step) -> LoopState:
     """Embed the pool; the examples were imported when the run was made."""
     context = runtime.context
     view = context.view()
-    context.emit("initialized", pool=len(view.ids), test=context.pool.count(Split.TEST))
+    context.emit(Initialized(len(view.ids), test=context.pool.count(Split.TEST)))
     return update(
         run_id=context.run.id,
         round=state.get("round", -1),
@@ -79,14 +89,15 @@ async def control(state: LoopState, runtime: Step) -> LoopState:
         step="plan",
     )
     context.emit(
-        "plan",
-        round=number,
-        action=ruling.action,
-        reason=ruling.reason,
-        batch=ruling.batch,
-        questions=ruling.questions,
-        cap=str(context.ledger.balance().cap),
-        rounds=context.config.loop.rounds,
+        Planned(
+            number,
+            action=ruling.action,
+            reason=ruling.reason,
+            batch=ruling.batch,
+            questions=ruling.questions,
+            cap=context.ledger.balance().cap,
+            rounds=context.config.loop.rounds,
+        )
     )
     moves_on = ruling.action in ("select", "generate")
     return update(
@@ -121,8 +132,8 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     save_state(context, dict(asked.state), number=number)
     save_pseudo(context, result.diagnostics.get("pseudo"), number=number)
     context.labelling.open_batch(number, list(result.ids))
-    told = {key: str(result.diagnostics[key]) for key in TOLD if key in result.diagnostics}
-    context.emit("selected", round=number, count=len(result.ids), strategy=ruling.strategy, **told)
+    told = _selected(result, ruling.strategy, number=number)
+    context.emit(told)
     return update(todo=len(result.ids))
 
 
@@ -144,12 +155,13 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
     model.round = number
     is_copy = labelling_work.copy_check(context, number=number, at=ruling.duplicate_at)
     made, rejected = [], 0
-    for label, count in ruling.targets.items():
-        shown = labelling_work.typical(context, knowledge, label)
+    for group, count in ruling.targets.items():
+        answer = context.kind.answer_of(group)
+        shown = labelling_work.typical(context, knowledge, answer)
         if not shown:
             continue
         kept, thrown = await write(
-            label,
+            answer,
             count,
             task=context.task,
             shown=shown,
@@ -161,7 +173,7 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         rejected += len(thrown)
     context.add_generated(made)
     context.labelling.open_batch(number, [one.id for one in made])
-    context.emit("generated", round=number, kept=len(made), rejected=rejected)
+    context.emit(Generated(number, kept=len(made), rejected=rejected))
     return update(todo=len(made))
 
 
@@ -193,7 +205,7 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     )
     examples = context.examples([item.example for item in items])
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
-    verdicts = verifier.judge(opinions, ruling, task=context.task, number=number)
+    verdicts = verifier.judge(opinions, ruling, number=number)
     labels = [
         labelling_work.machine_label(context, verdict, one)
         for verdict, one in zip(verdicts, opinions, strict=True)
@@ -203,7 +215,7 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     counts = {action.value: 0 for action in Action}
     for verdict in verdicts:
         counts[verdict.action.value] += 1
-    context.emit("verified", round=number, **counts)
+    context.emit(Verified(number, **counts))
     return update(todo=counts["reannotate"])
 
 
@@ -216,9 +228,8 @@ async def escalate(state: LoopState, runtime: Step) -> LoopState:
     asked = ask_people(context, verdicts, examples, purpose=purpose)
     answer_simulated(context)
     fold_answers(context, number=number)
-    context.emit(
-        "asked", round=number, questions=len(asked), open=context.inbox.counts().get("open", 0)
-    )
+    left = context.inbox.counts().get("open", 0)
+    context.emit(Asked(number, questions=len(asked), open=left))
     return {}
 
 
@@ -230,7 +241,7 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     knowledge = Knowledge(context, model=current, trust=trust)
     labelling_work.reconsider(context, knowledge)
     # Other labels stand now, made of what the same witnesses said.
-    knowledge = Knowledge(context, model=current, testimony=knowledge.testimony)
+    knowledge = Knowledge(context, model=current, reliability=knowledge.reliability)
     rows = knowledge.training_set
     context.kept = (number, knowledge)
     # For this fit only. Trust, reliability and quality are measured on labels that are held out,
@@ -239,13 +250,14 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     trained = save_model(context, rows, number=number, pseudo=pseudo)
     if trained is not None:
         context.emit(
-            "trained",
-            round=number,
-            rows=int((rows.weights > 0).sum()),
-            people=len(rows.human),
-            trust=rows.trust,
-            seconds=round(time.monotonic() - started, 3),
-            **({} if pseudo is None else {"pseudo": len(pseudo.weights)}),
+            Trained(
+                number,
+                rows=int((rows.weights > 0).sum()),
+                people=len(rows.human),
+                trust=rows.trust,
+                seconds=round(time.monotonic() - started, 3),
+                pseudo=None if pseudo is None else len(pseudo.weights),
+            )
         )
     return {}
 
@@ -263,14 +275,15 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     if model is not None:
         deliver(context, model, done)
     context.emit(
-        "round",
-        round=number,
-        metric=quality.value,
-        measured_on=quality.measured_on,
-        test=quality.test,
-        labelled=done.labelled,
-        people=done.human_labels,
-        usd=str(done.usd),
+        RoundDone(
+            number,
+            metric=quality.value,
+            measured_on=quality.measured_on,
+            test=quality.test,
+            labelled=done.labelled,
+            people=done.human_labels,
+            usd=done.usd,
+        )
     )
     tail = [*state.get("metric_tail", []), quality.value or 0.0][-TAIL:]
     return update(metric_tail=tail, remaining_usd=str(context.ledger.balance().remaining))
@@ -297,8 +310,22 @@ async def finish(state: LoopState, runtime: Step) -> LoopState:
     decisions = context.journal.decisions(agent=Agent.BUDGET_CONTROLLER)
     reason = decisions[-1].reason if decisions else ""
     context.runs.set_status(context.lease, "finished", reason)
-    context.emit("finished", stop=state.get("stop", ""), reason=reason)
+    context.emit(Finished(state.get("stop", ""), reason=reason))
     return {}
+
+
+def _selected(result: QueryResult, name: str, *, number: int) -> Selected:
+    """Tell of a batch, with what its strategy paid a language model for, if it asks one."""
+    told = result.diagnostics
+    trouble, calls, usd = (told.get(key) for key in ("fell_back", "llm_calls", "llm_usd"))
+    return Selected(
+        number,
+        count=len(result.ids),
+        strategy=name,
+        fell_back=None if trouble is None else str(trouble),
+        llm_calls=None if calls is None else int(calls),
+        llm_usd=None if usd is None else Decimal(usd),
+    )
 
 
 def _escalated(context: Context, number: int) -> list[Verdict]:
@@ -324,8 +351,10 @@ def _round(context: Context, knowledge: Knowledge, quality: Quality, *, number: 
             "n": quality.n,
             "test": quality.test,
             "trust": knowledge.training_set.trust if knowledge.labels else None,
-            "llm_skill": knowledge.testimony.skill(),
-            "classes": class_counts(knowledge.labels, context.task.names),
+            "llm_skill": knowledge.reliability.skill(),
+            "classes": count_groups(
+                knowledge.labels, context.kind, context.kind.groups(context.task)
+            ),
             "sources": counts,
             "phase": evidence.plan_of(context, number).action,
         },

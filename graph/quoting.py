@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from querist.agents.annotator.classify import CONTENT_FREE
+from querist.agents.annotator.annotate import CONTENT_FREE
 from querist.agents.budget_controller import rules as budget
 from querist.agents.mind import Agent
 from querist.graph.round import evidence

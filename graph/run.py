@@ -233,7 +233,8 @@ class Run:
             raise error
 
     async def _invoke(self, context: Context) -> Outcome:
-        path = context.folder / CHECKPOINTS
+        path = context.files.path(CHECKPOINTS)
+        path.parent.mkdir(parents=True, exist_ok=True)
         _set_aside_if_damaged(path)
         async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
             graph: Any = build_loop().compile(checkpointer=saver)

@@ -6,11 +6,11 @@ from decimal import Decimal
 from functools import cached_property
 from typing import NamedTuple
 
+from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.annotator.rules import NEAREST
 from querist.agents.mind import Agent
 from querist.agents.models.port import ChatRequest
 from querist.agents.models.thinking import BY_NAME, thinks_by_name
-from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
 from querist.graph.workplace.context import Context
 from querist.memory.records import Example, ExampleId
 from querist.tools.money.tokens import TokenCounter, count_messages, counter_for
@@ -61,7 +61,7 @@ class Sizes:
     def output_tokens(self) -> int:
         """Count the tokens of an answer, thoughts included."""
         config = self._context.config
-        names = sorted(self._context.task.names, key=len)
+        names = sorted(self._context.answers.names, key=len)
         answer = f'{{"answer": "{names[len(names) // 2]}"}}'
         room = config.models.thinking
         thinks = thinks_by_name(config.models.annotator) if room is None else room > 0
@@ -79,8 +79,8 @@ class Sizes:
         """Make a prompt of usual length."""
         task = self._context.task
         example = Example(ExampleId("usual"), dict.fromkeys(task.fields, text or self.text))
-        shown = (Demonstration(example, task.names[0]),) * demonstrations
-        return ClassificationPrompt(task, shown).request(example)
+        shown = (Demonstration(example, self._context.answers.answers[0]),) * demonstrations
+        return Prompt(task, shown).request(example)
 
     @cached_property
     def _counter(self) -> TokenCounter:

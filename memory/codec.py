@@ -1,17 +1,13 @@
-"""Records to JSON and back, by their type hints; unknown or missing fields are errors."""
+"""Frozen values to JSON and back, by their type hints; a missing field is an error."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, TypeAdapter
-
-from querist.memory import records
+from pydantic import TypeAdapter
 
 T = TypeVar("T")
-
-Answer = Annotated[records.Answer, Field(discriminator="kind")]
 
 
 @cache
@@ -26,13 +22,7 @@ def to_json(record: object) -> Any:
 
 
 def from_json(kind: type[T], body: object) -> T:
-    """Turn plain JSON values back into a record of the given type."""
+    """Turn plain JSON values back into a record of the given type; fields it lacks are ignored."""
     key: Any = kind
     result: T = _adapter(key).validate_python(body)
     return result
-
-
-def answer_from_json(body: object) -> records.Answer:
-    """Read any of the answers by its `kind` tag."""
-    answer: records.Answer = _adapter(Answer).validate_python(body)
-    return answer

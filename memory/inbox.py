@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from querist.memory import schema
+from querist.memory.answers import Answer, name_of
 from querist.memory.codec import from_json, to_json
 from querist.memory.errors import InvalidInput, NotOpen
-from querist.memory.records import Answer, Choice, ExampleId, Question, utc_now
+from querist.memory.records import ExampleId, Question, utc_now
 from querist.memory.store import Lease, Store, in_chunks, upsert
 
 LEASE = timedelta(minutes=10)
@@ -41,7 +42,7 @@ class Inbox:
                 "assignee": "",
                 "lease_until": None,
                 "folded": False,
-                "body": to_json(q),
+                "body": _to_body(q),
             }
             for q in questions
         ]
@@ -84,7 +85,7 @@ class Inbox:
         )
         with self._store.write() as connection:
             statement = self._update(question).where(_questions.c.status == "open", ~theirs)
-            values = {"status": "answered", "assignee": who, "body": to_json(done)}
+            values = {"status": "answered", "assignee": who, "body": _to_body(done)}
             if connection.execute(statement.values(values)).rowcount != 1:
                 raise NotOpen(f"Question {question} was answered or taken by somebody else.")
         return done
@@ -122,7 +123,7 @@ class Inbox:
         with self._store.write() as connection:
             statement = self._update(question).where(mine, _questions.c.status != "open")
             free = {"assignee": "", "lease_until": None}
-            values = {"status": "open", "body": to_json(found), **free}
+            values = {"status": "open", "body": _to_body(found), **free}
             if connection.execute(statement.values(values)).rowcount != 1:
                 raise NotOpen(f"Question {question} is in use already and cannot be taken back.")
 
@@ -215,12 +216,20 @@ def check_answer(question: Question, answer: Answer) -> None:
     if answer.kind != schema_.get("kind", answer.kind):
         raise InvalidInput(f"Question {question.id} wants a {schema_['kind']}, not {answer.kind}.")
     allowed = schema_.get("enum")
-    if isinstance(answer, Choice) and isinstance(allowed, list) and answer.value not in allowed:
+    if isinstance(allowed, list) and name_of(answer) not in allowed:
         more = f" and {len(allowed) - 12} more" if len(allowed) > 12 else ""
         names = ", ".join(map(str, allowed[:12]))
-        raise InvalidInput(f"{answer.value!r} is not one of the labels: {names}{more}.")
+        raise InvalidInput(f"{name_of(answer)!r} is not one of the labels: {names}{more}.")
+
+
+def _to_body(question: Question) -> dict[str, Any]:
+    body: dict[str, Any] = to_json(question)
+    # The stored name is older than that of the field.
+    body["payload"]["labels"] = body["payload"].pop("options")
+    return body
 
 
 def _question(row: Any) -> Question:
-    question = from_json(Question, row.body)
+    payload = {**row.body["payload"], "options": row.body["payload"].get("labels", ())}
+    question = from_json(Question, {**row.body, "payload": payload})
     return replace(question, status=row.status, assignee=row.assignee, lease_until=row.lease_until)

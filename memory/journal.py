@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from querist.memory import schema
 from querist.memory.codec import from_json, to_json
+from querist.memory.events import EventBody, body_to_json
 from querist.memory.records import Decision, Event, Lesson, Round, utc_now
 from querist.memory.store import Lease, Store, upsert
 
+Body = TypeVar("Body", bound=EventBody)
 _events, _decisions, _rounds = schema.events, schema.decisions, schema.rounds
 
 
@@ -24,13 +25,13 @@ class Journal:
         self._run = run
         self._lease = lease
 
-    def event(self, kind: str, data: Mapping[str, Any]) -> Event:
+    def event(self, body: EventBody) -> Event:
         """Note that something happened."""
-        at = utc_now()
-        row = {"run": self._run, "kind": kind, "data": dict(data), "at": at}
+        at, data = utc_now(), body_to_json(body)
+        row = {"run": self._run, "kind": body.kind, "data": data, "at": at}
         with self._store.write(self._lease) as connection:
             result = connection.execute(sa.insert(_events).returning(_events.c.id), [row])
-            return Event(result.scalar_one(), kind, dict(data), at)
+            return Event(result.scalar_one(), body.kind, data, at)
 
     def events(self, *, after: int = 0, kind: str | None = None) -> list[Event]:
         """List events with a higher id than `after`, oldest first; only of one kind if asked."""
@@ -40,6 +41,11 @@ class Journal:
         with self._store.read() as connection:
             rows = connection.execute(query.order_by(_events.c.id))
             return [Event(row.id, row.kind, row.data, row.at) for row in rows]
+
+    def bodies(self, of: type[Body]) -> list[Body]:
+        """List what the events of one type told, oldest first."""
+        bodies = (event.body for event in self.events(kind=of.kind))
+        return [body for body in bodies if isinstance(body, of)]
 
     def decided(self, decision: Decision) -> None:
         """Write a decision down; a step that is repeated after a crash keeps the turn's first."""

@@ -11,6 +11,8 @@ from itertools import islice
 import sqlalchemy as sa
 
 from querist.memory import schema
+from querist.memory.answers import Answer
+from querist.memory.codec import from_json, to_json
 from querist.memory.records import Example, ExampleId, Origin, Split
 from querist.memory.store import Lease, Store, in_chunks, upsert
 
@@ -121,7 +123,8 @@ class Pool:
             "run": self.run if generated else "",
             "fields": dict(example.fields),
             "parents": list(example.parents),
-            "gold": example.gold,
+            "gold": _written(example.gold),
+            "written_as": _written(example.written_as),
         }
 
 
@@ -133,5 +136,17 @@ def _example(row: sa.Row[tuple[object, ...]]) -> Example:
         origin=Origin(values["origin"]),
         split=Split(values["split"]),
         parents=tuple(values["parents"]),
-        gold=values["gold"],
+        gold=_read(values["gold"]),
+        written_as=_read(values["written_as"]),
     )
+
+
+def _written(answer: Answer | None) -> object:
+    return None if answer is None else to_json(answer)
+
+
+def _read(body: object) -> Answer | None:
+    if body is None:
+        return None
+    answer: Answer = from_json(Answer, body)  # type: ignore[arg-type]
+    return answer

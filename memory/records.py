@@ -15,6 +15,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, NewType
 
+from querist.memory.answers import Answer
+from querist.memory.events import EventBody, body_from_json
+from querist.memory.questions import QuestionPayload
+
 ExampleId = NewType("ExampleId", str)
 RunId = NewType("RunId", str)
 CallKey = NewType("CallKey", str)
@@ -31,19 +35,6 @@ def content_id(*parts: object, size: int = 16) -> str:
     """Derive a stable id from JSON-able content: equal content, equal id, on every machine."""
     text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:size]
-
-
-class TaskKind(StrEnum):
-    """What shape an answer has. Only classification runs end to end in this release."""
-
-    CLASSIFICATION = "classification"
-    MULTILABEL = "multilabel"
-    MATCHING = "matching"
-    SPANS = "spans"
-    RELATION = "relation"
-    PREFERENCE = "preference"
-    QA = "qa"
-    GENERATION = "generation"
 
 
 class Origin(StrEnum):
@@ -75,11 +66,11 @@ class Task:
     """What is to be learnt. `version` counts changes of the guidelines."""
 
     name: str
-    kind: TaskKind
+    kind: str
+    """The name of a kind in `querist.tools.kinds`."""
     labels: tuple[LabelClass, ...]
     instructions: str = ""
     fields: tuple[str, ...] = ("text",)
-    metric: str = "accuracy"
     version: int = 1
 
     @property
@@ -97,9 +88,11 @@ class Example:
     origin: Origin = Origin.POOL
     split: Split = Split.POOL
     parents: tuple[ExampleId, ...] = ()
-    gold: str | None = None
-    """The file's own label, read only by evaluation and by simulated people, never by agents; of a
-    generated example the class it was written as, which the verifier compares with its text."""
+    gold: Answer | None = None
+    """The file's own answer, read only by evaluation and by simulated people, never by agents."""
+    written_as: Answer | None = None
+    """What a generated example was written to be; the verifier compares it with what it reads like.
+    """
 
     @property
     def text(self) -> str:
@@ -111,76 +104,6 @@ class Example:
     def words(self) -> str:
         """The text in lower case with single blanks: equal where a reader would say the same."""
         return " ".join(self.text.split()).casefold()
-
-
-# ---------------------------------------------------------------- answers
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One class (classification, matching, relation)."""
-
-    value: str
-    aspects: Mapping[str, float] | None = None
-    kind: Literal["choice"] = "choice"
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """Several classes, or none (multilabel)."""
-
-    values: tuple[str, ...]
-    aspects: Mapping[str, float] | None = None
-    kind: Literal["choices"] = "choices"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Characters `start` (included) to `end` (excluded) of the first field."""
-
-    start: int
-    end: int
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Spans:
-    """Labelled stretches of text (NER)."""
-
-    values: tuple[Span, ...]
-    aspects: Mapping[str, float] | None = None
-    kind: Literal["spans"] = "spans"
-
-
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """Which of two responses is better, and by how much (0 to 1) if that was asked."""
-
-    value: Literal["a", "b", "tie"]
-    strength: float | None = None
-    aspects: Mapping[str, float] | None = None
-    kind: Literal["preference"] = "preference"
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Free text (summary, translation, open answer)."""
-
-    value: str
-    aspects: Mapping[str, float] | None = None
-    kind: Literal["text"] = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number (arithmetic answers, ratings)."""
-
-    value: float
-    aspects: Mapping[str, float] | None = None
-    kind: Literal["number"] = "number"
-
-
-Answer = Choice | Choices | Spans | Preference | Text | Number
 
 
 # ---------------------------------------------------------------- labelling
@@ -264,7 +187,7 @@ class Question:
 
     id: str
     example: ExampleId
-    payload: Mapping[str, object]
+    payload: QuestionPayload
     answer_schema: Mapping[str, object]
     reason: str
     value: float
@@ -352,12 +275,17 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, for whoever watches. `id` rises by one and never repeats."""
+    """Something that happened, as it is kept. `id` rises by one and never repeats."""
 
     id: int
     kind: str
     data: Mapping[str, object]
     at: datetime
+
+    @property
+    def body(self) -> EventBody:
+        """What happened, typed; `Unread` if another version noted it in its own way."""
+        return body_from_json(self.kind, self.data)
 
 
 @dataclass(frozen=True, slots=True)

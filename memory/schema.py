@@ -49,6 +49,9 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+# SQL's NULL for None: JSON's own null would be a value.
+Json = sa.JSON(none_as_null=True)
+
 metadata = sa.MetaData()
 
 # Autoincrement ids must be INTEGER on SQLite (only that is the rowid) and 64 bit on PostgreSQL.
@@ -85,7 +88,8 @@ examples = _table(
     _column("run", sa.String, default=""),  # who generated it; "" for what was imported
     _column("fields", sa.JSON),
     _column("parents", sa.JSON),
-    _optional("gold", sa.String),
+    _optional("gold", Json),
+    _optional("written_as", Json),
     sa.Index("examples_split", "dataset", "split", "position"),
 )
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import ChatRequest, Message
 from querist.agents.models.structured import ask_for
+from querist.memory.answers import Answer, name_of
 from querist.memory.errors import BudgetExceeded, ModelError
 from querist.memory.records import Example, ExampleId, Origin, Task, content_id
 
@@ -38,7 +39,7 @@ class Rejected:
 
 
 async def write(
-    label: str,
+    answer: Answer,
     count: int,
     *,
     task: Task,
@@ -47,7 +48,7 @@ async def write(
     model: MeteredModel,
     is_copy: Callable[[str], bool],
 ) -> tuple[list[Example], list[Rejected]]:
-    """Write up to `count` new examples of a class like the ones `shown`.
+    """Write up to `count` new examples of an answer like the ones `shown`.
 
     `is_copy` says whether a text is too close to a known one, and remembers those it let pass.
     Fewer come back when the model repeats itself or the money is at an end.
@@ -58,7 +59,7 @@ async def write(
         if len(kept) >= count:
             break
         try:
-            texts = await _ask(label, task=task, shown=shown, sample=sample, model=model)
+            texts = await _ask(name_of(answer), task=task, shown=shown, sample=sample, model=model)
         except BudgetExceeded:
             break
         except ModelError as error:
@@ -69,7 +70,7 @@ async def write(
             if reason or len(kept) >= count:
                 rejected.append(Rejected(text, reason or "enough"))
             else:
-                kept.append(_example(text, label, task=task, shown=shown, number=number))
+                kept.append(_example(text, answer, task=task, shown=shown, number=number))
     return kept, rejected
 
 
@@ -80,15 +81,14 @@ def _fault(text: str, is_copy: Callable[[str], bool]) -> str:
 
 
 def _example(
-    text: str, label: str, *, task: Task, shown: Sequence[Example], number: int
+    text: str, answer: Answer, *, task: Task, shown: Sequence[Example], number: int
 ) -> Example:
-    # The intended class is kept as gold; the verifier compares it with what the text reads like.
     return Example(
         id=ExampleId(f"gen-{number}-{content_id(text)}"),
         fields={task.fields[0]: text},
         origin=Origin.GENERATED,
         parents=tuple(one.id for one in shown),
-        gold=label,
+        written_as=answer,
     )
 
 

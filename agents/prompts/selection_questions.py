@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from querist.agents.annotator.prompt import LONGEST_DEMONSTRATION, Demonstration
 from querist.agents.models.port import ChatRequest, Message
-from querist.agents.prompts.classification import LONGEST_DEMONSTRATION, Demonstration
 from querist.agents.prompts.selection import DATA, quote
+from querist.memory.answers import name_of
 from querist.memory.records import Example, Task
 
 GOOD_TRAINING_TEXT = (
@@ -76,7 +77,7 @@ def answer_freely(
     turns = [Message("system", system)]
     for one in shown:
         turns.append(Message("user", f"Text: {quote(one.example, LONGEST_DEMONSTRATION)}"))
-        turns.append(Message("assistant", one.label))
+        turns.append(Message("assistant", name_of(one.answer)))
     turns.append(Message("user", f"Text: {quote(example, _LONGEST)}"))
     return ChatRequest(tuple(turns), max_tokens=_FEW_WORDS)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from querist.agents.mind import Agent, AgentSpec, Ruling
-from querist.memory.records import Action, Choice, Example, Origin, Task, Verdict
+from querist.memory.answers import Answer, Belief, name_of
+from querist.memory.records import Action, Example, Verdict
 
-FloatArray = NDArray[np.floating]
 MOST_LIKELY = 20
 """Labels that a person who types a name is offered first."""
 
@@ -22,7 +20,8 @@ class VerifierEvidence:
 
     round: int
     batch: int
-    classes: int
+    chance: float
+    """How often a guess would be right."""
     questions: int
     """How many questions to people the round may ask."""
     is_seed: bool
@@ -50,27 +49,28 @@ class Verification(Ruling):
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """What the sources say about one example: probabilities (C,), None where there is none."""
+    """What the sources think about one example, None where there is no opinion."""
 
     example: Example
     attempt: int
-    annotator: FloatArray | None
-    neighbours: FloatArray | None
-    model: FloatArray | None
-    pooled: FloatArray | None
+    annotator: Belief | None
+    neighbours: Belief | None
+    model: Belief | None
+    pooled: Belief | None
     trouble: str = ""
     """Why the annotator gave no answer, in the provider's words."""
     is_refused: bool = False
     """The provider will not have this text, however often it is asked."""
 
-    def best(self, task: Task) -> str | None:
-        """The label that the pooled opinion favours."""
-        return None if self.pooled is None else task.names[int(self.pooled.argmax())]
+    @property
+    def best(self) -> Answer | None:
+        """The answer that the pooled opinion favours."""
+        return None if self.pooled is None else self.pooled.best
 
 
 def verify(evidence: VerifierEvidence) -> Verification:
     """Escalate what people can be paid for, look twice at what is doubtful, drop noise."""
-    chance = 1.0 / evidence.classes
+    chance = evidence.chance
     accept = chance + 0.6 * (1 - chance)
     again = chance + 0.15 * (1 - chance) if evidence.may_reannotate else 0.0
     if evidence.is_seed:
@@ -94,7 +94,7 @@ def verify(evidence: VerifierEvidence) -> Verification:
     )
 
 
-def judge(batch: list[Opinions], ruling: Verification, *, task: Task, number: int) -> list[Verdict]:
+def judge(batch: list[Opinions], ruling: Verification, *, number: int) -> list[Verdict]:
     """Apply the thresholds: one verdict for each example, in the order given.
 
     Of the doubtful, those come to people that the selector put first, not the most doubtful:
@@ -107,21 +107,19 @@ def judge(batch: list[Opinions], ruling: Verification, *, task: Task, number: in
     ]
     asked = set(doubtful[: ruling.questions])
     return [
-        _verdict(one, ruling, escalate=i in asked, task=task, number=number)
-        for i, one in enumerate(batch)
+        _verdict(one, ruling, escalate=i in asked, number=number) for i, one in enumerate(batch)
     ]
 
 
-def _verdict(
-    one: Opinions, ruling: Verification, *, escalate: bool, task: Task, number: int
-) -> Verdict:
+def _verdict(one: Opinions, ruling: Verification, *, escalate: bool, number: int) -> Verdict:
     p_correct = _p_correct(one)
     action, reason = Action.ACCEPT, f"{p_correct:.0%} sure after pooling all opinions"
-    wanted = one.example.gold if one.example.origin is Origin.GENERATED else None
-    if wanted is not None and one.best(task) != wanted:
-        action, reason = Action.DROP, f"written as {wanted}, but it reads like {one.best(task)}"
+    wanted = one.example.written_as
+    if wanted is not None and one.best != wanted:
+        reads = "nothing" if one.best is None else name_of(one.best)
+        action, reason = Action.DROP, f"written as {name_of(wanted)}, but it reads like {reads}"
     elif escalate:
-        action, reason = Action.ESCALATE, _why_ask(one, ruling, task)
+        action, reason = Action.ESCALATE, _why_ask(one, ruling)
     elif one.is_refused:
         action, reason = Action.DROP, one.trouble
     elif one.trouble and one.attempt == 0:
@@ -133,28 +131,26 @@ def _verdict(
         action, reason = Action.DROP, f"{p_correct:.0%} sure: no better than guessing"
     elif p_correct < ruling.reannotate_below and one.attempt == 0:
         action, reason = Action.REANNOTATE, f"only {p_correct:.0%} sure: ask once more"
-    best = one.best(task)
     return Verdict(
         example=one.example.id,
         round=number,
         attempt=one.attempt,
-        answer=None if best is None else Choice(best),
+        answer=one.best,
         p_correct=p_correct,
         action=action,
         reason=reason,
         signals=_signals(one),
-        likely=_likely(one, task) if action is Action.ESCALATE else (),
+        likely=_likely(one) if action is Action.ESCALATE else (),
     )
 
 
-def _likely(one: Opinions, task: Task) -> tuple[str, ...]:
+def _likely(one: Opinions) -> tuple[str, ...]:
     if one.pooled is None:
         return ()
-    order = np.argsort(-one.pooled, kind="stable")[:MOST_LIKELY]
-    return tuple(task.names[place] for place in order)
+    return tuple(name_of(answer) for answer in one.pooled.ranked[:MOST_LIKELY])
 
 
-def _why_ask(one: Opinions, ruling: Verification, task: Task) -> str:
+def _why_ask(one: Opinions, ruling: Verification) -> str:
     if ruling.escalate_all:
         return "part of the random sample that everything is measured on"
     if one.trouble:
@@ -171,8 +167,8 @@ def _why_ask(one: Opinions, ruling: Verification, task: Task) -> str:
     }
     if not sides:
         return "nobody could label it" if ruling.labels_by_model else "people label this task"
-    sure = ", ".join(f"{name} is {source.max():.0%} sure" for name, source in sides.items())
-    votes = {task.names[int(source.argmax())] for source in sides.values()}
+    sure = ", ".join(f"{name} is {source.p_correct:.0%} sure" for name, source in sides.items())
+    votes = {name_of(source.best) for source in sides.values()}
     how = "they disagree" if len(votes) > 1 else "they agree"
     return f"doubtful: {sure}" + (f"; {how}" if len(sides) > 1 else "")
 
@@ -199,12 +195,12 @@ def _value(one: Opinions) -> float:
 
 
 def _p_correct(one: Opinions) -> float:
-    return 0.0 if one.pooled is None else float(one.pooled.max())
+    return 0.0 if one.pooled is None else one.pooled.p_correct
 
 
 def _agreement(one: Opinions) -> float:
     votes = [
-        int(source.argmax())
+        name_of(source.best)
         for source in (one.annotator, one.neighbours, one.model)
         if source is not None
     ]
@@ -216,7 +212,7 @@ def _signals(one: Opinions) -> dict[str, float]:
     for name in ("annotator", "neighbours", "model"):
         source = getattr(one, name)
         if source is not None:
-            found[f"{name}_confidence"] = float(source.max())
+            found[f"{name}_confidence"] = source.p_correct
     return {name: round(value, 4) for name, value in found.items()}
 
 

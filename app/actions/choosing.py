@@ -24,9 +24,10 @@ from querist.app.terminal.screen import Screen, dollars
 from querist.app.terminal.toml_text import to_toml
 from querist.graph.choosing import labellers, rising, searches, subsets
 from querist.graph.choosing.heads import Proposer
-from querist.graph.choosing.session import ArmRow, Chosen, Session, last_result, opened
+from querist.graph.choosing.session import Session, last_result, opened
 from querist.graph.config import RunConfig, put
 from querist.memory.errors import BudgetExceeded
+from querist.memory.events import ArmRow, ArmsTried, Chosen, Embedded
 from querist.memory.ledger import Ledger
 from querist.memory.records import Event
 from querist.tools.money.prices import PriceList
@@ -227,14 +228,14 @@ def _progress(screen: Screen) -> Iterator[Say]:
 
         def say(event: Event) -> None:
             nonlocal said
-            if event.kind not in {"tried", "embedding"}:
+            step = event.body
+            if not isinstance(step, ArmsTried | Embedded):
                 return
-            data: Mapping[str, Any] = event.data
-            done, total = data["done"], data["total"]
+            done, total = step.done, step.total
             # A log of one line a try would be long: TI-UCB tries one at a time, in milliseconds.
             if done == total or not 0 <= done - said < total / MOST_LINES:
                 said = done
-                screen.line(f"  {done} of {total}: {_words(event)}")
+                screen.line(f"  {done} of {total}: {_words(step)}")
 
         yield say
         return
@@ -246,18 +247,17 @@ def _progress(screen: Screen) -> Iterator[Say]:
         task = bar.add_task("starting", total=None)
 
         def show(event: Event) -> None:
-            if event.kind in {"tried", "embedding"}:
-                data: Mapping[str, Any] = event.data
-                words = _words(event)
-                bar.update(task, description=words, completed=data["done"], total=data["total"])
+            step = event.body
+            if isinstance(step, ArmsTried | Embedded):
+                words = _words(step)
+                bar.update(task, description=words, completed=step.done, total=step.total)
 
         yield show
 
 
-def _words(event: Event) -> str:
-    data: Mapping[str, Any] = event.data
-    if event.kind == "embedding":
+def _words(step: ArmsTried | Embedded) -> str:
+    if isinstance(step, Embedded):
         return "embedding texts"
     # Only text without markup goes to a column that reads some.
-    best = str(data["best"]).replace("[", "(")[:60]
-    return f"best so far {best}; {dollars(Decimal(data['usd']))}"
+    best = step.best.replace("[", "(")[:60]
+    return f"best so far {best}; {dollars(step.usd)}"

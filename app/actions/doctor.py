@@ -19,9 +19,10 @@ from querist.app.terminal.place import Place
 from querist.app.terminal.screen import Screen, dollars, plural
 from querist.memory.errors import MissingExtra, ModelError, ModelRefused, QueristError
 from querist.memory.ledger import Ledger
-from querist.memory.records import LabelClass, RunId, Task, TaskKind
+from querist.memory.records import LabelClass, RunId, Task
 from querist.memory.runs import Runs
 from querist.memory.store import DATABASE, open_store
+from querist.tools.kinds import DEFAULT
 from querist.tools.money.prices import Price, PriceList
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _examined(name: str, config: RunConfig | None) -> tuple[list[Finding], list[
 
     notices: list[str] = []
     price, unpriced = _price(name, config)
-    task = Task("doctor", TaskKind.CLASSIFICATION, (LabelClass("red"), LabelClass("green")))
+    task = Task("doctor", DEFAULT.name, (LabelClass("red"), LabelClass("green")))
     with tempfile.TemporaryDirectory(prefix="querist-doctor-") as folder:
         store = open_store(Path(folder))
         try:

@@ -16,6 +16,7 @@ from querist.app.terminal.screen import Screen
 from querist.app.views.progress import Tally, Watch
 from querist.graph.config import MOST_USD, RunConfig, make_config, put
 from querist.memory.errors import InvalidInput, ModelError, QueristError, RunBusy
+from querist.memory.events import WaitingForPeople
 from querist.memory.records import Event
 from querist.memory.runs import Runs
 
@@ -95,7 +96,7 @@ def drive(
         def listen(event: Event) -> None:
             nonlocal told
             watch.note(event)
-            if event.kind == "waiting" and not told:
+            if isinstance(event.body, WaitingForPeople) and not told:
                 told = True
                 watch.say(
                     f"  answer with: {place.command(f'inbox {run.id}')}\n"
@@ -117,7 +118,7 @@ def drive(
 
 def finish(run: Run, driven: tuple[Outcome, int], screen: Screen, place: Place) -> int:
     """Write the report and say how it went; return the exit code."""
-    from querist.app.views.report import write_report
+    from querist.app.views.report import REPORT, write_report
     from querist.app.views.report_data import gather
     from querist.app.views.summary import show_summary
 
@@ -126,7 +127,8 @@ def finish(run: Run, driven: tuple[Outcome, int], screen: Screen, place: Place) 
     # What a run waits for is said as it is now: somebody may have answered meanwhile.
     reason = data.reason if outcome.status == "waiting" else outcome.reason
     screen.title(f"{outcome.status.capitalize()}: {reason}".rstrip(": "))
-    show_summary(screen, data, place, report=write_report(data, run.view().folder))
+    report = write_report(data, run.view().files.path(REPORT))
+    show_summary(screen, data, place, report=report)
     return code
 
 

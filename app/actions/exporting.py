@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from querist.app.terminal.place import Place, opened_run
 from querist.app.terminal.screen import Screen, plural
 from querist.memory.errors import InvalidInput
-from querist.memory.records import Annotation, Choice, ExampleId, Label, Split
+from querist.memory.records import Annotation, ExampleId, Label, Split
 from querist.tools.data.export import ExportRow, export_rows
 from querist.tools.data.places import ExportFormat, format_of
+from querist.tools.kinds import kind_of
 from querist.tools.training.model_folder import Model
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def write_labels(
                 f"let it run: {place.command(f'resume {run.id}')}"
             )
         if predicts:
-            rows = _with_predictions(rows, Model.load(context.folder / MODEL))
+            rows = _with_predictions(rows, Model.load(context.files.path(MODEL)))
         count = export_rows(rows, output, format=form, task=context.task, force=force)
     predicted = sum(row.label is not None and row.label.source == "prediction" for row in rows)
     words = f", {predicted:,} of them predicted by the model" if predicts else ""
@@ -56,11 +57,12 @@ def write_labels(
 def _with_predictions(rows: list[ExportRow], model: Model) -> list[ExportRow]:
     """Fill in what the model says where there is no label."""
     bare = [row for row in rows if row.label is None]
+    answer_of = kind_of(model.task).answer_of
     said = model.predict([row.example.text for row in bare])
     labels = {
         row.example.id: Label(
             example=row.example.id,
-            answer=Choice(said.labels[place]),
+            answer=answer_of(said.labels[place]),
             source="prediction",
             who="model:linear-head",
             weight=0.0,

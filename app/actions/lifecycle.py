@@ -63,11 +63,11 @@ def proceed_run(place: Place, name: str | None) -> None:
 
 def report_run(place: Place, name: str | None, *, output: Path | None) -> None:
     """Write the report, of a run that goes on as well."""
-    from querist.app.views.report import write_report
+    from querist.app.views.report import REPORT, write_report
     from querist.app.views.report_data import gather
 
     with opened_run(place, name) as run:
-        path = write_report(gather(run), run.view().folder, path=output)
+        path = write_report(gather(run), output or run.view().files.path(REPORT))
     Screen().line(f"Wrote {path}")
 
 

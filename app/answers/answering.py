@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from querist.app.answers.keys import keyboard
+from querist.app.answers.kinds import answering_of
 from querist.app.answers.sitting import Sitting
 from querist.app.terminal.place import Place, opened_run, user_name
 from querist.app.terminal.screen import Screen, plural
@@ -27,6 +28,7 @@ def sit_down(place: Place, name: str | None, *, who: str = "") -> None:
             Inbox(run.store, run.id),
             screen,
             who=checked_name(who or user_name()),
+            answering=answering_of(run.view().task.kind),
             is_at_work=lambda: runs.is_driven(run.row),
         )
         with keyboard() as read_key:

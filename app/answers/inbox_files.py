@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from querist.app.answers.answering import checked_name
+from querist.app.answers.kinds import Answering, answering_of
 from querist.app.terminal.place import Place, opened_run, user_name
 from querist.app.terminal.screen import Screen, plural
 from querist.memory.errors import InvalidInput, NotOpen
 from querist.memory.inbox import Inbox
-from querist.memory.records import Choice, Question
+from querist.memory.records import Question
 from querist.memory.runs import Runs
 from querist.tools.data.cells import as_text, clean
 from querist.tools.data.encoding import AUTO
@@ -97,13 +98,13 @@ def take_in(
     screen = Screen()
     who = checked_name(who or user_name())
     with opened_run(place, name) as run:
-        inbox = Inbox(run.store, run.id)
+        inbox, answering = Inbox(run.store, run.id), answering_of(run.view().task.kind)
         table = open_table(source, encoding=encoding or AUTO)
         reading = _Reading(_Finder(inbox), _answer_column(table.columns, column, table.name))
         for number, row in table.rows(table.columns):
             reading.take(row, number)
         for question, votes in reading.votes.items():
-            _give(inbox, question, votes, who=who, taken=reading.taken)
+            _give(inbox, question, votes, who=who, answering=answering, taken=reading.taken)
         for note in table.remarks.notes:
             screen.line(note)
         _tell(screen, reading.taken, table.unit, source=table.name)
@@ -117,9 +118,7 @@ def take_in(
 
 
 def _asked(question: Question) -> dict[str, str]:
-    fields = question.payload.get("fields")
-    texts = {str(k): str(v) for k, v in fields.items()} if isinstance(fields, Mapping) else {}
-    return {QUESTION: question.id, **texts}
+    return {QUESTION: question.id, **question.payload.fields}
 
 
 def _write_csv(rows: Sequence[Mapping[str, str]], path: Path) -> None:
@@ -221,7 +220,13 @@ class _Reading:
 
 
 def _give(
-    inbox: Inbox, question: str, votes: Sequence[tuple[int, str]], *, who: str, taken: TakenIn
+    inbox: Inbox,
+    question: str,
+    votes: Sequence[tuple[int, str]],
+    *,
+    who: str,
+    answering: Answering,
+    taken: TakenIn,
 ) -> None:
     """Answer a question as most rows do; rows that are split leave it open."""
     ranked = Counter(label for _, label in votes).most_common(2)
@@ -229,7 +234,7 @@ def _give(
         taken.disagreeing += [number for number, _ in votes]
         return
     try:
-        inbox.answer(question, Choice(ranked[0][0]), who=who)
+        inbox.answer(question, answering.answer(ranked[0][0]), who=who)
     except NotOpen:
         taken.closed += [number for number, _ in votes]
         return

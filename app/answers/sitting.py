@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from querist.app.answers.keys import END, ReadKey
+from querist.app.answers.kinds import USUAL, Answering
 from querist.app.answers.typeahead import MOST_SHOWN, TypeAhead
 from querist.app.terminal.screen import Screen, clean, plural
 from querist.memory.errors import InvalidInput, NotOpen
 from querist.memory.inbox import Inbox
-from querist.memory.records import Choice, Question
+from querist.memory.questions import Option
+from querist.memory.records import Question
 
 # Without s, u, q and m, which are commands.
 KEYS = "123456789abcdefghijklnoprtvwxyzABCDEFGHIJKLNOPRTVWXYZ"
@@ -40,6 +42,7 @@ class Sitting:
     who: str = field(kw_only=True)
     is_at_work: Callable[[], bool] = field(default=lambda: False, kw_only=True)
     """Tells whether the loop may ask more; while it does, the person is kept waiting for it."""
+    answering: Answering = field(default=USUAL, kw_only=True)
     sleep: Callable[[float], None] = field(default=time.sleep, kw_only=True)
     answered: int = 0
     skipped: int = 0
@@ -108,10 +111,7 @@ class Sitting:
                 self.screen.line(f"  {HELP}", style="dim")
 
     def _ask_for_name(self, question: Question, names: Sequence[str], read_key: ReadKey) -> str:
-        likely = question.payload.get("likely")
-        finder = TypeAhead(
-            names, [str(name) for name in likely] if isinstance(likely, list) else []
-        )
+        finder = TypeAhead(names, question.payload.likely)
         is_command = False
         while True:
             key = read_key()
@@ -158,16 +158,13 @@ class Sitting:
     def _show(
         self, question: Question, labels: Sequence[tuple[str, str]], *, is_typed: bool
     ) -> None:
-        fields = question.payload.get("fields")
-        texts = fields if isinstance(fields, Mapping) else {}
         counts, holders = self.inbox.counts(), self.inbox.holders()
         others = ", ".join(f"{n} with {who}" for who, (n, _) in holders.items() if who != self.who)
         left = f"{counts.get('open', 0):,} open" + (f" ({others})" if others else "")
         self.screen.line()
         self.screen.line(f"{left}; asked because: {question.reason}", style="dim")
-        for name, text in texts.items():
-            prefix = f"{name}: " if len(texts) > 1 else ""
-            self.screen.line(f"{prefix}{text}", style="bold")
+        for line in self.answering.lines(question.payload):
+            self.screen.line(line, style="bold")
         if is_typed:
             self.screen.line(f"  {plural(len(labels), 'label')}: {TYPED_HELP}", style="dim")
             return
@@ -191,7 +188,7 @@ class Sitting:
             if label is None:
                 self.inbox.skip(question.id, who=self.who)
             else:
-                self.inbox.answer(question.id, Choice(label), who=self.who)
+                self.inbox.answer(question.id, self.answering.answer(label), who=self.who)
         except NotOpen as error:
             self.screen.line(f"  {error}", style="yellow")
             return
@@ -218,19 +215,18 @@ class Sitting:
         return self.inbox.get(name)
 
 
-def _labels(question: Question) -> list[tuple[str, str]]:
-    given = question.payload.get("labels")
-    if not isinstance(given, list) or not given:
+def _labels(question: Question) -> Sequence[Option]:
+    if not question.payload.options:
         raise InvalidInput(
             f"Question {question.id} does not want one of several labels; it cannot be answered "
             "here."
         )
-    return [(str(name), str(words)) for name, words in given]
+    return question.payload.options
 
 
 def _guess(question: Question) -> str:
-    guess, sure = question.payload.get("model_says"), question.payload.get("p_correct")
+    guess, sure = question.payload.model_says, question.payload.p_correct
     if guess is None:
         return "There is no guess to show on this one."
-    how = f" ({100 * sure:.0f} % sure)" if isinstance(sure, int | float) else ""
+    how = "" if sure is None else f" ({100 * sure:.0f} % sure)"
     return f"Our guess: {guess}{how}."

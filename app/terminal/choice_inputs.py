@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from querist.agents.prompts.classification import Demonstration
+from querist.agents.annotator.prompt import Demonstration
 from querist.app.terminal.inputs import Inputs
 from querist.graph.choosing.heads import PROPOSERS
 from querist.graph.choosing.labellers import METHODS, Piece
 from querist.graph.config import RunConfig
+from querist.memory.answers import name_of
 from querist.memory.errors import InvalidInput
 from querist.tools.data.encoding import decode
 from querist.tools.data.load import ColumnMap, Imported, load_examples
+from querist.tools.kinds import find_kind
 from querist.tools.money.prices import PriceList
 from querist.tools.wording import listed, shorten, suggest
 
@@ -207,13 +209,18 @@ def read_answers(path: Path | None, config: RunConfig) -> dict[str, str] | None:
     fields = (text,) if isinstance(text, str) else tuple(text or ())
     columns = ColumnMap(fields=fields, id="id", gold="label")
     found = _load(path, columns, config)
-    return {one.id: one.gold for one in found.examples if one.gold}
+    return {one.id: name_of(one.gold) for one in found.examples if one.gold}
 
 
 def _load(path: Path, columns: ColumnMap, config: RunConfig) -> Imported:
     data, labels = config.data, tuple(config.task.labels)
     return load_examples(
-        path, columns=columns, labels=labels, encoding=data.encoding, header=data.header
+        path,
+        columns=columns,
+        labels=labels,
+        kind=find_kind(config.task.kind),
+        encoding=data.encoding,
+        header=data.header,
     )
 
 
@@ -231,16 +238,16 @@ def _demonstrations(path: Path, config: RunConfig) -> list[Piece]:
     fields = (text,) if isinstance(text, str) else tuple(text or ())
     columns = ColumnMap(fields=fields, gold=config.data.gold or "label")
     found = _load(path, columns, config)
-    rows = [one for one in found.examples if one.gold]
+    rows = [(one, one.gold) for one in found.examples if one.gold]
     if not rows:
         raise InvalidInput(f"{path} has no rows with a label, so there is nothing to show.")
     return [
         Piece(
             name=f"{path.name}:{one.id}",
-            shown=Demonstration(one, one.gold or ""),
-            record={"id": one.id, **one.fields, "label": one.gold},
+            shown=Demonstration(one, answer),
+            record={"id": one.id, **one.fields, "label": name_of(answer)},
         )
-        for one in rows
+        for one, answer in rows
     ]
 
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from querist.memory.embeddings import EmbeddingCache
-from querist.memory.records import Annotation, Choice, ExampleId, Split
-from querist.tools.embedding.embedders import embed_all
+from querist.memory.records import Annotation, ExampleId, Split
 
 if TYPE_CHECKING:
     from querist.graph.workplace.context import Context
@@ -67,40 +65,37 @@ def on_test(context: Context) -> Judged | None:
     """Compare the trained model with the test set's labels, if there are both."""
     from querist.graph.round.model_files import current_model
 
-    names = context.task.names
+    answers = context.answers
     model = current_model(context)
-    examples = [one for one in context.pool.all(Split.TEST) if one.gold in names]
+    examples = context.known(Split.TEST)
     if model is None or not examples:
         return None
     # The loop embedded these texts when it evaluated, so they come out of the cache.
-    cache = EmbeddingCache(context.store.folder / "embeddings")
-    vectors = embed_all([one.text for one in examples], embedder=context.embedder, cache=cache)
-    probabilities = model.predict_proba(vectors)
+    probabilities = model.predict_proba(context.embed(examples))
     pairs = [
-        (names.index(one.gold or ""), int(row.argmax()), float(row.max()))
+        (answers.place(one.gold), int(row.argmax()), float(row.max()))
         for one, row in zip(examples, probabilities, strict=True)
     ]
-    return _judged("the trained model", "the test set", names, pairs)
+    return _judged("the trained model", "the test set", answers.names, pairs)
 
 
 def on_people(context: Context) -> Judged | None:
     """Compare the language model's last answers with people's labels, where there are both."""
-    names = context.task.names
+    answers = context.answers
     truth = {
-        one.example: names.index(one.answer.value)
+        one.example: answers.place(one.answer)
         for one in context.labelling.labels()
-        if one.source == "human" and isinstance(one.answer, Choice) and one.answer.value in names
+        if one.source == "human" and answers.place(one.answer) >= 0
     }
     said: dict[ExampleId, Annotation] = {}
     for one in context.labelling.annotations(list(truth)):
-        if one.who.startswith("llm:") and isinstance(one.answer, Choice):
+        if one.who.startswith("llm:") and answers.place(one.answer) >= 0:
             said[one.example] = one  # the newest comes last
     pairs = [
-        (truth[example], names.index(one.answer.value), one.confidence or 0.0)
+        (truth[example], answers.place(one.answer), one.confidence or 0.0)
         for example, one in said.items()
-        if isinstance(one.answer, Choice) and one.answer.value in names
     ]
-    return _judged(LANGUAGE_MODEL, "people's labels", names, pairs) if pairs else None
+    return _judged(LANGUAGE_MODEL, "people's labels", answers.names, pairs) if pairs else None
 
 
 def _judged(

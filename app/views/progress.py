@@ -8,33 +8,53 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from querist.app.terminal.screen import Screen, clean, dollars, duration, percent, plural
 from querist.app.views.figures import headline_word, place_words
+from querist.memory.events import (
+    Annotated,
+    AnswersFolded,
+    Asked,
+    CommandClosed,
+    Embedded,
+    EventBody,
+    Finished,
+    Generated,
+    Initialized,
+    Notice,
+    OutOfMoney,
+    Planned,
+    RoundDone,
+    Selected,
+    Trained,
+    Unadvised,
+    Verified,
+    WaitingForPeople,
+)
 from querist.memory.records import Event
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 LAST_LINES = 6
-KEPT = {"round", "notice", "waiting", "command"}
+KEPT = (RoundDone, Notice, WaitingForPeople, CommandClosed)
 """Events whose lines stay on a terminal; the others scroll by on the panel."""
 RECENT = 3
 
-PHASES: Mapping[str, str] = {
-    "embedding": "embedding texts",
-    "initialized": "planning",
-    "plan": "planning",
-    "selected": "annotating",
-    "generated": "annotating",
-    "annotated": "annotating",
-    "verified": "asking people",
-    "asked": "training",
-    "trained": "evaluating",
-    "round": "planning",
-    "waiting": "waiting for people",
-    "finished": "finished",
+PHASES: Mapping[type[EventBody], str] = {
+    Embedded: "embedding texts",
+    Initialized: "planning",
+    Planned: "planning",
+    Selected: "annotating",
+    Generated: "annotating",
+    Annotated: "annotating",
+    Verified: "asking people",
+    Asked: "training",
+    Trained: "evaluating",
+    RoundDone: "planning",
+    WaitingForPeople: "waiting for people",
+    Finished: "finished",
 }
 
 
@@ -59,39 +79,40 @@ class Tally:
     _round_began: float | None = None
     _took: list[float] = field(default_factory=list)
 
-    def take(self, event: Event) -> None:
-        """Add an event."""
-        data: Mapping[str, Any] = event.data
+    def take(self, body: EventBody) -> None:
+        """Add what an event told."""
         # A few texts are embedded in between, too; only a longer wait for it is worth a word.
-        if event.kind == "embedding" and data["done"] == data["total"]:
+        if isinstance(body, Embedded) and body.done == body.total:
             return
-        self.phase = PHASES.get(event.kind, self.phase)
-        if event.kind in {"embedding", "annotated"}:
-            self.done, self.total = data["done"], data["total"]
-        if event.kind in {"selected", "generated"}:
-            self.done, self.total = 0, data.get("count", data.get("kept", 0))
-        if event.kind == "plan" and data["action"] in {"select", "generate"}:
-            self.round, self._round_began = data["round"], self.clock()
-        if event.kind == "asked":
-            self.open = data["open"]
-        if event.kind == "waiting":
-            self.open = data["asked"] - data["closed"]
-        if event.kind == "plan":
-            self.rounds = data["rounds"]
-        self._take_money(data)
-        if event.kind == "round":
-            self._close_round(data)
+        self.phase = PHASES.get(type(body), self.phase)
+        match body:
+            case Planned():
+                self._open_round(body)
+            case Selected(count=size) | Generated(kept=size):
+                self.done, self.total = 0, size
+            case Embedded():
+                self.done, self.total = body.done, body.total
+            case Annotated():
+                self.done, self.total, self.spent = body.done, body.total, body.usd
+            case Asked():
+                self.open = body.open
+            case WaitingForPeople():
+                self.open = body.asked - body.closed
+            case CommandClosed():
+                self.cap = body.cap  # it may have been raised in mid-round
+            case RoundDone():
+                self._close_round(body)
+            case _:
+                pass
 
-    def _take_money(self, data: Mapping[str, Any]) -> None:
-        if "cap" in data:  # a plan names it, and a command may have changed it in mid-round
-            self.cap = Decimal(str(data["cap"]))
-        if "usd" in data:
-            self.spent = Decimal(str(data["usd"]))
+    def _open_round(self, plan: Planned) -> None:
+        self.rounds, self.cap = plan.rounds, plan.cap
+        if plan.action in {"select", "generate"}:
+            self.round, self._round_began = plan.round, self.clock()
 
-    def _close_round(self, data: Mapping[str, Any]) -> None:
-        self.labelled, self.people = data["labelled"], data["people"]
-        self.metric, self.measured_on = data["metric"], data["measured_on"]
-        self.test = data["test"]
+    def _close_round(self, done: RoundDone) -> None:
+        self.labelled, self.people, self.spent = done.labelled, done.people, done.usd
+        self.metric, self.measured_on, self.test = done.metric, done.measured_on, done.test
         if self._round_began is not None:
             self._took.append(self.clock() - self._round_began)
             self._round_began = None
@@ -108,7 +129,6 @@ class Tally:
         return max(0.0, left * sum(recent) / len(recent) - under_way)
 
 
-Data = Mapping[str, Any]
 WORDS = {
     "accept": "accepted",
     "reannotate": "sent back",
@@ -117,75 +137,65 @@ WORDS = {
 }
 
 
-def describe(event: Event, tally: Tally) -> str | None:
+def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR0912 - one case a kind
     """Say an event in one line; None for those that are of no interest in a log."""
-    if event.kind == "round":
-        return _round_line(event.data, tally)
-    say = _LINES.get(event.kind)
-    return say(event.data) if say else None
+    match body:
+        case Embedded(done=done, total=total) if done < total:
+            return f"Embedding texts: {done:,} of {total:,}"
+        case Initialized():
+            return f"Pool: {plural(body.pool, 'example')}, test: {body.test:,}"
+        case Planned() if body.action != "wait":  # which says so itself
+            return f"Round {body.round}: {body.action}. {body.reason}"
+        case Selected():
+            return f"  selected {body.count} by {body.strategy}"
+        case Unadvised():
+            return f"  the language model did not help to select: {body.reason}"
+        case Generated():
+            return f"  wrote {body.kept} new examples, threw {body.rejected} away"
+        case Verified():
+            return _verified_line(body)
+        case Asked() if body.open:
+            return f"  {plural(body.open, 'question')} to people open"
+        case Trained() if body.pseudo:
+            # Said only of a model that learnt from guesses; labels are counted when the round is
+            # done.
+            return f"  trained on {body.rows:,} labels and {body.pseudo:,} pseudo-labels"
+        case Notice():
+            return f"  note: {body.text}"
+        case AnswersFolded():
+            return f"  {plural(body.folded, 'answer')} of people taken in"
+        case WaitingForPeople():
+            return f"Waiting for people: {body.reason}."
+        case CommandClosed():
+            return f"  {body.who} said {body.name}: {body.result} ({body.status})"
+        case OutOfMoney():
+            return f"  out of money: {body.reason}"
+        case RoundDone():
+            return _round_line(body, tally)
+    return None
 
 
-def _embedding_line(data: Data) -> str | None:
-    if data["done"] == data["total"]:
-        return None
-    return f"Embedding texts: {data['done']:,} of {data['total']:,}"
-
-
-def _verified_line(data: Data) -> str:
-    said = [f"{data[key]} {word}" for key, word in WORDS.items() if data.get(key)]
+def _verified_line(body: Verified) -> str:
+    counts = {key: getattr(body, key) for key in WORDS}
+    said = [f"{count} {WORDS[key]}" for key, count in counts.items() if count]
     return f"  verified: {', '.join(said) or 'nothing'}"
 
 
-def _asked_line(data: Data) -> str | None:
-    return f"  {plural(data['open'], 'question')} to people open" if data["open"] else None
-
-
-def _trained_line(data: Data) -> str | None:
-    # Said only of a model that learnt from guesses; labels are counted when the round is done.
-    if not data.get("pseudo"):
-        return None
-    return f"  trained on {data['rows']:,} labels and {data['pseudo']:,} pseudo-labels"
-
-
-def _plan_line(data: Data) -> str | None:
-    if data["action"] == "wait":  # which says so itself
-        return None
-    return f"Round {data['round']}: {data['action']}. {data['reason']}"
-
-
-_LINES: Mapping[str, Callable[[Data], str | None]] = {
-    "embedding": _embedding_line,
-    "initialized": lambda d: f"Pool: {plural(d['pool'], 'example')}, test: {d['test']:,}",
-    "plan": _plan_line,
-    "selected": lambda d: f"  selected {d['count']} by {d['strategy']}",
-    "unadvised": lambda d: f"  the language model did not help to select: {d['reason']}",
-    "generated": lambda d: f"  wrote {d['kept']} new examples, threw {d['rejected']} away",
-    "verified": _verified_line,
-    "asked": _asked_line,
-    "trained": _trained_line,
-    "notice": lambda d: f"  note: {d['text']}",
-    "answers": lambda d: f"  {plural(d['folded'], 'answer')} of people taken in",
-    "waiting": lambda d: f"Waiting for people: {d['reason']}.",
-    "command": lambda d: f"  {d['who']} said {d['name']}: {d['result']} ({d['status']})",
-    "out_of_money": lambda d: f"  out of money: {d['reason']}",
-}
-
-
-def _round_line(data: Mapping[str, Any], tally: Tally) -> str:
-    test = "" if data["test"] is None else f", test {percent(data['test'])}"
+def _round_line(done: RoundDone, tally: Tally) -> str:
+    test = "" if done.test is None else f", test {percent(done.test)}"
     measured = (
         ""
-        if data["metric"] is None
+        if done.metric is None
         else (
-            f"{headline_word(data['measured_on']).lower()} {percent(data['metric'])} "
-            f"({place_words(data['measured_on'])}){test}; "
+            f"{headline_word(done.measured_on).lower()} {percent(done.metric)} "
+            f"({place_words(done.measured_on)}){test}; "
         )
     )
     left = tally.seconds_left
     ahead = f", at most about {duration(left)} left" if left else ""
     return (
-        f"Round {data['round']} done: {measured}{data['labelled']:,} labels, "
-        f"{data['people']:,} by people; {dollars(tally.spent)} of {dollars(tally.cap)}{ahead}"
+        f"Round {done.round} done: {measured}{done.labelled:,} labels, "
+        f"{done.people:,} by people; {dollars(tally.spent)} of {dollars(tally.cap)}{ahead}"
     )
 
 
@@ -219,10 +229,11 @@ class Watch:
 
     def note(self, event: Event) -> None:
         """Take an event in and show it."""
-        self._tally.take(event)
-        line = describe(event, self._tally)
+        body = event.body
+        self._tally.take(body)
+        line = describe(body, self._tally)
         if line is not None:
-            self.say(line, is_kept=event.kind in KEPT)
+            self.say(line, is_kept=isinstance(body, KEPT))
 
     def say(self, line: str, *, is_kept: bool = True) -> None:
         """Show a line; on a terminal one that is not kept scrolls by on the panel."""

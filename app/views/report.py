@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -18,6 +17,7 @@ from querist.app.views.charts import colour
 from querist.app.views.facts import facts, machine_weight
 from querist.app.views.report_data import ReportData
 from querist.memory.errors import StoreError
+from querist.memory.files import write_whole
 
 REPORT = "report.html"
 MOST_CLASSES = 15
@@ -30,16 +30,12 @@ MOST_DECISIONS = 200
 LONGEST_TEXT = 2_000
 
 
-def write_report(data: ReportData, folder: Path, *, path: Path | None = None) -> Path:
-    """Write the report into a folder, or to a path of its own; whole or not at all."""
-    target = path or folder / REPORT
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+def write_report(data: ReportData, target: Path) -> Path:
+    """Write the report, whole or not at all."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(render(data), encoding="utf-8")
-        draft.replace(target)
+        write_whole(target, render(data).encode())
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise StoreError(
             f"The report cannot be written to {target} ({error.strerror or error}). Choose "
             "another place with --output."

@@ -175,7 +175,7 @@ def gather(run: Run) -> ReportData:
     status = status_of(row, runs)
     doubts = _doubts(context, is_dead=status == "interrupted")
     people = on_people(context)
-    model = context.folder / MODEL
+    model = context.files.path(MODEL)
     return ReportData(
         run=row.id,
         status=status,
@@ -251,7 +251,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         measured_on=str(detail.get("measured_on", "")),
         n=int(detail.get("n", 0)),
         test=detail.get("test"),
-        test_n=sum(one.gold in context.task.names for one in context.pool.all(Split.TEST)),
+        test_n=len(context.known(Split.TEST)),
         labels=len(labels),
         by_people=sum(one.source == "human" for one in labels),
         pool=context.pool.count(Split.POOL),
@@ -286,17 +286,17 @@ def _sources(context: Context, labels: Sequence[Label]) -> list[SourceRow]:
     by_source: dict[str, list[Label]] = defaultdict(list)
     for one in labels:
         by_source[one.source].append(one)
-    names = set(context.task.names)
+    answers = context.answers
     gold = {
         one.id: one.gold
         for one in context.examples([label.example for label in labels])
-        if one.gold in names
+        if answers.place(one.gold) >= 0
     }
     rows = []
     for source, members in by_source.items():
         # What a generated text was written as is no label that somebody knows to be right.
         known = [] if source == "generated" else [one for one in members if one.example in gold]
-        hits = sum(getattr(one.answer, "value", None) == gold[one.example] for one in known)
+        hits = sum(one.answer == gold[one.example] for one in known)
         rows.append(
             SourceRow(
                 source=source,
@@ -320,9 +320,7 @@ def _classes(task: Task, labels: Sequence[Label]) -> list[ClassRow]:
 
 
 def _question(question: Question) -> OpenQuestion:
-    fields = question.payload.get("fields")
-    values = fields.values() if isinstance(fields, Mapping) else ()
-    return OpenQuestion("\n".join(map(str, values)), question.reason, question.value)
+    return OpenQuestion(question.payload.text, question.reason, question.value)
 
 
 def _versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from querist.memory.events import Notice
 from querist.memory.records import Annotation, ExampleId
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def lost_rows(context: Context, labelled: Collection[ExampleId]) -> list[LostRow
 
 def notices(context: Context) -> list[str]:
     """What was learnt about an endpoint or left out, each once, in the order that it came."""
-    said = [str(event.data.get("text", "")) for event in context.journal.events(kind="notice")]
-    return [text for text in dict.fromkeys(said) if text]
+    said = dict.fromkeys(notice.text for notice in context.journal.bodies(Notice))
+    return [text for text in said if text]
 
 
 def _reason(said: Annotation) -> str:

@@ -24,21 +24,20 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from querist.agents.annotator.classify import Item, annotate
+from querist.agents.annotator.annotate import Item, annotate
+from querist.agents.annotator.prompt import Prompt
 from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.metered import MeteredModel
-from querist.agents.prompts.classification import ClassificationPrompt
 from querist.memory.labelling import Labelling
 from querist.memory.ledger import Ledger
-from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task, TaskKind
+from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
+from querist.tools.kinds import DEFAULT
 from querist.tools.money.prices import Price
 
 IN_FLIGHT = 100
-TASK = Task(
-    "bench", TaskKind.CLASSIFICATION, (LabelClass("good", "praise"), LabelClass("bad", "blame"))
-)
+TASK = Task("bench", DEFAULT.name, (LabelClass("good", "praise"), LabelClass("bad", "blame")))
 MESSAGES = [
     {"role": "system", "content": "Classify. Labels: good, bad."},
     {"role": "user", "content": 'Text: "a text of ordinary length that somebody once wrote"'},
@@ -118,7 +117,7 @@ async def querist(rows: int, url: str) -> None:
         ]
         labelling.open_batch(1, [one.id for one in examples])
         items = [Item(one) for one in examples]
-        prompt = ClassificationPrompt(TASK)
+        prompt = Prompt(TASK)
         outcome = await annotate(items, prompt=prompt, model=model, votes=1, number=1)
         labelling.annotated(1, outcome.annotations)
         await model.model.aclose()

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from querist.memory.records import LabelClass, Task, TaskKind
+from querist.memory.records import LabelClass, Task
 from querist.tools.embedding.embedders import HashingEmbedder
+from querist.tools.kinds import DEFAULT
 from querist.tools.training.model_folder import Model
 from querist.tools.training.proxy import LinearHead
 
@@ -45,7 +46,7 @@ def main() -> None:
 
 def _train(folder: Path) -> None:
     texts = [f"{word} number {i}" for i in range(40) for word in ("invoice", "crash")]
-    task = Task("made", TaskKind.CLASSIFICATION, (LabelClass("billing"), LabelClass("bug")))
+    task = Task("made", DEFAULT.name, (LabelClass("billing"), LabelClass("bug")))
     embedder = HashingEmbedder()
     head = LinearHead().fit(embedder.embed(texts), np.eye(2)[[0, 1] * 40])
     Model(task, head, embedder.name).save(folder)

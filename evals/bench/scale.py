@@ -32,6 +32,7 @@ from querist.graph.config import make_config
 from querist.graph.round import knowledge, measure
 from querist.graph.run import CHECKPOINTS, Run
 from querist.graph.workplace import context
+from querist.memory.events import Initialized, RoundDone
 from querist.memory.records import Event
 from querist.memory.store import Store, open_store
 from querist.tools.training import proxy
@@ -80,7 +81,7 @@ def _measure(body: dict[str, Any], store: Store) -> list[tuple[str, str, str]]:
         marks: list[float] = []
 
         def listen(event: Event) -> None:
-            if event.kind in ("initialized", "round"):
+            if isinstance(event.body, Initialized | RoundDone):
                 ends.append(time.perf_counter())
                 marks.append(sum(spent.values()))
 

@@ -23,17 +23,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from querist.agents.annotator import classify
+from querist.agents.annotator.annotate import Item, annotate, label_bias
+from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.providers.gguf import GgufHeader
 from querist.agents.models.providers.local import LocalModel
-from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
 from querist.memory.ledger import Ledger
-from querist.memory.records import Choice, Example, ExampleId, LabelClass, RunId, Task, TaskKind
+from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task
 from querist.memory.runs import Runs
 from querist.memory.store import Store, open_store
 from querist.tools.arms.protocol import wilson
+from querist.tools.kinds import DEFAULT, answers_of
 from querist.tools.money.prices import Price
 
 DATASETS = ("trec6", "ag_news", "sst2")
@@ -114,11 +115,11 @@ async def _label(
     runs.create(run, task=task, dataset="", config={}, cap=Decimal(1))
     ledger = Ledger(store, run, lease=runs.take(run))
     metered = MeteredModel(model, price=FREE, ledger=ledger, agent="annotator")
-    prompt = ClassificationPrompt(task, shown)
-    prior = await classify.label_bias(prompt, model=metered)
+    prompt = Prompt(task, shown)
+    prior = await label_bias(prompt, model=metered)
     began = time.monotonic()
-    outcome = await classify.annotate(
-        [classify.Item(example) for example in examples],
+    outcome = await annotate(
+        [Item(example) for example in examples],
         prompt=prompt,
         model=metered,
         votes=1,
@@ -127,18 +128,15 @@ async def _label(
     )
     seconds = time.monotonic() - began
     gold = {example.id: example.gold for example in examples}
-    right = sum(
-        isinstance(said.answer, Choice) and said.answer.value == gold[said.example]
-        for said in outcome.annotations
-    )
+    right = sum(said.answer == gold[said.example] for said in outcome.annotations)
     return right, seconds
 
 
 def _shown(rows: Sequence[Example], task: Task, count: int) -> tuple[Demonstration, ...]:
     """Take demonstrations, each class in turn."""
-    by_class = {name: [row for row in rows if row.gold == name] for name in task.names}
+    by_class = {a: [row for row in rows if row.gold == a] for a in answers_of(task).answers}
     turns = [m for rank in range(count) for ms in by_class.values() for m in ms[rank : rank + 1]]
-    return tuple(Demonstration(example, example.gold or "") for example in turns[:count])
+    return tuple(Demonstration(row, row.gold) for row in turns[:count] if row.gold is not None)
 
 
 def _load(dataset: str) -> tuple[Task, list[Example], list[Example]]:
@@ -148,7 +146,7 @@ def _load(dataset: str) -> tuple[Task, list[Example], list[Example]]:
     labels = meta["labels"]
     described = labels.items() if isinstance(labels, dict) else ((name, "") for name in labels)
     classes = tuple(LabelClass(str(name), str(words)) for name, words in described)
-    task = Task(dataset, TaskKind.CLASSIFICATION, classes, meta.get("instructions", ""))
+    task = Task(dataset, DEFAULT.name, classes, meta.get("instructions", ""))
     return task, _rows(folder / "train.jsonl.gz"), _rows(folder / "test.jsonl.gz")
 
 
@@ -156,7 +154,11 @@ def _rows(path: Path) -> list[Example]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     return [
-        Example(ExampleId(str(row["id"])), {"text": row["text"]}, gold=str(row["label"]))
+        Example(
+            ExampleId(str(row["id"])),
+            {"text": row["text"]},
+            gold=DEFAULT.answer_of(str(row["label"])),
+        )
         for row in rows
     ]
 

@@ -31,9 +31,9 @@ from querist.evals.experiments.label_efficiency import (
     read_curves,
     score,
 )
-from querist.graph.round.knowledge import TrainingSet
 from querist.graph.round.pseudo_labels import PseudoRows, self_train, weigh
 from querist.memory.records import ExampleId
+from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.strategies import get
 from querist.tools.strategies.querying import Capability, QueryContext
 from querist.tools.training.proxy import LinearHead, LinearModel

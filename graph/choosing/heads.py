@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from querist.agents.mind import Agent
 from querist.agents.selector.acquisition.proposing import WARM_SHARE, advised
 from querist.agents.selector.advice.advisor import Advisor
@@ -48,14 +46,13 @@ class Data:
 def head_data(session: Session) -> Data:
     """Halve the gold examples; raises `InvalidInput` where they are too few."""
     examples = gold_examples(session)
-    names = session.context.task.names
     if len(examples) < 20:
         raise InvalidInput(
             f"{len(examples)} examples with a known label are too few to train on one half and "
             "measure on the other; 20 are needed, 200 are better (data.validation)."
         )
-    vectors = session.context.embed([one.text for one in examples])
-    gold = np.array([names.index(one.gold or "") for one in examples])
+    vectors = session.context.embed(examples)
+    gold = session.context.answers.places([one.gold for one in examples])
     half = len(examples) // 2
     return Data(vectors[:half], gold[:half], vectors[half:], gold[half:])
 

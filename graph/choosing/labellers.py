@@ -9,20 +9,20 @@ from typing import Literal
 
 import numpy as np
 
+from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.mind import Agent
-from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
 from querist.agents.selector.acquisition.trying import Labeller, Work, label_all
 from querist.graph.choosing.session import (
     USUAL_TRIES,
-    ArmRow,
-    Chosen,
     Session,
     Tried,
     doubts,
     gold_examples,
     how_many,
 )
+from querist.memory.answers import Answer, name_of
 from querist.memory.errors import InvalidInput
+from querist.memory.events import ArmRow, Chosen
 from querist.memory.records import Example
 from querist.tools.arms import (
     AcceptsRejects,
@@ -77,14 +77,14 @@ async def choose_prompt(session: Session, prompts: Mapping[str, str], terms: Ter
     context = session.context
     model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
     arms = [
-        Labeller(model, ClassificationPrompt(replace(context.task, instructions=text)))
+        Labeller(model, Prompt(replace(context.task, instructions=text)))
         for text in prompts.values()
     ]
     examples = gold_examples(session)
     total = _total(session, arms, examples, terms, noun="prompts")
     method = terms.method or "sh"
     if method in MANY:
-        vectors = context.embed(list(prompts.values()))
+        vectors = context.embed_texts(list(prompts.values()))
         make = ClusteredHalving if method == "clst" else PredictedHalving
         selector: ArmSelector = make(vectors, total, rng=session.rng, most=len(examples))
     else:
@@ -111,7 +111,7 @@ async def choose_model(session: Session, names: Sequence[str], terms: Terms) -> 
     # As the loop would use them: with demonstrations, their bias divided out.
     wanted = max(0, section.shared - len(context.given))
     shown, examples = _demonstrations(session, gold_examples(session), count=wanted)
-    prompt = ClassificationPrompt(context.task, (*context.given, *shown))
+    prompt = Prompt(context.task, (*context.given, *shown))
     # All are opened first: what lacks a key is told before anything is paid.
     arms = [
         Labeller(
@@ -186,16 +186,20 @@ async def choose_context(session: Session, pieces: Sequence[Piece], terms: Terms
 def _demonstrations(
     session: Session, examples: Sequence[Example], *, count: int
 ) -> tuple[list[Demonstration], list[Example]]:
-    """Take demonstrations, each class in turn, from examples of known label; give the others."""
-    by_class: dict[str, list[Example]] = {name: [] for name in session.context.task.names}
+    """Take demonstrations, each answer in turn, from examples of known label; give the others."""
+    by_answer: dict[Answer, list[Example]] = {}
     # At least half are left to measure on.
     count = min(count, len(examples) // 2)
     for example in examples:
-        by_class[example.gold or ""].append(example)
-    most = max(map(len, by_class.values()))
-    turns = [m for rank in range(most) for ms in by_class.values() for m in ms[rank : rank + 1]]
+        if example.gold is not None:
+            by_answer.setdefault(example.gold, []).append(example)
+    groups = [
+        by_answer[answer] for answer in session.context.answers.answers if answer in by_answer
+    ]
+    most = max(map(len, groups))
+    turns = [m for rank in range(most) for group in groups for m in group[rank : rank + 1]]
     taken = {example.id for example in turns[:count]}
-    shown = [Demonstration(example, example.gold or "") for example in turns[:count]]
+    shown = [Demonstration(one, one.gold) for one in turns[:count] if one.gold is not None]
     return shown, [example for example in examples if example.id not in taken]
 
 
@@ -218,7 +222,7 @@ async def _play(
         found: dict[Pull, Tried] = {}
         for (_, members), said in zip(work, answers, strict=True):
             for pull, answer in zip(members, said, strict=True):
-                reward = float(answer.label == examples[pull.resource].gold)
+                reward = float(answer.given == examples[pull.resource].gold)
                 others = tuple(arm for arm in sharers(pull) if arm != pull.arm)
                 found[pull] = Tried(reward, answer.usd, others)
         return [found[pull] for pull in pulls]
@@ -291,9 +295,8 @@ async def _committee(
     answers = await label_all([Work(arms[arm], some) for arm in last])
     if any(one.probabilities is None for said in answers for one in said):
         return ()
-    task = session.context.task
     stacked = np.array([[one.probabilities for one in said] for said in answers])
-    gold = np.array([task.names.index(one.gold or "") for one in some])
+    gold = session.context.answers.places([one.gold for one in some])
     found = greedy_ensemble(stacked, gold)
     if len(found.counts) < 2:
         return ()
@@ -302,12 +305,12 @@ async def _committee(
     return (f"{said}all of them labelled (chosen on the same examples, so it flatters).",)
 
 
-def _prompt(session: Session, pieces: Sequence[Piece]) -> ClassificationPrompt:
+def _prompt(session: Session, pieces: Sequence[Piece]) -> Prompt:
     task = session.context.task
     passages = [one.passage for one in pieces if one.passage]
     instructions = "\n\n".join([task.instructions.strip(), *passages]).strip()
     shown = tuple(one.shown for one in pieces if one.shown)
-    return ClassificationPrompt(replace(task, instructions=instructions), shown)
+    return Prompt(replace(task, instructions=instructions), shown)
 
 
 def _longest(pieces: Sequence[Piece], count: int) -> list[Piece]:
@@ -328,8 +331,8 @@ def _by_vectors(
     """Choose by embeddings alone: GO for all examples together, or MMR around their mean."""
     context = session.context
     texts = [one.passage or (one.shown.example.text if one.shown else "") for one in pieces]
-    vectors = context.embed(texts)
-    targets = context.embed([one.text for one in examples[:MOST_TARGETS]])
+    vectors = context.embed_texts(texts)
+    targets = context.embed_texts([one.text for one in examples[:MOST_TARGETS]])
     if method == "mmr":
         picks = relevant_and_varied(vectors, targets.mean(axis=0), count=count)
         return [int(one) for one in picks]
@@ -361,4 +364,4 @@ def _written(shown: Demonstration) -> dict[str, object]:
     """Write a demonstration as a task file does."""
     fields = dict(shown.example.fields)
     text: object = fields if len(fields) > 1 else next(iter(fields.values()))
-    return {"text": text, "label": shown.label}
+    return {"text": text, "label": name_of(shown.answer)}

@@ -20,8 +20,9 @@ from querist.graph.choosing.heads import (
     name_configs,
     told,
 )
-from querist.graph.choosing.session import ArmRow, Chosen, Session, Tried, doubts
+from querist.graph.choosing.session import Session, Tried, doubts
 from querist.memory.errors import InvalidInput
+from querist.memory.events import ArmRow, Chosen
 from querist.memory.records import content_id
 from querist.tools.arms import (
     ArmSelector,

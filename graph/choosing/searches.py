@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
-from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
-from querist.agents.selector.acquisition.trying import Answer, Labeller, Work, label_all
+from querist.agents.selector.acquisition.trying import Labeller, Said, Work, label_all
 from querist.graph.choosing.heads import (
     HERE,
     Data,
@@ -25,14 +25,15 @@ from querist.graph.choosing.heads import (
     told,
 )
 from querist.graph.choosing.session import (
-    Chosen,
     Evaluate,
     Session,
     Tried,
     doubts,
     gold_examples,
 )
+from querist.memory.answers import Answer
 from querist.memory.errors import InvalidInput
+from querist.memory.events import Chosen
 from querist.memory.records import Example, Task
 from querist.tools.arms import (
     Config,
@@ -70,9 +71,9 @@ async def choose_annotator_settings(
     """
     context = session.context
     examples = gold_examples(session)
-    bank, rest = _bank(examples, context.task.names, min(MOST_SHOWN, len(examples) // 3))
+    bank, rest = _bank(examples, context.answers.answers, min(MOST_SHOWN, len(examples) // 3))
     model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
-    widest = Labeller(model, ClassificationPrompt(context.task, bank), votes=MOST_VOTES)
+    widest = Labeller(model, Prompt(context.task, bank), votes=MOST_VOTES)
     affordable = _affordable(widest, rest, context.config.budget.usd)
     most = _resource(min(evaluations or USUAL_EXAMPLES, affordable), len(rest))
     about = "how a language model labels texts"
@@ -169,13 +170,13 @@ async def _climb(
 def _labeller(
     config: Config, model: MeteredModel, task: Task, bank: tuple[Demonstration, ...]
 ) -> Labeller:
-    prompt = ClassificationPrompt(task, bank[: int(config["shared"])])
+    prompt = Prompt(task, bank[: int(config["shared"])])
     return Labeller(model, prompt, int(config["votes"]), bool(config["calibrate"]))
 
 
-def _score(work: Work, said: Sequence[Answer]) -> Tried:
+def _score(work: Work, said: Sequence[Said]) -> Tried:
     pairs = zip(said, work.examples, strict=True)
-    hits = [answer.label == example.gold for answer, example in pairs]
+    hits = [answer.given == example.gold for answer, example in pairs]
     return Tried(float(np.mean(hits)), sum((answer.usd for answer in said), Decimal(0)))
 
 
@@ -225,15 +226,15 @@ def _cost(most: int) -> int:
 
 
 def _bank(
-    examples: Sequence[Example], names: Sequence[str], count: int
+    examples: Sequence[Example], answers: Sequence[Answer], count: int
 ) -> tuple[tuple[Demonstration, ...], list[Example]]:
-    """Take demonstrations from each class in turn; give the examples that are left, too."""
-    groups = [[one for one in examples if one.gold == name] for name in names]
+    """Take demonstrations of each answer in turn; give the examples that are left, too."""
+    groups = [[one for one in examples if one.gold == answer] for answer in answers]
     turns = [one for rank in range(count) for group in groups for one in group[rank : rank + 1]][
         :count
     ]
     ids = {one.id for one in turns}
-    shown = tuple(Demonstration(one, one.gold or "") for one in turns)
+    shown = tuple(Demonstration(one, one.gold) for one in turns if one.gold is not None)
     return shown, [one for one in examples if one.id not in ids]
 
 

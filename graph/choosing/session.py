@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -19,8 +19,8 @@ from querist.graph.choosing import PREFIX
 from querist.graph.config import RunConfig
 from querist.graph.intake import import_data
 from querist.graph.workplace.context import Context, Listener
-from querist.memory.codec import from_json, to_json
 from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
+from querist.memory.events import ArmRow, ArmsTried, Chosen, PullNote
 from querist.memory.journal import Journal
 from querist.memory.records import Example, RunId, Split, content_id
 from querist.memory.runs import Heartbeat, Runs
@@ -30,38 +30,6 @@ from querist.tools.arms import ArmSelector, Pull, pulls_at_once, wilson
 AT_ONCE = 32
 USUAL_TRIES = 20
 """Evaluations an arm if nobody said how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArmRow:
-    """How an arm did."""
-
-    name: str
-    pulls: int = 0
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    usd: Decimal = Decimal(0)
-    rejected_after: int | None = None
-    """How many evaluations, of all arms together, it took to leave it out."""
-    levelled_after: int | None = None
-    """How many of its own tries it took to see that it no longer gets better (TI-UCB)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What was chosen, from what, and the keys of a task file that say so."""
-
-    what: str
-    rows: tuple[ArmRow, ...]
-    """The best first."""
-    winners: tuple[str, ...]
-    settings: Mapping[str, object] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    status: str = "finished"
-    """Or paused, or out of money."""
-    records: tuple[Mapping[str, object], ...] = ()
-    """Rows for a file, where examples were chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +55,8 @@ class Session:
         self._known: dict[str, dict[Pull, Tried]] = {}
         self._plan = ""
         self.should_stop = should_stop
-        for event in context.journal.events():
-            if event.kind == "tried":
-                self._learn(event.data)
+        for tried in context.journal.bodies(ArmsTried):
+            self._learn(tried)
 
     @property
     def rng(self) -> np.random.Generator:
@@ -182,23 +149,22 @@ class Session:
 
     def close(self, chosen: Chosen) -> Chosen:
         """Write the result down."""
-        self.context.emit("chosen", **to_json(chosen))
+        self.context.emit(chosen)
         return chosen
 
     def _note(self, news: Mapping[Pull, Tried], *, done: int, total: int, best: str) -> None:
-        pulls = [
-            [pull.arm, pull.resource, tried.reward, str(tried.usd), list(tried.sharers)]
+        pulls = tuple(
+            PullNote(pull.arm, pull.resource, tried.reward, tried.usd, tried.sharers)
             for pull, tried in news.items()
-        ]
-        facts = {"done": done, "total": total, "best": best, "usd": str(self.usd)}
-        self.context.emit("tried", plan=self._plan, pulls=pulls, **facts)
+        )
+        self.context.emit(
+            ArmsTried(self._plan, pulls, done=done, total=total, best=best, usd=self.usd)
+        )
 
-    def _learn(self, data: Mapping[str, object]) -> None:
-        pulls = data["pulls"]
-        assert isinstance(pulls, list)
-        known = self._known.setdefault(str(data["plan"]), {})
-        for arm, resource, reward, usd, sharers in pulls:
-            known[Pull(arm, resource)] = Tried(reward, Decimal(usd), tuple(sharers))
+    def _learn(self, tried: ArmsTried) -> None:
+        known = self._known.setdefault(tried.plan, {})
+        for note in tried.pulls:
+            known[Pull(note.arm, note.resource)] = Tried(note.reward, note.usd, note.sharers)
 
 
 @asynccontextmanager
@@ -247,16 +213,15 @@ async def opened(
 
 def last_result(store: Store, run: str) -> Chosen | None:
     """Read what a choice came to, if it came to anything yet."""
-    results = [event for event in Journal(store, run).events() if event.kind == "chosen"]
-    return from_json(Chosen, results[-1].data) if results else None
+    results = Journal(store, run).bodies(Chosen)
+    return results[-1] if results else None
 
 
 def known_examples(session: Session) -> list[Example]:
     """List the examples whose label is known, in a random order: validation, else the pool's."""
     context = session.context
-    names = context.task.names
     for split in (Split.VALIDATION, Split.POOL):
-        found = [one for one in context.pool.all(split) if one.gold in names]
+        found = context.known(split)
         if found:
             order = session.rng.permutation(len(found))
             return [found[int(place)] for place in order]

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from querist.agents.annotator.prompt import Prompt
 from querist.agents.mind import Agent
-from querist.agents.prompts.classification import ClassificationPrompt
 from querist.agents.selector.acquisition.feature_selection import (
     FeatureChoice,
     Way,
     select_features,
 )
-from querist.agents.selector.acquisition.trying import Answer, Labeller, Work, label_all
+from querist.agents.selector.acquisition.trying import Labeller, Said, Work, label_all
 from querist.agents.selector.advice.advisor import Advisor
-from querist.graph.choosing.session import ArmRow, Chosen, Session, how_many, known_examples
+from querist.graph.choosing.session import Session, how_many, known_examples
 from querist.memory.errors import InvalidInput
+from querist.memory.events import ArmRow, ArmsTried, Chosen
 from querist.memory.records import Example, Split
 from querist.tools.arms.annotation_subset import choose_for_annotation
 from querist.tools.compute.arrays import FloatArray, IntArray, one_hot, unit_rows
@@ -54,7 +55,7 @@ def choose_examples(session: Session, *, count: int | None, by_length: bool) -> 
     context = session.context
     section = context.config.budget
     examples = context.pool.all(Split.POOL)
-    vectors = context.embed([one.text for one in examples])
+    vectors = context.embed(examples)
     lengths = np.array([max(1, len(one.text.split())) for one in examples], dtype=np.float64)
     shares = lengths / lengths.mean() if by_length else np.ones(len(examples))
     prices = shares * float(section.human_label_usd)
@@ -287,26 +288,26 @@ async def _fixed(session: Session, labels: int) -> _Fixed | None:
     """Let the annotator label everything that may be evaluated on; None if it was stopped."""
     context, examples = session.context, _items(session, labels)
     model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
-    labeller = Labeller(model, ClassificationPrompt(context.task))
+    labeller = Labeller(model, Prompt(context.task))
     dearest = Decimal(0) if model.is_free else max(labeller.ceiling(one) for one in examples)
     size, cap = len(examples), context.config.budget.usd
     how_many(
         least=size, usual=size, most=size, dearest=dearest, cap=cap, asked=None, noun="examples"
     )
-    answers: list[Answer] = []
+    answers: list[Said] = []
     for start in range(0, size, _CHUNK):
         if session.should_stop():
             session.status = "paused"
             return None
         answers += (await label_all([Work(labeller, examples[start : start + _CHUNK])]))[0]
-        facts = {"done": len(answers), "total": size, "best": model.name}
-        context.emit("tried", plan="", pulls=[], usd=str(session.usd), **facts)
-    names = context.task.names
-    blank = np.full(len(names), 1 / len(names))
+        done = len(answers)
+        context.emit(ArmsTried("", (), done=done, total=size, best=model.name, usd=session.usd))
+    known = context.answers
+    blank = np.full(len(known), 1 / len(known))
     said = [blank if one.probabilities is None else one.probabilities for one in answers]
     probabilities = np.array(said)
-    gold = np.array([names.index(one.gold) if one.gold in names else UNKNOWN for one in examples])
-    vectors = context.embed([one.text for one in examples])
+    gold = known.places([one.gold for one in examples])
+    vectors = context.embed(examples)
     return _Fixed(examples, probabilities, error_losses(probabilities), gold, vectors)
 
 

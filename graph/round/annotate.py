@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from querist.agents.annotator import classify
 from querist.agents.annotator import rules as annotator
+from querist.agents.annotator.annotate import Outcome, annotate
+from querist.agents.annotator.prompt import Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import RowRefused
-from querist.agents.prompts.classification import ClassificationPrompt
 from querist.graph.round import evidence
 from querist.graph.round.deciding import rule
 from querist.graph.round.prompts import bank_of, bias, items_of, shared_demonstrations
 from querist.graph.workplace.context import Context
 from querist.memory.errors import BudgetExceeded, ModelUnavailable, QueristError
+from querist.memory.events import Annotated, OutOfMoney
 from querist.memory.labelling import BatchItem
 from querist.memory.records import Annotation, Confidence, ExampleId, Probabilities
 
@@ -46,7 +47,7 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     chunk = todo[: _chunk_size(context, model)]
     prior = await bias(context, prompt, model=model) if ruling.calibrate else None
     await _probe(context, prompt, model=model, votes=ruling.votes, prior=prior, number=number)
-    outcome = await classify.annotate(
+    outcome = await annotate(
         items_of(context, chunk, prompt),
         prompt=prompt,
         model=model,
@@ -65,20 +66,20 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     _tell_progress(context, number=number, left=left)
     if broke is not None:
         context.labelling.abandon(number)
-        context.emit("out_of_money", round=number, reason=str(broke))
+        context.emit(OutOfMoney(number, reason=str(broke)))
         return 0
     return left
 
 
 def _tell_progress(context: Context, *, number: int, left: int) -> None:
     total = len(context.labelling.batch(number))
-    usd = str(context.ledger.balance().settled)
-    context.emit("annotated", round=number, done=total - left, total=total, usd=usd)
+    usd = context.ledger.balance().settled
+    context.emit(Annotated(number, done=total - left, total=total, usd=usd))
 
 
 async def _prompt(
     context: Context, *, number: int, batch: int, turn: int
-) -> tuple[annotator.Annotating, ClassificationPrompt]:
+) -> tuple[annotator.Annotating, Prompt]:
     """Take the annotator's decision and choose the demonstrations that all examples share."""
     bank = bank_of(context)
     ruling = await rule(
@@ -91,12 +92,12 @@ async def _prompt(
     )
     shared = shared_demonstrations(context, bank, count=ruling.shared)
     shown = (*context.given, *shared)
-    return ruling, ClassificationPrompt(context.task, shown, nearest=ruling.nearest)
+    return ruling, Prompt(context.task, shown, nearest=ruling.nearest)
 
 
 async def _probe(
     context: Context,
-    prompt: ClassificationPrompt,
+    prompt: Prompt,
     *,
     model: MeteredModel,
     votes: int,
@@ -114,7 +115,7 @@ async def _probe(
     if not missing:
         return
     chunk = [BatchItem(one, rank, "todo") for rank, one in enumerate(missing)]
-    outcome = await classify.annotate(
+    outcome = await annotate(
         items_of(context, chunk, prompt),
         prompt=prompt,
         model=model,
@@ -125,7 +126,7 @@ async def _probe(
     context.labelling.record(outcome.annotations)
 
 
-def _raise_what_concerns_all(context: Context, outcome: classify.Outcome) -> BudgetExceeded | None:
+def _raise_what_concerns_all(context: Context, outcome: Outcome) -> BudgetExceeded | None:
     """Raise what a person must mend; return the error if the money is at an end."""
     errors = list(outcome.errors.values())
     broke = next((error for error in errors if isinstance(error, BudgetExceeded)), None)
@@ -147,7 +148,7 @@ def _raise_what_concerns_all(context: Context, outcome: classify.Outcome) -> Bud
 
 def _failed_rows(
     errors: Mapping[ExampleId, QueristError],
-    prompt: ClassificationPrompt,
+    prompt: Prompt,
     *,
     model: MeteredModel,
     number: int,

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from querist.graph.workplace.context import Context
+from querist.memory.answers import name_of
 from querist.memory.errors import BudgetExceeded
+from querist.memory.events import AnswersFolded
 from querist.memory.ledger import Bill, Hold, Request
+from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import (
     Annotation,
     CallKey,
-    Choice,
     Example,
     ExampleId,
     Label,
@@ -57,16 +59,17 @@ def answer_simulated(context: Context) -> int:
         return 0
     questions = context.inbox.all(status="open")
     examples = context.examples([one.example for one in questions])
-    names = context.task.names
+    answers = context.answers.answers
     for question, example in zip(questions, examples, strict=True):
-        truth = example.gold
-        if truth is None or truth not in names:
+        # Who writes a text for a class would call it that, too.
+        truth = example.gold or example.written_as
+        if truth is None or truth not in answers:
             context.inbox.skip(question.id, who="simulated")
             continue
         rng = random.Random(f"{context.config.loop.seed}:{question.example}")  # noqa: S311
         if rng.random() < context.config.people.error_rate:
-            truth = rng.choice([name for name in names if name != truth])
-        context.inbox.answer(question.id, Choice(truth), who="simulated")
+            truth = rng.choice([answer for answer in answers if answer != truth])
+        context.inbox.answer(question.id, truth, who="simulated")
     return len(questions)
 
 
@@ -87,7 +90,7 @@ def fold_answers(context: Context, *, number: int) -> int:
     context.labelling.record([_annotation(one, price, number) for one in answered])
     context.labelling.relabel([_label(one, number) for one in answered])
     context.inbox.folded([one.id for one in closed], lease=context.lease)
-    context.emit("answers", folded=len(answered), skipped=len(closed) - len(answered))
+    context.emit(AnswersFolded(len(answered), skipped=len(closed) - len(answered)))
     return len(answered)
 
 
@@ -101,17 +104,17 @@ def _question(context: Context, verdict: Verdict, example: Example, *, purpose: 
     return Question(
         id=f"q-{content_id(context.run.id, example.id, size=12)}",
         example=example.id,
-        payload={
-            "fields": dict(example.fields),
-            "labels": [[one.name, one.description] for one in context.task.labels],
+        payload=QuestionPayload(
+            fields=dict(example.fields),
+            options=tuple(Option(one.name, one.description) for one in context.task.labels),
             # A suspected label is not shown to the person at first: it would pull them along
             # (Wang et al., 2024).
-            "model_says": guess.value if isinstance(guess, Choice) else None,
-            "p_correct": verdict.p_correct,
+            model_says=None if guess is None else name_of(guess),
+            p_correct=verdict.p_correct,
             # Who types a label's name is offered these first, of those that fit.
-            "likely": list(verdict.likely),
-        },
-        answer_schema={"kind": "choice", "enum": list(context.task.names)},
+            likely=verdict.likely,
+        ),
+        answer_schema=dict(context.kind.schema(context.task)),
         reason=verdict.reason,
         value=verdict.signals.get("value_of_asking", 1.0 - verdict.p_correct),
         purpose="seed" if purpose == "seed" else "escalation",

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
+from querist.agents.annotator.prompt import Prompt
 from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence
 from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, Plan
 from querist.agents.generator.rules import GeneratorEvidence
 from querist.agents.mind import Agent, recall
-from querist.agents.prompts.classification import ClassificationPrompt
 from querist.agents.selector.rules import SelectorEvidence
 from querist.agents.verifier.rules import VerifierEvidence
 from querist.graph.commands import stop_command
-from querist.graph.round.knowledge import START_WEIGHTS, Knowledge, class_counts
+from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.model_files import current_model
 from querist.graph.round.stopping import judge_curve
 from querist.graph.round.waiting import waiting_for
 from querist.graph.sizes import Sizes
 from querist.graph.workplace.context import Context
-from querist.memory.records import Action, Example, ExampleId, SpendKind
+from querist.memory.records import Action, Example, ExampleId, Label, SpendKind
+from querist.tools.opinions.consensus import START_WEIGHTS
 
 TYPICAL_CHARACTERS = 600
 ENOUGH_BILLS = 10
@@ -91,7 +93,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         plateau_reason=flat.reason,
         stop_command="" if stop is None else stop.who,
         may_generate=config.generator.enabled and config.annotator.enabled,
-        labels=class_counts(labels, context.task.names),
+        labels=_counts(context, labels),
         last_phase=last_phase(context),
         uses_llm=config.annotator.enabled,
     )
@@ -106,7 +108,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         pool_left=pool_left,
         batch=plan_of(context, number).batch,
         configured=context.config.loop.strategy,
-        labels=class_counts(labels, context.task.names),
+        labels=_counts(context, labels),
         has_model=current_model(context) is not None,
         skill=last_skill(context),
         random_only=number == 0 and asks,
@@ -121,7 +123,7 @@ def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> Gen
     return GeneratorEvidence(
         round=number,
         batch=plan_of(context, number).batch,
-        labels=class_counts(knowledge.labels, context.task.names),
+        labels=_counts(context, knowledge.labels),
         kept=kept,
     )
 
@@ -153,19 +155,26 @@ def for_verifier(
     config = context.config
     allowed = plan_of(context, number).questions
     asked = sum(v.action is Action.ESCALATE for v in context.labelling.verdicts(number))
-    weights = knowledge.pool_weights.weights if knowledge.testimony.truth else START_WEIGHTS
+    weights = (
+        knowledge.consensus.pool_weights.weights if knowledge.reliability.truth else START_WEIGHTS
+    )
     return VerifierEvidence(
         round=number,
         batch=batch,
-        classes=len(context.task.labels),
+        chance=context.kind.chance(context.task),
         questions=max(0, allowed - asked),
         is_seed=number == 0 and config.people.kind != "none" and allowed > 0,
         may_reannotate=config.annotator.enabled and config.annotator.votes > 1,
         annotates=config.annotator.enabled,
         labels_by_model=config.annotator.labels_by_model,
-        measured=len(knowledge.testimony.truth),
+        measured=len(knowledge.reliability.truth),
         weights=tuple(round(float(one), 3) for one in weights),
     )
+
+
+def _counts(context: Context, labels: Mapping[ExampleId, Label]) -> dict[str, int]:
+    """Count labels by the groups that they should be spread over."""
+    return count_groups(labels, context.kind, context.kind.groups(context.task))
 
 
 def example_ceiling(context: Context) -> Decimal:
@@ -178,7 +187,7 @@ def example_ceiling(context: Context) -> Decimal:
     section = context.config.annotator
     text = _typical_text(context)
     example = Example(ExampleId("typical"), dict.fromkeys(context.task.fields, text))
-    prompt = ClassificationPrompt(context.task)
+    prompt = Prompt(context.task)
     one = model.ceiling(prompt.request(example))
     bare = model.ceiling(prompt.request(Example(ExampleId("bare"), {"text": ""})))
     shared = max(section.shared, len(section.demonstrations))

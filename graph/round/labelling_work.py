@@ -10,7 +10,8 @@ import numpy as np
 from querist.agents.verifier.rules import Opinions
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.workplace.context import Context
-from querist.memory.records import Choice, Example, Label, Origin, Verdict
+from querist.memory.answers import Answer, Belief, name_of
+from querist.memory.records import Example, Label, Origin, Verdict
 
 SHOWN_TO_GENERATOR = 8
 
@@ -18,7 +19,7 @@ SHOWN_TO_GENERATOR = 8
 def machine_label(context: Context, verdict: Verdict, opinions: Opinions) -> Label:
     """Make the label that an accepted verdict stands for."""
     assert verdict.answer is not None
-    soft = opinions.annotator if opinions.annotator is not None else opinions.pooled
+    soft = opinions.annotator or opinions.pooled
     assert soft is not None
     source: Literal["llm", "model", "generated"] = "llm"
     who = f"llm:{context.config.models.annotator}"
@@ -34,43 +35,42 @@ def machine_label(context: Context, verdict: Verdict, opinions: Opinions) -> Lab
         weight=round(verdict.p_correct, 6),
         p_correct=round(verdict.p_correct, 6),
         round=verdict.round,
-        probabilities=_named(context, soft),
+        probabilities=_named(soft),
     )
 
 
 def reconsider(context: Context, knowledge: Knowledge) -> None:
     """Give machine labels the answer and the certainty that today's knowledge supports."""
     machine = [one for one in knowledge.labels.values() if one.source != "human"]
-    if not machine or not knowledge.testimony.truth:
+    if not machine or not knowledge.reliability.truth:
         return
     examples = context.examples([one.example for one in machine])
     changed = []
     for label, found in zip(machine, knowledge.opinions(examples, [0] * len(machine)), strict=True):
-        best = found.best(context.task)
-        if best is None or found.pooled is None or found.annotator is None:
+        if found.pooled is None or found.annotator is None:
             continue
-        p_correct = round(float(found.pooled.max()), 6)
+        p_correct = round(found.pooled.p_correct, 6)
         new = Label(
             example=label.example,
-            answer=Choice(best),
+            answer=found.pooled.best,
             source=label.source,
             who=label.who,
             weight=p_correct,
             p_correct=p_correct,
             round=label.round,
-            probabilities=_named(context, found.annotator),
+            probabilities=_named(found.annotator),
         )
         if new != label:
             changed.append(new)
     context.labelling.relabel(changed)
 
 
-def typical(context: Context, knowledge: Knowledge, label: str) -> list[Example]:
-    """Fetch labelled examples of a class, those that people labelled first."""
+def typical(context: Context, knowledge: Knowledge, answer: Answer) -> list[Example]:
+    """Fetch labelled examples of an answer, those that people labelled first."""
     known = [
         one
         for one in knowledge.labels.values()
-        if one.answer == Choice(label) and one.source != "generated"
+        if one.answer == answer and one.source != "generated"
     ]
     known.sort(key=lambda one: (one.source != "human", -one.p_correct, one.example))
     return context.examples([one.example for one in known[:SHOWN_TO_GENERATOR]])
@@ -98,7 +98,8 @@ def copy_check(context: Context, *, number: int, at: float) -> Callable[[str], b
     return is_copy
 
 
-def _named(context: Context, vector: np.ndarray) -> dict[str, float]:
+def _named(belief: Belief) -> dict[str, float]:
     return {
-        name: round(float(value), 6) for name, value in zip(context.task.names, vector, strict=True)
+        name_of(answer): round(chance, 6)
+        for answer, chance in zip(belief.answers, belief.chances, strict=True)
     }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from querist.graph.round.knowledge import TrainingSet
 from querist.graph.round.pseudo_labels import PseudoRows, self_train
 from querist.graph.workplace.context import Context
+from querist.memory.errors import InvalidInput
 from querist.memory.records import Round
+from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.training.model_folder import CONFIG, Model
 from querist.tools.training.proxy import LinearHead, LinearModel
 
@@ -17,15 +18,9 @@ _SOURCES = {
     "model": "by the trained model",
     "generated": "written for the task",
 }
-HEADS, MODEL, ROUNDS = "heads", "model", "round-*.npz"
+HEADS, MODEL = "heads", "model"
 """Folders of a run: the loop's head of each round, and the deliverable."""
-
-
-def model_path(context: Context, number: int) -> Path:
-    """Name the file of a round's model."""
-    folder = context.folder / HEADS
-    folder.mkdir(exist_ok=True)
-    return folder / f"round-{number:04d}.npz"
+WHAT = "The loop's newest model"
 
 
 def current_model(context: Context) -> LinearModel | None:
@@ -36,8 +31,18 @@ def current_model(context: Context) -> LinearModel | None:
 def latest_models(context: Context, count: int) -> list[LinearModel]:
     """Load the models of the last rounds, the oldest first; fewer where there are not as many."""
     # Earlier versions kept them in the folder that is the deliverable now.
-    files = [path for name in (MODEL, HEADS) for path in (context.folder / name).glob(ROUNDS)]
-    return [LinearModel.load(path) for path in sorted(files, key=lambda one: one.name)[-count:]]
+    keys = [key for name in (MODEL, HEADS) for key in context.files.keys(f"{name}/round-")]
+    newest = sorted(keys, key=lambda key: key.partition("/")[2])[-count:]
+    return [model for key in newest if (model := _load(context, key)) is not None]
+
+
+def _load(context: Context, key: str) -> LinearModel | None:
+    without = "go on with the one before it"
+    arrays = context.files.read_arrays(key, what=WHAT, without=without)
+    try:
+        return None if arrays is None else LinearModel.of(arrays)
+    except InvalidInput as error:
+        raise context.files.damaged(key, error, what=WHAT, without=without) from error
 
 
 def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
@@ -64,16 +69,17 @@ def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
         "quality": quality_in_words(measured),
         "training": training,
     }
-    folder = context.folder / MODEL
+    folder = context.files.path(MODEL)
     checksum = str(getattr(context.embedder, "checksum", ""))
-    Model(context.task, model, context.embedder.name, checksum, facts).save(folder)
+    with context.files.fenced():
+        Model(context.task, model, context.embedder.name, checksum, facts).save(folder)
     return folder
 
 
 def deliver_missing(context: Context) -> None:
     """Write the folder of a run that trained before there was one, or that lost it."""
     model, rounds = current_model(context), context.journal.rounds()
-    if model is not None and rounds and not (context.folder / MODEL / CONFIG).is_file():
+    if model is not None and rounds and not context.files.path(f"{MODEL}/{CONFIG}").is_file():
         deliver(context, model, rounds[-1])
 
 
@@ -107,5 +113,6 @@ def save_model(
         model = LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
     else:
         model = self_train(rows, pseudo, seed=seed)
-    model.save(model_path(context, number))
+    key = f"{HEADS}/round-{number:04d}.npz"
+    context.files.write_arrays(key, model.arrays(), what=WHAT)
     return model

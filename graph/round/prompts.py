@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from querist.agents.annotator import classify
+from querist.agents.annotator.annotate import Item, label_bias
+from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
-from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
 from querist.graph.workplace.context import Context
 from querist.memory.labelling import BatchItem
-from querist.memory.records import Choice, Example, ExampleId, Label, Probabilities
+from querist.memory.records import Example, ExampleId, Label, Probabilities
 from querist.tools.engines.diversity import k_center
 
 FILLERS = 3
@@ -29,7 +29,7 @@ def bank_of(context: Context) -> list[Label]:
 def shared_demonstrations(
     context: Context, bank: Sequence[Label], *, count: int
 ) -> tuple[Demonstration, ...]:
-    """Choose varied demonstrations, each class in turn.
+    """Choose varied demonstrations, each group in turn.
 
     Only the first 2^n labels are looked at, so the choice, and with it the cached prefix and the
     learnt calibration, changes only when the bank has doubled.
@@ -38,13 +38,13 @@ def shared_demonstrations(
         return ()
     size = 1 << (len(bank).bit_length() - 1)
     considered = list(bank[: max(size, count)])
-    by_class: dict[str, list[Label]] = {name: [] for name in context.task.names}
+    groups = context.kind.groups(context.task)
+    by_group: dict[str, list[Label]] = {name: [] for name in groups}
     for one in considered:
-        assert isinstance(one.answer, Choice)
-        by_class[one.answer.value].append(one)
+        by_group[context.kind.group(one.answer)].append(one)
     view = context.view()
     ordered: list[list[Label]] = []
-    for members in by_class.values():
+    for members in by_group.values():
         if members:
             rng = np.random.default_rng(context.config.loop.seed)
             picks = k_center(view.of([one.example for one in members]), count=count, rng=rng)
@@ -54,19 +54,17 @@ def shared_demonstrations(
     return tuple(_shown(one, label) for one, label in zip(examples, turns, strict=False))
 
 
-def final_prompt(context: Context) -> ClassificationPrompt:
+def final_prompt(context: Context) -> Prompt:
     """The prompt that the run would use now, as the annotator last decided."""
     decided = context.journal.decisions(agent=Agent.ANNOTATOR)
     given = context.given
     count = max(0, context.config.annotator.shared - len(given))
     shown = (*given, *shared_demonstrations(context, bank_of(context), count=count))
     nearest = int(str(decided[-1].action["nearest"])) if decided else 0
-    return ClassificationPrompt(context.task, shown, nearest=nearest)
+    return Prompt(context.task, shown, nearest=nearest)
 
 
-async def bias(
-    context: Context, prompt: ClassificationPrompt, *, model: MeteredModel
-) -> Probabilities | None:
+async def bias(context: Context, prompt: Prompt, *, model: MeteredModel) -> Probabilities | None:
     """Measure the label bias of a prompt, with arbitrary demonstrations for the nearest ones."""
     bank = bank_of(context)
     rng = np.random.default_rng(context.config.loop.seed)
@@ -76,26 +74,24 @@ async def bias(
         picks = rng.permutation(size)[: prompt.nearest]
         examples = context.examples([bank[i].example for i in picks])
         fillers.append([_shown(one, bank[i]) for one, i in zip(examples, picks, strict=True)])
-    return await classify.label_bias(prompt, model=model, fillers=fillers)
+    return await label_bias(prompt, model=model, fillers=fillers)
 
 
 def with_nearest(
     context: Context,
     examples: Sequence[Example],
-    prompt: ClassificationPrompt,
+    prompt: Prompt,
     *,
     attempts: Sequence[int] | None = None,
-) -> list[classify.Item]:
+) -> list[Item]:
     """Add to each example its closest labelled ones, the closest last; never itself or a copy."""
     attempts = attempts or [0] * len(examples)
     bank = {one.example: one for one in bank_of(context)}
     if not prompt.nearest or not bank:
-        return [classify.Item(one, (), n) for one, n in zip(examples, attempts, strict=True)]
+        return [Item(one, (), n) for one, n in zip(examples, attempts, strict=True)]
     context.remember(list(bank))
     shown = {one.example.id for one in prompt.shared}
-    hits = context.bank.nearest(
-        context.embed([one.text for one in examples]), count=prompt.nearest + len(shown) + 1
-    )
+    hits = context.bank.nearest(context.embed(examples), count=prompt.nearest + len(shown) + 1)
     texts = {one.id: one for one in context.examples(list(bank))}
     items = []
     for example, row, attempt in zip(examples, hits, attempts, strict=True):
@@ -105,18 +101,15 @@ def with_nearest(
             if one in bank and one not in shown and one != example.id and similarity < COPY
         ][: prompt.nearest]
         turns = tuple(_shown(texts[one], bank[one]) for one in reversed(close))
-        items.append(classify.Item(example, turns, attempt))
+        items.append(Item(example, turns, attempt))
     return items
 
 
 def _shown(example: Example, label: Label) -> Demonstration:
-    assert isinstance(label.answer, Choice)
-    return Demonstration(example, label.answer.value)
+    return Demonstration(example, label.answer)
 
 
-def items_of(
-    context: Context, chunk: Sequence[BatchItem], prompt: ClassificationPrompt
-) -> list[classify.Item]:
+def items_of(context: Context, chunk: Sequence[BatchItem], prompt: Prompt) -> list[Item]:
     """Make what is asked about batch items, with the demonstrations closest to each."""
     examples = context.examples([item.example for item in chunk])
     return with_nearest(context, examples, prompt, attempts=[item.attempt for item in chunk])

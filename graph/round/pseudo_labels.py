@@ -7,21 +7,18 @@ repeated after a crash finds it, or makes it again from what the first time star
 
 from __future__ import annotations
 
-import os
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from querist.agents.selector.strategies.ac_tune import Pseudo
-from querist.graph.round.knowledge import TrainingSet
 from querist.graph.workplace.context import Context
-from querist.memory.errors import StoreError
 from querist.memory.records import ExampleId
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.training.proxy import LinearHead, LinearModel
 
+WHAT = "Pseudo-labels"
 SHARE = 0.5
 """Of the loss, what pseudo-labels make up: w in (1 - w) CE + w ST (Yu et al., 2022)."""
 
@@ -40,38 +37,25 @@ class PseudoRows:
 
 def save_pseudo(context: Context, offered: object, *, number: int) -> None:
     """Keep what the selection of round `number` offers; what is no `Pseudo` counts as nothing."""
-    path = _path(context, number)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        if not isinstance(offered, Pseudo) or not offered.ids:
-            # A crash may have left what another strategy offered in this round.
-            path.unlink(missing_ok=True)
-            return
-        path.parent.mkdir(exist_ok=True)
-        with draft.open("wb") as file:
-            np.savez(file, ids=np.array(offered.ids), probabilities=offered.probabilities)
-        draft.replace(path)
-    except OSError as error:
-        raise StoreError(
-            f"Pseudo-labels cannot be written ({error}). Free some disk space, then: querist resume"
-        ) from error
+    if not isinstance(offered, Pseudo) or not offered.ids:
+        # A crash may have left what another strategy offered in this round.
+        context.files.delete(_key(number))
+        return
+    kept = {"ids": np.array(offered.ids), "probabilities": np.asarray(offered.probabilities)}
+    context.files.write_arrays(_key(number), kept, what=WHAT)
 
 
 def load_pseudo(context: Context, *, number: int) -> Pseudo | None:
     """Read what the selection of round `number` offered, if it did."""
-    path = _path(context, number)
-    if not path.exists():
+    key, without = _key(number), "train this round without them"
+    kept = context.files.read_arrays(key, what=WHAT, without=without)
+    if kept is None:
         return None
     try:
-        # Opened here, because numpy leaves a damaged file open.
-        with path.open("rb") as body, np.load(body, allow_pickle=False) as file:
-            ids = tuple(ExampleId(str(one)) for one in file["ids"])
-            return Pseudo(ids, np.asarray(file["probabilities"], dtype=np.float64))
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise StoreError(
-            f"Pseudo-labels cannot be read ({error}). Delete {path} to train this round without "
-            "them, then: querist resume"
-        ) from error
+        ids = tuple(ExampleId(str(one)) for one in kept["ids"])
+        return Pseudo(ids, np.asarray(kept["probabilities"], dtype=np.float64))
+    except (KeyError, TypeError, ValueError) as error:
+        raise context.files.damaged(key, error, what=WHAT, without=without) from error
 
 
 def pseudo_rows(context: Context, rows: TrainingSet, *, number: int) -> PseudoRows | None:
@@ -111,5 +95,5 @@ def self_train(rows: TrainingSet, pseudo: PseudoRows, *, seed: int) -> LinearMod
     )
 
 
-def _path(context: Context, number: int) -> Path:
-    return context.folder / "pseudo" / f"round-{number:04d}.npz"
+def _key(number: int) -> str:
+    return f"pseudo/round-{number:04d}.npz"

@@ -20,10 +20,10 @@ from querist.graph.round.model_files import current_model
 from querist.graph.round.strategy_state import load_state
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput
-from querist.memory.records import Choice, Example, Split
+from querist.memory.events import Unadvised
+from querist.memory.records import Example, Split
 from querist.tools.strategies import get as strategy
 from querist.tools.strategies.querying import (
-    UNKNOWN,
     Capability,
     Labelled,
     QueryContext,
@@ -103,13 +103,13 @@ def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
     except RuntimeError:
         loop = None
 
-    async def emit(trouble: str) -> None:
-        context.emit("unadvised", round=number, reason=trouble)
+    async def note(trouble: str) -> None:
+        context.emit(Unadvised(number, reason=trouble))
 
     def tell(trouble: str) -> None:
         # Listeners are called on the loop, and strategies are not on it.
         if loop is not None:
-            asyncio.run_coroutine_threadsafe(emit(trouble), loop).result()
+            asyncio.run_coroutine_threadsafe(note(trouble), loop).result()
 
     @cache
     def make() -> Advisor:
@@ -130,15 +130,14 @@ def _committee(context: Context, number: int) -> Committee:
 
 def _labelled(context: Context, model: LinearModel | None) -> Labelled:
     """All that was looked at: what has no label (dropped, or still with people) is unknown."""
-    view, names = context.view(), context.task.names
+    view = context.view()
     labels = {one.example: one.answer for one in context.labelling.labels()}
     ids = tuple(sorted(one for one in context.labelling.touched() if one in view.rows))
-    answers = [labels.get(one) for one in ids]
-    classes = [names.index(one.value) if isinstance(one, Choice) else UNKNOWN for one in answers]
+    classes = context.answers.places([labels.get(one) for one in ids])
     vectors = view.of(list(ids))
     return Labelled(
         embeddings=vectors,
-        classes=np.array(classes, dtype=np.intp),
+        classes=classes,
         probabilities=None if model is None or not ids else model.predict_proba(vectors),
         ids=ids,
     )
@@ -148,4 +147,4 @@ def _targets(context: Context) -> Targets:
     """Take the inputs of the test file, without their labels."""
     examples: Sequence[Example] = context.pool.all(Split.TEST)[:MOST_TARGETS]
     hidden = tuple(replace(one, gold=None) for one in examples)
-    return Targets(embeddings=context.embed([one.text for one in hidden]), examples=hidden)
+    return Targets(embeddings=context.embed(hidden), examples=hidden)

@@ -6,52 +6,38 @@ chooses as it did the first time.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from querist.graph.workplace.context import Context
-from querist.memory.errors import StoreError
 
 Arrays = dict[str, NDArray[np.floating]]
+FOLDER = "strategies"
+WHAT = "What strategies remember"
 
 
 def load_state(context: Context, *, number: int) -> Arrays:
     """Read what was remembered before round `number`."""
-    files = sorted(_folder(context).glob("round-*.npz"))
-    earlier = [path for path in files if path.stem < f"round-{number:04d}"]
+    earlier = [key for key in context.files.keys(f"{FOLDER}/round-") if key < _key(number)]
     if not earlier:
         return {}
+    key, without = earlier[-1], "let them start afresh"
+    kept = context.files.read_arrays(key, what=WHAT, without=without) or {}
     try:
-        with np.load(earlier[-1], allow_pickle=False) as file:
-            return {str(name): file[f"arr_{i + 1}"] for i, name in enumerate(file["arr_0"])}
-    except (OSError, KeyError, ValueError, EOFError) as error:
-        raise StoreError(
-            f"What strategies remember cannot be read ({error}). Delete {earlier[-1]} to let them "
-            "start afresh, then: querist resume"
-        ) from error
+        return {str(name): kept[f"arr_{i + 1}"] for i, name in enumerate(kept["arr_0"])}
+    except (KeyError, TypeError) as error:
+        raise context.files.damaged(key, error, what=WHAT, without=without) from error
 
 
 def save_state(context: Context, arrays: Arrays, *, number: int) -> None:
     """Write what is remembered after round `number`, if anything is."""
     if not arrays:
         return
-    path = _folder(context) / f"round-{number:04d}.npz"
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as file:
-            np.savez(file, np.array(list(arrays)), *arrays.values())
-        draft.replace(path)
-    except OSError as error:
-        raise StoreError(
-            f"What strategies remember cannot be written ({error}). Free some disk space, then: "
-            "querist resume"
-        ) from error
+    # A strategy may name its arrays as it likes, so names are an array, too.
+    parts = [np.array(list(arrays)), *arrays.values()]
+    kept = {f"arr_{place}": part for place, part in enumerate(parts)}
+    context.files.write_arrays(_key(number), kept, what=WHAT)
 
 
-def _folder(context: Context) -> Path:
-    folder = context.folder / "strategies"
-    folder.mkdir(exist_ok=True)
-    return folder
+def _key(number: int) -> str:
+    return f"{FOLDER}/round-{number:04d}.npz"

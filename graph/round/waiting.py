@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from querist.graph.round.testimony import OWN_CALIBRATION
 from querist.graph.workplace.context import Context
+from querist.memory.events import Proceeded, WaitingForPeople
 from querist.memory.records import utc_now
+from querist.tools.opinions.reliability import OWN_CALIBRATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def waiting_for(context: Context, number: int, *, at_end: bool = False) -> Waiti
         needed = 0
     since = _since(context, number, at_end=at_end)
     until = since + timedelta(minutes=people.patience.minutes) if since and is_timed else None
-    told = any(event.data["round"] == number for event in context.journal.events(kind="proceed"))
+    told = any(said.round == number for said in context.journal.bodies(Proceeded))
     return Waiting(number, at_end, asked, closed, needed, since, until, told)
 
 
@@ -75,8 +76,9 @@ def pending(context: Context) -> Waiting:
 
 def _since(context: Context, number: int, *, at_end: bool) -> datetime | None:
     """Find when the waiting began."""
-    for event in context.journal.events(kind="waiting"):
-        if event.data["round"] == number and event.data["at_end"] == at_end:
+    for event in context.journal.events(kind=WaitingForPeople.kind):
+        body = event.body
+        if isinstance(body, WaitingForPeople) and (body.round, body.at_end) == (number, at_end):
             return event.at
     return None
 
@@ -84,11 +86,12 @@ def _since(context: Context, number: int, *, at_end: bool) -> datetime | None:
 def note_waiting(context: Context, waiting: Waiting) -> None:
     """Tell whoever watches what is waited for; the first note says since when."""
     context.emit(
-        "waiting",
-        round=waiting.number,
-        at_end=waiting.at_end,
-        asked=waiting.asked,
-        closed=waiting.closed,
-        missing=waiting.missing,
-        reason=waiting.words,
+        WaitingForPeople(
+            waiting.number,
+            at_end=waiting.at_end,
+            asked=waiting.asked,
+            closed=waiting.closed,
+            missing=waiting.missing,
+            reason=waiting.words,
+        )
     )

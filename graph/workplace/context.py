@@ -7,22 +7,23 @@ nothing with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from querist.agents.annotator.prompt import Demonstration
 from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.metered import MeteredModel, Overrun
 from querist.agents.models.pacing import Patience
 from querist.agents.models.port import ChatModel
-from querist.agents.prompts.classification import Demonstration
 from querist.graph.config import RunConfig, api_key, make_config
 from querist.memory.embeddings import EmbeddingCache
+from querist.memory.events import Embedded, EventBody, Notice
+from querist.memory.files import RunFiles
 from querist.memory.inbox import Inbox
 from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
@@ -34,6 +35,7 @@ from querist.memory.runs import RunRow, Runs
 from querist.memory.store import Lease, Store
 from querist.memory.vectors import VectorIndex
 from querist.tools.embedding.embedders import EMBEDDERS, Embedder, embed_all
+from querist.tools.kinds import AnswerSet, Kind, kind_of
 from querist.tools.money.prices import Price, PriceList
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class PoolView:
     vectors: FloatArray
     rows: dict[ExampleId, int]
 
-    def of(self, examples: list[ExampleId]) -> FloatArray:
+    def of(self, examples: Sequence[ExampleId]) -> FloatArray:
         """Look up vectors (len, d)."""
         return np.asarray(self.vectors[[self.rows[one] for one in examples]])
 
@@ -84,12 +86,14 @@ class Context:
         self.lease = lease
         self.config: RunConfig = make_config(run.config, source=f"run {run.id}")
         self.task: Task = self.config.as_task()
+        self.kind: Kind = kind_of(self.task)
         self.runs = Runs(store)
         self.pool = Pool(store, dataset=run.dataset, run=run.id)
         self.ledger = Ledger(store, run.id, lease=lease)
         self.labelling = Labelling(store, run.id, lease=lease)
         self.journal = Journal(store, run.id, lease=lease)
         self.inbox = Inbox(store, run.id)
+        self.files = RunFiles(store, run.id, lease=lease)
         self.mailbox = Mailbox(store, run.id)
         self.deliberations = deliberations or Deliberations()
         self.control: RunControl | None = None
@@ -103,13 +107,6 @@ class Context:
         """The round that was trained last by this process, and the knowledge it was trained on."""
         self._view: PoolView | None = None
         self._remembered: set[ExampleId] = set()
-
-    @property
-    def folder(self) -> Path:
-        """Where the run keeps files: models, checkpoints, the report."""
-        folder = self.store.folder / "runs" / self.run.id
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
     @cached_property
     def prices(self) -> PriceList:
@@ -130,11 +127,11 @@ class Context:
     def _embeddings(self) -> EmbeddingCache:
         return EmbeddingCache(self.store.folder / "embeddings")
 
-    def emit(self, kind: str, **data: object) -> None:
+    def emit(self, body: EventBody) -> None:
         """Note an event and tell whoever listens; who only looks at a run notes nothing."""
         if not self.lease.may_write:
             return
-        event = self.journal.event(kind, data)
+        event = self.journal.event(body)
         if self._listener is not None:
             self._listener(event)
 
@@ -172,7 +169,7 @@ class Context:
         """The pool in memory, read once; see `add_generated`."""
         if self._view is None:
             ids = tuple(self.pool.ids(Split.POOL))
-            vectors = self.embed(self.pool.texts(Split.POOL))
+            vectors = self.embed(self.pool.all(Split.POOL))
             self._view = PoolView(ids, vectors, {one: row for row, one in enumerate(ids)})
         return self._view
 
@@ -181,7 +178,24 @@ class Context:
         self.pool.add(examples, lease=self.lease)
         self._view = None
 
-    def embed(self, texts: list[str]) -> FloatArray:
+    @property
+    def answers(self) -> AnswerSet:
+        """The answers that there are, in the order of all probability vectors."""
+        return AnswerSet(self.kind.answers(self.task))
+
+    def known(self, split: Split) -> list[Example]:
+        """Fetch the examples of a split whose answer the file gives."""
+        answers = self.answers
+        return [one for one in self.pool.all(split) if answers.place(one.gold) >= 0]
+
+    def embed(self, examples: Sequence[Example]) -> FloatArray:
+        """Give examples their vectors (N, d), made of their parts as the kind of task wants it."""
+        parts = [self.kind.parts(example) for example in examples]
+        if not parts:
+            return np.empty((0, self.embedder.dimensions), dtype=np.float32)
+        return self.kind.join([self.embed_texts(list(texts)) for texts in zip(*parts, strict=True)])
+
+    def embed_texts(self, texts: list[str]) -> FloatArray:
         """Embed texts through the workspace's cache, telling the listener how far it is."""
         told = 0
 
@@ -189,7 +203,7 @@ class Context:
             nonlocal told
             if done == total or done - told >= 512:
                 told = done
-                self.emit("embedding", done=done, total=total)
+                self.emit(Embedded(done, total))
 
         return embed_all(texts, embedder=self.embedder, cache=self._embeddings, progress=progress)
 
@@ -212,13 +226,15 @@ class Context:
             return ()
         view, found = self.view(), []
         fields = [one.fields(self.task.fields) for one in shown]
-        texts = [Example(ExampleId(""), one).text for one in fields]
-        for one, body, vector in zip(shown, fields, self.embed(texts), strict=True):
+        bare = [Example(ExampleId(""), one) for one in fields]
+        for one, body, vector in zip(shown, fields, self.embed(bare), strict=True):
             example = Example(ExampleId(f"given-{content_id(body, size=12)}"), body)
             nearest = view.ids[int((view.vectors @ vector).argmax())]
             if self.examples([nearest])[0].words == example.words:
                 example = replace(example, id=nearest)
-            found.append(Demonstration(example, one.label))
+            answer = self.kind.read(self.task, one.label)
+            assert answer is not None  # the configuration was checked
+            found.append(Demonstration(example, answer))
         return tuple(found)
 
     def touched(self) -> set[ExampleId]:
@@ -233,6 +249,7 @@ class Context:
         """Go on with a changed configuration; models that it names otherwise are opened anew."""
         changed = config.models != self.config.models or config.prices != self.config.prices
         self.config, self.task = config, config.as_task()
+        self.kind = kind_of(self.task)
         if changed:
             self._retired += [metered.model for metered in self._metered.values()]
             self._metered.clear()
@@ -255,7 +272,7 @@ class Context:
         return self._overruns[name]
 
     def _notice(self, words: str) -> None:
-        self.emit("notice", text=words)
+        self.emit(Notice(words))
 
     def _open(self, name: str) -> ChatModel:
         if name not in self._models:

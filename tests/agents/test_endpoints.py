@@ -23,12 +23,12 @@ from querist.evals.mock_manners import FILTERED
 from querist.evals.mock_server import Behaviour, serving
 from querist.memory.errors import BudgetExceeded, InvalidInput, ModelError, ModelRefused
 from querist.memory.ledger import Ledger
-from querist.memory.records import LabelClass, RunId, Task, TaskKind, utc_now
+from querist.memory.records import LabelClass, RunId, Task, utc_now
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.money.prices import Price
 
-TASK = Task("t", TaskKind.CLASSIFICATION, (LabelClass("good"), LabelClass("bad")))
+TASK = Task("t", "classification", (LabelClass("good"), LabelClass("bad")))
 KEYWORDS = {"great": "good", "awful": "bad"}
 TEXTS = tuple(f"{word} case {i}" for i in range(10) for word in ("great", "awful"))
 PRICE = Price(Decimal(1), Decimal(10))

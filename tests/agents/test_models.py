@@ -29,13 +29,13 @@ from querist.memory.errors import (
     ModelUnavailable,
 )
 from querist.memory.ledger import Ledger
-from querist.memory.records import Confidence, LabelClass, RunId, Task, TaskKind
+from querist.memory.records import Confidence, LabelClass, RunId, Task
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.money.prices import Price
 
 PRICE = Price(Decimal("0.50"), Decimal("1.50"))
-TASK = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
+TASK = Task("t", "classification", (LabelClass("a"), LabelClass("b")))
 
 
 def ask(text="hello", choices=("good", "bad"), **options) -> ChatRequest:

@@ -18,9 +18,9 @@ from querist.agents.selector import rules as selector
 from querist.agents.selector.rules import SelectorEvidence
 from querist.agents.verifier import rules as verifier
 from querist.agents.verifier.rules import Opinions, VerifierEvidence
-from querist.memory.records import Action, Example, ExampleId, LabelClass, Origin, Task, TaskKind
+from querist.memory.records import Action, Example, ExampleId, LabelClass, Origin, Task
 
-TASK = Task("t", TaskKind.CLASSIFICATION, tuple(LabelClass(name) for name in "abc"))
+TASK = Task("t", "classification", tuple(LabelClass(name) for name in "abc"))
 SURE, UNSURE, GUESS = np.array([0.9, 0.05, 0.05]), np.array([0.5, 0.4, 0.1]), np.full(3, 1 / 3)
 
 MONEY = BudgetEvidence(

@@ -16,7 +16,8 @@ from querist.app.answers.typeahead import TypeAhead
 from querist.app.terminal.cli import app
 from querist.app.terminal.screen import Screen
 from querist.memory.inbox import Inbox
-from querist.memory.records import ExampleId, LabelClass, Question, RunId, Task, TaskKind
+from querist.memory.questions import Option, QuestionPayload
+from querist.memory.records import ExampleId, LabelClass, Question, RunId, Task
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
 
@@ -34,17 +35,17 @@ def done(*words: object, typed: str | None = None) -> str:
     return result.output
 
 
-def question(number: int, labels: tuple[str, ...], **payload: object) -> Question:
+def question(number: int, labels: tuple[str, ...], likely: tuple[str, ...] = ()) -> Question:
     return Question(
         id=f"q-{number}",
         example=ExampleId(f"e{number}"),
-        payload={
-            "fields": {"text": f"text number {number}"},
-            "labels": [[name, ""] for name in labels],
-            "model_says": labels[1],
-            "p_correct": 0.6,
-            **payload,
-        },
+        payload=QuestionPayload(
+            fields={"text": f"text number {number}"},
+            options=tuple(map(Option, labels)),
+            model_says=labels[1],
+            p_correct=0.6,
+            likely=likely,
+        ),
         answer_schema={"kind": "choice", "enum": list(labels)},
         reason="doubtful: the annotator is 60% sure",
         value=1.0 - number / 100,
@@ -56,7 +57,7 @@ def question(number: int, labels: tuple[str, ...], **payload: object) -> Questio
 @pytest.fixture
 def inbox(tmp_path: Path) -> Iterator[Inbox]:
     store = open_store(tmp_path / "work")
-    task = Task("t", TaskKind.CLASSIFICATION, tuple(LabelClass(name) for name in FEW))
+    task = Task("t", "classification", tuple(LabelClass(name) for name in FEW))
     Runs(store).create(RunId("run"), task=task, dataset="d", config={}, cap=1)
     yield Inbox(store, "run")
     store.close()
@@ -158,7 +159,7 @@ def test_who_holds_what_is_said(inbox: Inbox, capsys: pytest.CaptureFixture[str]
 def test_the_guess_is_not_given_away_before_it_is_asked_for(
     inbox: Inbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inbox.ask([question(1, FEW, likely=["bug", "billing"])])
+    inbox.ask([question(1, FEW, likely=("bug", "billing"))])
     sit(inbox, "q")
     head, *labels = capsys.readouterr().out.split("text number 1")
     assert "bug" not in head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +19,11 @@ from querist.app.terminal.screen import Screen, clean, dollars, duration, sparkl
 from querist.app.terminal.toml_text import to_toml
 from querist.app.views import charts
 from querist.app.views.progress import Tally, describe
+from querist.memory.answers import Choice
+from querist.memory.events import Annotated, CommandClosed, Planned, RoundDone, Trained
 from querist.memory.inbox import Inbox
-from querist.memory.records import Choice, Event, ExampleId, Question
+from querist.memory.questions import Option, QuestionPayload
+from querist.memory.records import Event, ExampleId, Question
 from querist.memory.store import open_store
 
 NASTY = '<script>"&\x1b[31m'
@@ -132,12 +136,12 @@ def test_a_pool_is_remembered_by_its_full_path(
 # ---------------------------------------------------------------- keys
 
 
-def question(labels: list[list[str]]) -> Question:
+def question(labels: list[str]) -> Question:
     return Question(
         "q",
         ExampleId("e"),
-        {"fields": {"text": "what?"}, "labels": labels},
-        {"kind": "choice", "enum": [name for name, _ in labels]},
+        QuestionPayload({"text": "what?"}, tuple(map(Option, labels))),
+        {"kind": "choice", "enum": labels},
         "why not",
         1.0,
         "escalation",
@@ -148,7 +152,7 @@ def question(labels: list[list[str]]) -> Question:
 def test_the_tenth_label_has_a_letter_that_is_no_command(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         inbox = Inbox(store, "run")
-        inbox.ask([question([[f"label {i}", ""] for i in range(len(KEYS))])])
+        inbox.ask([question([f"label {i}" for i in range(len(KEYS))])])
         typed = iter("ap")
         Sitting(inbox, Screen(), who="ann").work(lambda: next(typed, ""))
         assert inbox.get("q").answer == Choice("label 9")
@@ -158,8 +162,8 @@ def test_the_tenth_label_has_a_letter_that_is_no_command(tmp_path: Path) -> None
 # ---------------------------------------------------------------- progress
 
 
-def event(kind: str, **data: object) -> Event:
-    return Event(1, kind, data, datetime.now(UTC))
+def plan(number: int) -> Planned:
+    return Planned(number, "select", "", batch=1, questions=0, cap=Decimal(4), rounds=3)
 
 
 def test_the_time_left_is_that_of_the_rounds_to_come() -> None:
@@ -167,35 +171,11 @@ def test_the_time_left_is_that_of_the_rounds_to_come() -> None:
     tally = Tally(rounds=3, cap=Decimal(4), clock=lambda: now[0])
     assert tally.seconds_left is None
     for number in (0, 1):
-        tally.take(
-            event(
-                "plan",
-                round=number,
-                action="select",
-                reason="",
-                batch=1,
-                questions=0,
-                cap="4",
-                rounds=3,
-            )
-        )
+        tally.take(plan(number))
         now[0] += 10
-        tally.take(
-            event(
-                "round",
-                round=number,
-                metric=0.5,
-                measured_on="x",
-                test=None,
-                labelled=5,
-                people=1,
-                usd="1.5",
-            )
-        )
+        tally.take(RoundDone(number, 0.5, "x", None, labelled=5, people=1, usd=Decimal("1.5")))
     assert tally.seconds_left == 10, "one of three rounds is left"
-    tally.take(
-        event("plan", round=2, action="select", reason="", batch=1, questions=0, cap="4", rounds=3)
-    )
+    tally.take(plan(2))
     now[0] += 4
     assert tally.seconds_left == 6
     assert tally.spent == Decimal("1.5")
@@ -203,22 +183,23 @@ def test_the_time_left_is_that_of_the_rounds_to_come() -> None:
 
 def test_a_budget_that_is_raised_in_mid_round_is_the_one_shown() -> None:
     tally = Tally(rounds=3, cap=Decimal(1))
-    command = {"name": "budget", "who": "ann", "status": "done", "result": "", "cap": "2"}
-    tally.take(event("command", **command))
-    tally.take(event("annotated", done=4, total=9, usd="1.2"))
+    tally.take(CommandClosed("budget", "ann", status="done", result="", cap=Decimal(2)))
+    tally.take(Annotated(1, done=4, total=9, usd=Decimal("1.2")))
     assert tally.spent <= tally.cap == Decimal(2)
 
 
 def test_a_model_that_learnt_from_pseudo_labels_is_told_of() -> None:
     tally = Tally(rounds=1, cap=Decimal(1))
-    plain = {"round": 1, "rows": 40, "people": 9, "trust": 1.0, "seconds": 0.1}
-    assert describe(event("trained", **plain), tally) is None
-    said = describe(event("trained", pseudo=1200, **plain), tally)
+    plain = Trained(1, rows=40, people=9, trust=1.0, seconds=0.1)
+    assert describe(plain, tally) is None
+    said = describe(replace(plain, pseudo=1200), tally)
     assert said is not None
     assert "1,200 pseudo-labels" in said
 
 
 def test_events_that_nobody_knows_are_passed_over() -> None:
     tally = Tally(rounds=1, cap=Decimal(1))
-    tally.take(event("news"))
-    assert describe(event("news"), tally) is None
+    news = Event(1, "news", {"cap": "9"}, datetime.now(UTC)).body
+    tally.take(news)
+    assert tally.cap == 1
+    assert describe(news, tally) is None

@@ -258,7 +258,7 @@ def test_a_large_report_stays_small(many: Path, tmp_path: Path) -> None:
         rounds=[*data.rounds] * (250 // len(data.rounds)),
         questions=[OpenQuestion("a long text " * 1_000, "doubtful", 0.5)] * 200,
     )
-    path = write_report(large, tmp_path)
+    path = write_report(large, tmp_path / "report.html")
     text = path.read_text()
     assert path.stat().st_size < 1_000_000
     assert 'class="confusion"' not in text

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from querist.agents.annotator.prompt import Demonstration
 from querist.agents.models.providers.scripted import ScriptedModel
-from querist.agents.prompts.classification import Demonstration
 from querist.graph.choosing import is_choice, labellers, searches, subsets
 from querist.graph.choosing.labellers import Piece, Terms
 from querist.graph.choosing.session import last_result, opened

@@ -53,7 +53,7 @@ def test_test_texts_of_the_pool_are_left_out_and_said(made, tmp_path, capsys):
     data = gather(run)
     expected = "2 test texts were in the pool too and are left out of the figure"
     assert data.headline.leaks == expected
-    assert expected in write_report(data, tmp_path).read_text()
+    assert expected in write_report(data, tmp_path / "report.html").read_text()
     show_summary(Screen(), data, Place(tmp_path), report=None)
     assert expected in capsys.readouterr().out
 

@@ -4,8 +4,8 @@ import asyncio
 
 from tests_graph_support import gold_texts
 
+from querist.memory.answers import Choice
 from querist.memory.inbox import Inbox
-from querist.memory.records import Choice
 
 GOLD = gold_texts()
 
@@ -19,7 +19,7 @@ def answer_open(run, count=None, who="ann"):
     inbox = Inbox(run.store, run.id)
     questions = inbox.all(status="open")[:count]
     for question in questions:
-        inbox.answer(question.id, Choice(GOLD[question.payload["fields"]["text"]]), who=who)
+        inbox.answer(question.id, Choice(GOLD[question.payload.fields["text"]]), who=who)
     return len(questions)
 
 
@@ -92,7 +92,7 @@ def test_answers_after_the_end_are_folded_in_trained_on_and_measured(scripted):
     run, _ = scripted(people=quick, budget={"usd": "2"})
     assert drive(run).status == "finished"
     before = rounds_of(run)[-1]
-    models = sorted((run.view().folder / "model").glob("*"))
+    models = sorted(run.view().files.path("model").glob("*"))
     written = [path.stat().st_mtime_ns for path in models]
     count = answer_open(run, count=15)
     assert drive(run).status == "finished"

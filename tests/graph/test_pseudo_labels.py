@@ -57,6 +57,11 @@ def context(steady_run):
     """A driver's context after two rounds, with nothing offered."""
     run = steady_run(loop={"rounds": 1, "strategy": "random"})
     asyncio.run(run.drive())
+    return driven(run)
+
+
+def driven(run):
+    """Drive the run from here on."""
     return Context(run.store, run.row, Runs(run.store).take(run.id), models=models())
 
 
@@ -130,7 +135,7 @@ def test_a_selection_that_offers_nothing_takes_away_what_a_crash_left(context, n
 
 def test_a_damaged_file_is_named(context):
     offer(context, left(context)[:30])
-    path = context.folder / "pseudo" / "round-0001.npz"
+    path = context.files.path("pseudo/round-0001.npz")
     for body in (path.read_bytes()[:200], b"", b"nonsense"):
         path.write_bytes(body)
         with pytest.raises(StoreError, match=r"round-0001\.npz"):
@@ -196,7 +201,7 @@ def test_a_selection_that_was_not_noted_is_made_again_as_it_was(steady_run):
     run = steady_run()
     with pytest.raises(KilledError):
         drive(run, killed_at=("trained", 3))
-    context = run.view()
+    context = driven(run)
     rows = np.array([context.view().rows[one] for one in left(context)])
     offered = []
     for _ in range(2):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from querist.memory.records import LabelClass, RunId, Task, TaskKind
+from querist.memory.records import LabelClass, RunId, Task
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
 
-TASK = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
+TASK = Task("t", "classification", (LabelClass("a"), LabelClass("b")))
 
 
 def _server_commands() -> Path | None:

@@ -1,20 +1,25 @@
 """Questions to people: served by value, leased to one, answered once; on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
+from querist.memory import schema
+from querist.memory.answers import Choice
 from querist.memory.errors import InvalidInput, NotOpen
 from querist.memory.inbox import LEASE, Inbox
-from querist.memory.records import Choice, ExampleId, Question, utc_now
+from querist.memory.questions import Option, QuestionPayload
+from querist.memory.records import ExampleId, Question, utc_now
 
 SCHEMA = {"kind": "choice", "enum": ["yes", "no"]}
 
 
 def question(name: str, value: float, purpose="escalation") -> Question:
     return Question(
-        f"q-{name}", ExampleId(name), {"fields": {}}, SCHEMA, "doubtful", value, purpose, 1
+        f"q-{name}", ExampleId(name), QuestionPayload(), SCHEMA, "doubtful", value, purpose, 1
     )
 
 
@@ -33,6 +38,37 @@ def test_questions_are_asked_once_and_served_by_value(inbox):
     inbox.ask([question("b", 0.0)])
     assert ids(inbox.all()) == ["q-b", "q-c", "q-a"]
     assert ids(inbox.claim("ann", count=2)) == ["q-b", "q-c"]
+
+
+def test_what_a_person_is_shown_is_stored_under_the_names_of_every_version(store, inbox):
+    payload = QuestionPayload(
+        {"text": "Leaks again."}, (Option("yes", "of course"), Option("no")), "yes", 0.75, ("yes",)
+    )
+    inbox.ask([replace(question("new", 2.0), payload=payload)])
+    kept = {
+        "fields": {"text": "Leaks again."},
+        "labels": [["yes", "of course"], ["no", ""]],
+        "model_says": "yes",
+        "p_correct": 0.75,
+        "likely": ["yes"],
+    }
+    table = schema.questions
+    with store.read() as connection:
+        body = connection.execute(sa.select(table.c.body).where(table.c.id == "q-new")).scalar_one()
+    assert body["payload"] == kept
+    assert inbox.get("q-new").payload == payload
+    inbox.answer("q-new", Choice("yes"), who="ann")
+    assert inbox.get("q-new").payload == payload
+
+
+def test_a_question_that_an_earlier_version_asked_is_read(store, inbox):
+    table, older = schema.questions, {"fields": {"text": "x"}, "labels": [["yes", ""]]}
+    with store.write() as connection:
+        mine = sa.and_(table.c.run == "run", table.c.id == "q-a")
+        body = connection.execute(sa.select(table.c.body).where(mine)).scalar_one()
+        changed = {**body, "payload": older}
+        connection.execute(sa.update(table).where(mine).values(body=changed))
+    assert inbox.get("q-a").payload == QuestionPayload({"text": "x"}, (Option("yes"),))
 
 
 def test_two_people_never_meet_and_one_is_served_their_own_first(inbox):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from querist.memory.errors import BudgetExceeded, LeaseLost, StoreError
 from querist.memory.ledger import Bill, Hold, Ledger, Request
-from querist.memory.records import CallKey, LabelClass, RunId, SpendKind, Task, TaskKind
+from querist.memory.records import CallKey, LabelClass, RunId, SpendKind, Task
 from querist.memory.runs import Runs
 from querist.memory.store import Lease, open_store
 
@@ -132,7 +132,7 @@ steps = st.lists(
 def test_the_total_is_the_sum_of_the_lines_and_never_passes_the_cap(tmp_path_factory, plan):
     with open_store(tmp_path_factory.mktemp("ledger")) as store:
         runs = Runs(store)
-        task = Task("t", TaskKind.CLASSIFICATION, (LabelClass("a"), LabelClass("b")))
+        task = Task("t", "classification", (LabelClass("a"), LabelClass("b")))
         runs.create(RunId("run"), task=task, dataset="d", config={}, cap=Decimal(1))
         ledger = Ledger(store, "run", lease=runs.take(RunId("run")))
         open_holds = []

@@ -15,31 +15,16 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from querist.memory.answers import Answer, Choice, Choices, Number, Preference, Span, Spans, Text
 from querist.memory.errors import InvalidInput, StoreError
-from querist.memory.records import (
-    Answer,
-    Choice,
-    Choices,
-    Example,
-    ExampleId,
-    Label,
-    LabelClass,
-    Number,
-    Origin,
-    Preference,
-    Span,
-    Spans,
-    Task,
-    TaskKind,
-    Text,
-)
+from querist.memory.records import Example, ExampleId, Label, LabelClass, Origin, Task
 from querist.tools.data.export import ExportFormat, ExportRow, export_rows
 from querist.tools.data.load import ColumnMap, load_examples
 
 DATA = Path(os.environ.get("QUERIST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TASK = Task(
     name="requests",
-    kind=TaskKind.CLASSIFICATION,
+    kind="classification",
     labels=(LabelClass('a "quoted" <b>', "for & against"), LabelClass("other")),
 )
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -273,20 +258,20 @@ def test_the_interface_is_escaped_xml_that_lists_the_labels(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("kind", "answer", "control", "value"),
     [
-        (TaskKind.MULTILABEL, Choices(("other",)), "Choices", {"choices": ["other"]}),
+        ("multilabel", Choices(("other",)), "Choices", {"choices": ["other"]}),
         (
-            TaskKind.SPANS,
+            "spans",
             Spans((Span(0, 4, "other"),)),
             "Labels",
             {"start": 0, "end": 4, "text": "some", "labels": ["other"]},
         ),
-        (TaskKind.PREFERENCE, Preference("b"), "Choices", {"choices": ["b"]}),
-        (TaskKind.GENERATION, Text("short"), "TextArea", {"text": ["short"]}),
-        (TaskKind.QA, Number(7.0), "TextArea", {"text": ["7.0"]}),
+        ("preference", Preference("b"), "Choices", {"choices": ["b"]}),
+        ("generation", Text("short"), "TextArea", {"text": ["short"]}),
+        ("qa", Number(7.0), "TextArea", {"text": ["7.0"]}),
     ],
 )
 def test_the_control_fits_the_kind_of_task(
-    tmp_path: Path, kind: TaskKind, answer: Answer, control: str, value: object
+    tmp_path: Path, kind: str, answer: Answer, control: str, value: object
 ) -> None:
     task = Task("t", kind, TASK.labels)
     entry, view = tasks_of(tmp_path / "tasks.json", make_row("some text", answer=answer), task)
@@ -359,7 +344,7 @@ def test_an_unknown_format_gets_a_near_match(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "hf"])
 def test_a_real_pool_comes_back_unchanged(tmp_path: Path, kind: Any) -> None:
     pool = load_examples(DATA / "trec6" / "test.jsonl.gz", columns=ColumnMap(gold="label")).examples
-    task = Task("trec", TaskKind.CLASSIFICATION, tuple(LabelClass(e.gold or "") for e in pool[:0]))
+    task = Task("trec", "classification", tuple(LabelClass(e.gold or "") for e in pool[:0]))
     rows = [ExportRow(example, make_label(Choice(example.gold or ""))) for example in pool]
     name = "out" if kind == "hf" else f"out.{kind}"
     path = export(tmp_path / name, *rows, format=kind, task=task)

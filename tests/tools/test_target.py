@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from querist.memory.errors import InvalidInput
-from querist.memory.records import LabelClass, Task, TaskKind
+from querist.memory.records import LabelClass, Task
 from querist.tools.data.predictions import predict_file
 from querist.tools.embedding.embedders import HashingEmbedder
 from querist.tools.training.model_folder import Model
@@ -20,7 +20,7 @@ from querist.tools.training.proxy import LinearHead
 
 TASK = Task(
     "colours",
-    TaskKind.CLASSIFICATION,
+    "classification",
     (LabelClass("warm", "red or orange"), LabelClass("cold, or so", "blue")),
 )
 WARM = ["red fire", "orange flame", "red coal", "orange ember", "red blood", "orange fruit"] * 4
@@ -79,7 +79,7 @@ def test_a_wrong_embedder_is_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["embedder"]["name"] = "unheard-of-1"
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InvalidInput, match="no embedder 'unheard-of-1'"):
+    with pytest.raises(InvalidInput, match="No embedder is called 'unheard-of-1'"):
         Model.load(folder).predict(["x"])
 
 

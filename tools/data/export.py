@@ -16,25 +16,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import get_args
 
+from querist.memory.answers import Answer, Choices, Number, Preference, Spans, name_of
 from querist.memory.errors import InvalidInput, MissingExtra
-from querist.memory.records import (
-    Answer,
-    Choice,
-    Choices,
-    Example,
-    ExampleId,
-    Label,
-    Number,
-    Preference,
-    Spans,
-    Task,
-    TaskKind,
-)
+from querist.memory.records import Example, ExampleId, Label, Task
 from querist.tools.data.label_studio import write_interface, write_tasks
 from querist.tools.data.places import ExportFormat, refuse_target, replacing
+from querist.tools.kinds.interfaces import control_of
 from querist.tools.wording import suggest
-
-SINGLE_CHOICE = frozenset({TaskKind.CLASSIFICATION, TaskKind.MATCHING, TaskKind.RELATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +208,9 @@ def _has_class_labels(rows: Sequence[ExportRow], task: Task) -> bool:
     """Tell whether every label is one class of the task; a label it lost stays readable as text."""
     answers = [row.label.answer for row in rows if row.label]
     return (
-        task.kind in SINGLE_CHOICE
+        control_of(task.kind) == "single"
         and bool(task.names)
-        and all(isinstance(a, Choice) and a.value in task.names for a in answers)
+        and all(name_of(answer) in task.names for answer in answers)
     )
 
 

@@ -12,18 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from querist.memory.records import (
-    Answer,
-    Choices,
-    Example,
-    Label,
-    Spans,
-    Task,
-    TaskKind,
-)
+from querist.memory.answers import Answer, Choices, Spans
+from querist.memory.records import Example, Label, Task
+from querist.tools.kinds.interfaces import control_of
 
 CONTROL = "label"
-_FREE_TEXT = frozenset({TaskKind.QA, TaskKind.GENERATION})
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -53,17 +46,15 @@ def write_interface(task: Task, path: Path, *, fields: Sequence[str]) -> None:
 
 
 def _add_control(view: ET.Element, task: Task, *, about: Mapping[str, str]) -> None:
-    if task.kind in _FREE_TEXT:
+    wanted = control_of(task.kind)
+    if wanted == "text":
         ET.SubElement(view, "TextArea", dict(about))
         return
     options = [(label.name, label.description) for label in task.labels]
-    if task.kind is TaskKind.PREFERENCE:
-        options = [("a", ""), ("b", ""), ("tie", "")]
-    if task.kind is TaskKind.SPANS:
+    if wanted == "spans":
         control, option = ET.SubElement(view, "Labels", dict(about)), "Label"
     else:
-        mode = "multiple" if task.kind is TaskKind.MULTILABEL else "single"
-        control = ET.SubElement(view, "Choices", {**about, "choice": mode})
+        control = ET.SubElement(view, "Choices", {**about, "choice": wanted})
         option = "Choice"
     for name, description in options:
         hint = {"hint": _xml(description)} if description else {}
@@ -102,7 +93,7 @@ def _result(answer: Answer, example: Example, *, task: Task) -> list[dict[str, o
         ]
         return [{**about, "type": "labels", "value": span} for span in spans]
     chosen = list(answer.values) if isinstance(answer, Choices) else [str(answer.value)]
-    if task.kind in _FREE_TEXT:
+    if control_of(task.kind) == "text":
         return [{**about, "type": "textarea", "value": {"text": chosen}}]
     return [{**about, "type": "choices", "value": {"choices": chosen}}]
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from querist.memory.answers import Answer, name_of
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Example, ExampleId, Split, content_id
 from querist.tools.data.cells import as_text, clean
@@ -19,6 +20,7 @@ from querist.tools.data.encoding import AUTO
 from querist.tools.data.formats import open_table
 from querist.tools.data.gold import GoldReader
 from querist.tools.data.table import Remarks, Row, Table, value_at
+from querist.tools.kinds import DEFAULT, Kind
 from querist.tools.kinds.names import is_blank
 from querist.tools.wording import MOST_PLACES, counted, places, quoted, shorten
 
@@ -94,19 +96,21 @@ def load_examples(
     columns: ColumnMap | None = None,
     split: Split = Split.POOL,
     labels: Collection[str] | None = None,
+    kind: Kind = DEFAULT,
     encoding: str = AUTO,
     header: bool = True,
     max_chars: int = 100_000,
 ) -> Imported:
     """Read examples from a file, a `datasets` folder or the hub; see `formats.open_table`.
 
-    `labels` are the names a gold label may have; None takes any. The first of equal texts wins.
+    `labels` are the names a gold label may have; None takes any; `kind` makes
+    answers of them. The first of equal texts wins.
     Texts over `max_chars` characters (all fields together) are skipped. Raises `InvalidInput`
     when nothing usable is left, too.
     """
     table = open_table(source, split=split, encoding=encoding, header=header)
     used = choose_columns(table, columns or ColumnMap(), labels=labels)
-    intake = _Intake(table, used, split=split, labels=labels, max_chars=max_chars)
+    intake = _Intake(table, used, split=split, labels=labels, kind=kind, max_chars=max_chars)
     n_rows = 0
     for number, row in table.rows(top_columns(table, used)):
         n_rows += 1
@@ -133,7 +137,10 @@ def load_examples(
 
 def dataset_id(examples: Iterable[Example]) -> str:
     """Name a data set by its content: SHA-256 over ids, fields and gold labels, in any order."""
-    lines = sorted(content_id(e.id, dict(e.fields), e.gold, size=64) for e in examples)
+    lines = sorted(
+        content_id(e.id, dict(e.fields), None if e.gold is None else name_of(e.gold), size=64)
+        for e in examples
+    )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -156,6 +163,7 @@ class _Intake:
     columns: ColumnMap
     split: Split = field(kw_only=True)
     labels: Collection[str] | None = field(kw_only=True)
+    kind: Kind = field(kw_only=True)
     max_chars: int = field(kw_only=True)
     examples: dict[str, Example] = field(default_factory=dict)
     skipped: dict[str, list[int]] = field(default_factory=dict)
@@ -198,10 +206,11 @@ class _Intake:
         if fields != raw:
             self.cleaned.append(number)
 
-    def _gold(self, row: Row, number: int) -> str | None:
+    def _gold(self, row: Row, number: int) -> Answer | None:
         if self.gold is None or self.columns.gold is None:
             return None
-        return self.gold.read(value_at(row, self.columns.gold), number)
+        name = self.gold.read(value_at(row, self.columns.gold), number)
+        return None if name is None else self.kind.answer_of(name)
 
     def _id(self, row: Row, fields: Mapping[str, str]) -> str:
         if self.columns.id is None:
@@ -214,7 +223,7 @@ class _Intake:
         return name
 
     def _refuse_repeats(
-        self, name: str, fields: Mapping[str, str], *, gold: str | None, number: int
+        self, name: str, fields: Mapping[str, str], *, gold: Answer | None, number: int
     ) -> None:
         known = self.examples.get(name)
         if known and known.fields != fields:

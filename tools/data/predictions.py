@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, get_args
 
 from querist.memory.errors import InvalidInput, MissingExtra
-from querist.memory.records import Choice, Example, ExampleId, Label, Task, content_id
+from querist.memory.records import Example, ExampleId, Label, Task, content_id
 from querist.tools.data.cells import as_text, clean
 from querist.tools.data.columns import ColumnMap, choose_columns
 from querist.tools.data.encoding import AUTO
@@ -25,6 +25,7 @@ from querist.tools.data.formats import open_table
 from querist.tools.data.label_studio import write_interface, write_tasks
 from querist.tools.data.places import ExportFormat, refuse_target, replacing
 from querist.tools.data.table import Row, Table, value_at
+from querist.tools.kinds import kind_of
 from querist.tools.kinds.names import is_blank
 from querist.tools.training.model_folder import AT_ONCE, Model
 from querist.tools.wording import quoted
@@ -258,7 +259,7 @@ class _LabelStudio:
             return example, None, {"p_correct": None}
         label = Label(
             example=example.id,
-            answer=Choice(row.label),
+            answer=kind_of(self._task).answer_of(row.label),
             source="model",
             who="model:querist",
             weight=row.confidence,

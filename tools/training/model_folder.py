@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from querist.memory.errors import InvalidInput, StoreError
-from querist.memory.records import LabelClass, Task, TaskKind, utc_now
+from querist.memory.files import pack, unpack, write_whole
+from querist.memory.records import LabelClass, Task, utc_now
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.embedding.embedders import Embedder, open_embedder, weights_of
 from querist.tools.training.proxy import LinearModel
@@ -123,7 +123,8 @@ class Model:
         """
         folder = Path(folder)
         config = _read_config(folder)
-        if hashlib.sha256(_bytes(folder / HEAD)).hexdigest() != config["head_sha256"]:
+        body = _bytes(folder / HEAD)
+        if hashlib.sha256(body).hexdigest() != config["head_sha256"]:
             raise InvalidInput(
                 f"{folder / HEAD} is not the one that {CONFIG} was written with. Copy the whole "
                 "folder again, or let the run write it anew: querist resume"
@@ -132,12 +133,12 @@ class Model:
         model = cls(
             task=Task(
                 name=task["name"],
-                kind=TaskKind(task["kind"]),
+                kind=task["kind"],
                 labels=tuple(LabelClass(**label) for label in task["labels"]),
                 instructions=task["instructions"],
                 fields=tuple(task["fields"]),
             ),
-            head=LinearModel.load(folder / HEAD),
+            head=_head(body, folder / HEAD),
             embedder_name=config["embedder"]["name"],
             embedder_checksum=config["embedder"].get("sha256", ""),
             facts=config["facts"],
@@ -150,10 +151,12 @@ class Model:
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.head.save(folder / HEAD)
-            _write(folder / CARD, self.card)
+            body = pack(self.head.arrays())
+            write_whole(folder / HEAD, body)
+            write_whole(folder / CARD, self.card.encode())
             # Last, with the head's checksum: until it is there, the head is known to be another.
-            _write(folder / CONFIG, json.dumps(self._config(folder), indent=2, ensure_ascii=False))
+            config = json.dumps(self._config(body), indent=2, ensure_ascii=False)
+            write_whole(folder / CONFIG, config.encode())
         except OSError as error:
             raise StoreError(
                 f"The model cannot be written to {folder} ({error.strerror or error}). Free some "
@@ -211,7 +214,7 @@ class Model:
         training = "\n".join(f"- {line}" for line in facts.get("training", ["Not recorded."]))
         return _CARD.format(name=self.task.name, about=about, quality=quality, training=training)
 
-    def _config(self, folder: Path) -> dict[str, Any]:
+    def _config(self, head: bytes) -> dict[str, Any]:
         return {
             "querist": _version(),
             "format": FORMAT,
@@ -219,7 +222,7 @@ class Model:
             "classes": list(self.classes),
             "task": {
                 "name": self.task.name,
-                "kind": self.task.kind.value,
+                "kind": self.task.kind,
                 "labels": [
                     {"name": label.name, "description": label.description}
                     for label in self.task.labels
@@ -233,7 +236,7 @@ class Model:
                 "dimensions": int(self.head.coefficients.shape[0]),
             },
             "head": "linear",
-            "head_sha256": hashlib.sha256(_bytes(folder / HEAD)).hexdigest(),
+            "head_sha256": hashlib.sha256(head).hexdigest(),
             "facts": dict(self.facts),
         }
 
@@ -254,10 +257,12 @@ def _version() -> str:
     return version("querist")
 
 
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+def _head(body: bytes, path: Path) -> LinearModel:
+    try:
+        return LinearModel.of(unpack(body))
+    except ValueError as error:
+        msg = f"{path} is not a saved linear model ({error}); train it again."
+        raise InvalidInput(msg) from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -45,8 +44,8 @@ class Model(Protocol):
     def gradients(self, inputs: FloatArray) -> GradientFactors:
         """Give the factors of the last-layer gradients for inputs (N, d)."""
 
-    def save(self, path: Path) -> None:
-        """Write the model to one file, completely or not at all."""
+    def arrays(self) -> dict[str, FloatArray]:
+        """Give what the model is made of, by name, to be written down."""
 
 
 class Trainer(Protocol):
@@ -88,34 +87,29 @@ class LinearModel:
         errors[np.arange(len(errors)), errors.argmax(axis=1)] -= 1
         return GradientFactors(errors=errors, features=inputs)
 
-    def save(self, path: Path) -> None:
-        """Write one `.npz` file, completely or not at all."""
+    def arrays(self) -> dict[str, FloatArray]:
+        """Give what the model is made of, by name, to be written down."""
         unknown = np.nan if self.calibration_error is None else self.calibration_error
-        draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with draft.open("wb") as file:
-            np.savez(
-                file,
-                coefficients=self.coefficients,
-                intercepts=self.intercepts,
-                settings=np.array([self.strength, self.temperature, unknown]),
-            )
-        draft.replace(path)
+        return {
+            "coefficients": self.coefficients,
+            "intercepts": self.intercepts,
+            "settings": np.array([self.strength, self.temperature, unknown]),
+        }
 
     @classmethod
-    def load(cls, path: Path) -> LinearModel:
-        """Read what `save` wrote; InvalidInput when the file is something else."""
+    def of(cls, arrays: Mapping[str, FloatArray]) -> LinearModel:
+        """Make a model of what `arrays` gave; InvalidInput when they are something else."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                strength, temperature, error = (float(value) for value in file["settings"])
-                return cls(
-                    coefficients=file["coefficients"],
-                    intercepts=file["intercepts"],
-                    strength=strength,
-                    temperature=temperature,
-                    calibration_error=None if np.isnan(error) else error,
-                )
-        except (OSError, KeyError, ValueError, EOFError) as error:
-            msg = f"{path} is not a saved linear model ({error}); train it again."
+            strength, temperature, error = (float(value) for value in arrays["settings"])
+            return cls(
+                coefficients=arrays["coefficients"],
+                intercepts=arrays["intercepts"],
+                strength=strength,
+                temperature=temperature,
+                calibration_error=None if np.isnan(error) else error,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"These arrays are not a saved linear model ({error}); train it again."
             raise InvalidInput(msg) from error
 
 

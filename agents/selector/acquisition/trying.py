@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from querist.agents.annotator import classify
+from querist.agents.annotator.annotate import Item, annotate, label_bias
+from querist.agents.annotator.prompt import Prompt
 from querist.agents.models.metered import MeteredModel
-from querist.agents.prompts.classification import ClassificationPrompt
+from querist.memory.answers import Answer
 from querist.memory.records import Annotation, Example, ExampleId
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.kinds import answers_of
+from querist.tools.opinions.beliefs import pool_votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Labeller:
     """Somebody who labels: a model with a prompt, and how its answers are pooled."""
 
     model: MeteredModel
-    prompt: ClassificationPrompt
+    prompt: Prompt
     votes: int = 1
     is_calibrated: bool = False
     """Whether the bias of its answers is divided out."""
@@ -42,15 +45,15 @@ class Work(NamedTuple):
     examples: Sequence[Example]
 
 
-class Answer(NamedTuple):
-    """What a labeller said of an example: the likeliest class, probabilities (C,), what it cost."""
+class Said(NamedTuple):
+    """What a labeller said of an example: the likeliest answer, chances (C,), the cost."""
 
-    label: str | None
+    given: Answer | None
     probabilities: FloatArray | None
     usd: Decimal
 
 
-async def label_all(work: Sequence[Work]) -> list[list[Answer]]:
+async def label_all(work: Sequence[Work]) -> list[list[Said]]:
     """Let everybody label what they got, all at once as far as their models bear it.
 
     Two pieces of work with the same prompt and model come one after the other, those with more
@@ -64,7 +67,7 @@ async def label_all(work: Sequence[Work]) -> list[list[Answer]]:
         key = (labeller.model.name, labeller.prompt.version)
         waves[seen[key]].append(i)
         seen[key] += 1
-    answers: dict[int, list[Answer]] = {}
+    answers: dict[int, list[Said]] = {}
     for number in sorted(waves):
         # Where one fails, the others go on to their end: what they were sent is paid for.
         pieces = (label(work[i]) for i in waves[number])
@@ -77,13 +80,13 @@ async def label_all(work: Sequence[Work]) -> list[list[Answer]]:
     return [answers[i] for i in range(len(work))]
 
 
-async def label(work: Work) -> list[Answer]:
+async def label(work: Work) -> list[Said]:
     """Label examples; raises what kept the model from answering."""
     labeller, prior = work.labeller, None
     if labeller.is_calibrated:
-        prior = await classify.label_bias(labeller.prompt, model=labeller.model)
-    outcome = await classify.annotate(
-        [classify.Item(one) for one in work.examples],
+        prior = await label_bias(labeller.prompt, model=labeller.model)
+    outcome = await annotate(
+        [Item(one) for one in work.examples],
         prompt=labeller.prompt,
         model=labeller.model,
         votes=labeller.votes,
@@ -98,11 +101,11 @@ async def label(work: Work) -> list[Answer]:
     return [_pooled(by_example[one.id], labeller) for one in work.examples]
 
 
-def _pooled(annotations: Sequence[Annotation], labeller: Labeller) -> Answer:
+def _pooled(annotations: Sequence[Annotation], labeller: Labeller) -> Said:
     """Pool votes; where nobody gave a usable answer there is none."""
-    task = labeller.prompt.task
+    answers = answers_of(labeller.prompt.task)
     usd = sum((one.usd for one in annotations), Decimal(0))
-    vector = classify.opinion(annotations, task)
+    vector = pool_votes(annotations, answers)
     if vector is None:
-        return Answer(None, None, usd)
-    return Answer(task.names[int(vector.argmax())], vector, usd)
+        return Said(None, None, usd)
+    return Said(answers.answers[int(vector.argmax())], vector, usd)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.agents.prompts.classification import Demonstration
+from querist.agents.annotator.prompt import Demonstration
 from querist.agents.selector.advice.advisor import Advisor
 from querist.memory.records import Example, ExampleId, Task
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.kinds import answers_of
 from querist.tools.strategies.querying import UNKNOWN, Capability, QueryContext, QueryResult
 
 Rows = NDArray[np.intp]
@@ -47,8 +48,11 @@ def demonstrations(context: QueryContext, task: Task) -> tuple[list[Demonstratio
     known = context.labelled()
     rows = [row for row in range(len(known.ids)) if known.classes[row] != UNKNOWN]
     examples = labelled_examples(context, [known.ids[row] for row in rows])
-    labels = [task.names[int(known.classes[row])] for row in rows]
-    shown = [Demonstration(one, label) for one, label in zip(examples, labels, strict=True)]
+    answers = answers_of(task).answers
+    shown = [
+        Demonstration(example, answers[int(known.classes[row])])
+        for example, row in zip(examples, rows, strict=True)
+    ]
     return shown, known.embeddings[rows]
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.models.port import ChatReply, ChatRequest
-from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
 from querist.agents.selector.advice.advisor import Advisor, Reply
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Example, Task
@@ -30,7 +30,7 @@ def classify(
     are counted with Laplace smoothing.
     """
     require_classes(advisor.task)
-    prompt = ClassificationPrompt(advisor.task)
+    prompt = Prompt(advisor.task)
     requests = [
         prompt.request(one, nearest=nearest[row] if nearest else ())
         for row, one in enumerate(examples)

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from querist.agents.annotator.prompt import Prompt
 from querist.agents.models.port import ChatReply, ChatRequest
-from querist.agents.prompts.classification import ClassificationPrompt
 from querist.agents.prompts.selection_questions import SURENESS, grade_own_answer, reason
 from querist.agents.selector.advice.advisor import Advisor, Reply, advisor_of
 from querist.agents.selector.advice.candidates import conclude, highest, sample
@@ -154,7 +154,7 @@ def plain_number(text: str) -> str:
 def _request(example: Example, advisor: Advisor, *, reasons: bool, number: int) -> ChatRequest:
     if reasons:
         return reason(example, task=advisor.task, heat=HEAT, sample=number)
-    prompt = ClassificationPrompt(advisor.task)
+    prompt = Prompt(advisor.task)
     return prompt.request(example, temperature=HEAT, sample=number)
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.models.port import ChatReply, ChatRequest
-from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
 from querist.agents.selector.advice.advisor import Advisor, advisor_of
 from querist.agents.selector.advice.candidates import conclude, demonstrations, highest, sample
 from querist.agents.selector.advice.class_probabilities import require_classes
 from querist.agents.selector.strategies.active_prompt import final_answer
-from querist.memory.records import Example, Task, TaskKind
+from querist.memory.records import Example, Task
 from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.opinions.votes import count_votes, vote_entropy
 from querist.tools.registry import Count
@@ -48,14 +48,14 @@ class Variant:
     wording: str
     shown: tuple[Demonstration, ...] = ()
 
-    def prompt(self, task: Task) -> ClassificationPrompt:
+    def prompt(self, task: Task) -> Prompt:
         """Put the question to the task this way."""
         base = task.instructions or (
-            _MATCHING if task.kind is TaskKind.MATCHING else f"Classify each text ({task.name})."
+            _MATCHING if task.kind == "matching" else f"Classify each text ({task.name})."
         )
         # Not `format`: guidelines may hold braces.
         instructions = self.wording.replace("{task}", base)
-        return ClassificationPrompt(replace(task, instructions=instructions), self.shown)
+        return Prompt(replace(task, instructions=instructions), self.shown)
 
 
 @strategy(

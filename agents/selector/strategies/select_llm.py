@@ -16,7 +16,6 @@ from querist.agents.prompts.selection_questions import describe
 from querist.agents.selector.advice.advisor import Advisor, advisor_of
 from querist.agents.selector.advice.candidates import conclude, sample
 from querist.agents.selector.advice.pick_protocol import Menu, pick
-from querist.memory.records import TaskKind
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.engines.clustering import k_means
 from querist.tools.engines.geometry import Euclidean
@@ -106,7 +105,7 @@ def deal(embeddings: FloatArray, menus: int, *, rng: np.random.Generator) -> lis
 
 
 def _criteria(advisor: Advisor) -> str:
-    if advisor.task.kind in (TaskKind.GENERATION, TaskKind.QA, TaskKind.PREFERENCE):
+    if advisor.task.kind in ("generation", "qa", "preference"):
         return INSTRUCTION_CRITERIA
     return (
         f"The labels are for this task: {describe(advisor.task)} Prefer texts that are clear and "

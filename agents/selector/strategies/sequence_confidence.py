@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from querist.agents.annotator.prompt import Demonstration
 from querist.agents.models.port import ChatReply
-from querist.agents.prompts.classification import Demonstration
 from querist.agents.prompts.selection_questions import answer_freely, read_answer
 from querist.agents.selector.advice.advisor import Advisor, Reply, advisor_of
 from querist.agents.selector.advice.candidates import (
@@ -23,6 +23,7 @@ from querist.agents.selector.advice.candidates import (
     sample,
 )
 from querist.agents.selector.advice.class_probabilities import classify
+from querist.memory.answers import name_of
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Example, Task
 from querist.tools.compute.arrays import FloatArray
@@ -98,7 +99,7 @@ def one_of_each(context: QueryContext, task: Task) -> list[Demonstration]:
     known, _ = demonstrations(context, task)
     by_class: dict[str, Demonstration] = {}
     for one in sorted(known, key=lambda one: rank_of(one.example.id)):
-        by_class.setdefault(one.label, one)
+        by_class.setdefault(name_of(one.answer), one)
     return list(by_class.values())[:MOST_SHOWN]
 
 

@@ -14,13 +14,15 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.models.port import ChatRequest
-from querist.agents.prompts.classification import ClassificationPrompt, Demonstration
 from querist.agents.selector.advice.advisor import Advisor, advisor_of
 from querist.agents.selector.advice.candidates import conclude, demonstrations, highest, sample
 from querist.agents.selector.advice.class_probabilities import class_rows, require_classes
+from querist.memory.answers import name_of
 from querist.memory.records import Example
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.kinds import kind_of
 from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
@@ -74,7 +76,7 @@ def sal(
     require_classes(advisor.task)
     rows = sample(context, max(candidates, count + 4))
     shown, _ = demonstrations(context, advisor.task)
-    known = [(one.example, one.label) for one in shown[-_MOST_SHOWN:]]
+    known = [(one.example, name_of(one.answer)) for one in shown[-_MOST_SHOWN:]]
     inputs = list(context.examples(rows))
     goals = list(context.targets().examples[:targets])
     simulator = Classifier(advisor, seed=int(context.rng.integers(2**31)))
@@ -174,8 +176,9 @@ class Classifier:
         return label_variance(found).reshape(len(histories), len(targets))
 
     def _ask(self, example: Example, history: Sequence[tuple[Example, str]]) -> ChatRequest:
-        shown = tuple(Demonstration(one, label) for one, label in history[-_MOST_SHOWN:])
-        return ClassificationPrompt(self._advisor.task).request(example, nearest=shown)
+        answer_of = kind_of(self._advisor.task).answer_of
+        shown = tuple(Demonstration(one, answer_of(name)) for one, name in history[-_MOST_SHOWN:])
+        return Prompt(self._advisor.task).request(example, nearest=shown)
 
 
 def label_variance(probabilities: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from querist.agents.models.pacing import Patience
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.agents.selector.advice.advisor import Advisor
 from querist.memory.ledger import Ledger
-from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task, TaskKind
+from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.money.prices import Price
@@ -22,7 +22,7 @@ from querist.tools.strategies.querying import Capability, Labelled, QueryContext
 
 TASK = Task(
     "requests",
-    TaskKind.CLASSIFICATION,
+    "classification",
     (LabelClass("repair", "something is broken"), LabelClass("billing", "money and invoices")),
     "Is the tenant's message about a repair or about billing?",
 )

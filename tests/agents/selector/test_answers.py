@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from querist.agents.prompts.classification import Demonstration
+from querist.agents.annotator.prompt import Demonstration
 from querist.agents.selector.strategies.active_prompt import (
     NO_SOLUTION,
     Settings,
@@ -22,7 +22,7 @@ from querist.agents.selector.strategies.ape import (
     make_committee,
 )
 from querist.agents.selector.strategies.eagle import conditional_informativeness, divergence, eagle
-from querist.memory.records import Example, Task, TaskKind
+from querist.memory.records import Example, Task
 
 # ---------------------------------------------------------------- Active-Prompt
 
@@ -84,7 +84,7 @@ def test_what_is_answered_differently_is_asked(make_pool, scripted):
 
 
 def test_chains_of_thought_are_read_to_their_end(make_pool, scripted):
-    task = Task("sums", TaskKind.QA, ())
+    task = Task("sums", "qa", ())
     texts = [f"sum {i}" for i in range(3)]
 
     def answer(request):
@@ -210,5 +210,5 @@ def test_the_best_variant_is_kept_and_of_equals_the_shortest():
 
 
 def test_guidelines_with_braces_stay_as_they_are():
-    task = Task("t", TaskKind.CLASSIFICATION, (), "Use {this} and {task}.")
+    task = Task("t", "classification", (), "Use {this} and {task}.")
     assert Variant("{task}").prompt(task).task.instructions == "Use {this} and {task}."

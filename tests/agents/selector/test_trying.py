@@ -8,15 +8,15 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from querist.agents.annotator.prompt import Prompt
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.providers.scripted import ScriptedModel
-from querist.agents.prompts.classification import ClassificationPrompt
 from querist.agents.selector.acquisition.proposing import advised
 from querist.agents.selector.acquisition.trying import Labeller, Work, label_all
 from querist.agents.selector.advice.advisor import Advisor
 from querist.memory.errors import BudgetExceeded, ModelUnavailable
 from querist.memory.ledger import Ledger
-from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task, TaskKind
+from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.arms import (
@@ -30,7 +30,7 @@ from querist.tools.arms import (
 )
 from querist.tools.money.prices import Price
 
-TASK = Task("t", TaskKind.CLASSIFICATION, (LabelClass("good"), LabelClass("bad")))
+TASK = Task("t", "classification", (LabelClass("good"), LabelClass("bad")))
 EXAMPLES = [Example(ExampleId(f"e{i}"), {"text": f"number {i}"}) for i in range(6)]
 SPACE = Space({"rate": Range(1e-4, 1e-1, is_log=True), "depth": Options((1, 2, 3))})
 
@@ -50,7 +50,7 @@ def metered(model, ledger, price="1"):
 
 
 def prompt(words):
-    return ClassificationPrompt(replace(TASK, instructions=words))
+    return Prompt(replace(TASK, instructions=words))
 
 
 def says(request):

@@ -1,0 +1,68 @@
+"""The prompt that asks for the answer to an example.
+
+Order: instructions, shared demonstrations, nearest demonstrations, the example. What does not
+change from call to call comes first, because providers and llama.cpp keep that prefix computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from querist.agents.annotator.kinds import Asking, asking_of
+from querist.agents.models.port import ChatRequest, Message
+from querist.memory.answers import Answer
+from querist.memory.records import Example, Task, content_id
+
+LONGEST = 1_500
+LONGEST_DEMONSTRATION = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A labelled example to show."""
+
+    example: Example
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Everything about a prompt but the example: equal prompts have equal versions."""
+
+    task: Task
+    shared: tuple[Demonstration, ...] = ()
+    nearest: int = 0
+    """How many of the closest labelled examples are added for each example."""
+
+    @property
+    def asking(self) -> Asking:
+        """How tasks of this kind are asked."""
+        return asking_of(self.task.kind)
+
+    @property
+    def version(self) -> str:
+        """Name the prompt by its content."""
+        labels = [(label.name, label.description) for label in self.task.labels]
+        asking = self.asking
+        shown = [(demo.example.id, asking.reply(demo.answer)) for demo in self.shared]
+        return content_id(
+            asking.template, self.task.instructions, labels, shown, self.nearest, size=12
+        )
+
+    def request(
+        self,
+        example: Example,
+        *,
+        nearest: Sequence[Demonstration] = (),
+        temperature: float = 0.0,
+        sample: int = 0,
+    ) -> ChatRequest:
+        """Ask for the answer to one example."""
+        asking = self.asking
+        turns = [Message("system", asking.instructions(self.task))]
+        for demo in (*self.shared, *nearest):
+            shown = asking.show(demo.example, longest=LONGEST_DEMONSTRATION)
+            turns += [Message("user", shown), Message("assistant", asking.reply(demo.answer))]
+        turns.append(Message("user", asking.show(example, longest=LONGEST)))
+        return asking.request(self.task, turns, temperature=temperature, sample=sample)

@@ -1,0 +1,65 @@
+"""How each kind of task is shown to people, and what their keys and words mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from querist.memory.answers import Answer
+from querist.memory.questions import QuestionPayload
+from querist.tools.kinds import DEFAULT, find_kind
+
+_GROUP = "querist.answering"
+
+
+class Answering(Protocol):
+    """People's side of a kind of task."""
+
+    def lines(self, payload: QuestionPayload) -> list[str]:
+        """Write what is asked about in lines."""
+
+    def answer(self, name: str) -> Answer:
+        """Make the answer of an option that was chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionAnswering:
+    """One of several options, each with a key or found by its name."""
+
+    kind: str
+    headings: tuple[str, ...] = ()
+    """What the last fields are called on the screen, where their columns' names say less."""
+
+    def lines(self, payload: QuestionPayload) -> list[str]:
+        """Write the fields, each under its name where there are several."""
+        names = list(payload.fields)
+        if len(names) == 1:
+            return list(payload.fields.values())
+        called = dict(zip(names[::-1], self.headings[::-1], strict=False))
+        return [f"{called.get(name, name)}: {text}" for name, text in payload.fields.items()]
+
+    def answer(self, name: str) -> Answer:
+        """Make the answer of a label."""
+        return find_kind(self.kind).answer_of(name)
+
+
+_SHIPPED: dict[str, Answering] = {
+    # People choose a response by its letter, whatever its column is called.
+    "preference": OptionAnswering("preference", headings=("a", "b")),
+}
+
+
+@cache
+def answering_of(kind: str) -> Answering:
+    """Find how people answer a kind of task; as options where nobody says otherwise."""
+    for entry in entry_points(group=_GROUP):
+        if entry.name == kind:
+            found: Answering = entry.load()
+            return found
+    return _SHIPPED.get(kind) or OptionAnswering(kind)
+
+
+USUAL = answering_of(DEFAULT.name)
+"""How a question is answered whose kind nobody names."""

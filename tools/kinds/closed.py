@@ -1,0 +1,199 @@
+"""What kinds with a fixed set of answers share: one of several, over whatever fields.
+
+Such an answer has a place in the task's order, so that opinions are rows of probabilities (C,)
+and many of them a matrix (N, C). Everything that knows about such places is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from querist.memory.answers import Answer, Belief, Choice, name_of
+from querist.memory.errors import InvalidInput
+from querist.memory.records import Example, LabelClass, Probabilities, Task
+from querist.tools.compute.arrays import FloatArray, IntArray
+from querist.tools.kinds.names import find_alike, is_blank, match_label
+from querist.tools.kinds.port import Measure
+from querist.tools.opinions import measures
+from querist.tools.wording import counted, quoted
+
+NO_ANSWER = -1
+"""The place of an answer that is none of the task's."""
+
+
+# Not slotted: the places are looked up for every label of every round.
+@dataclass(frozen=True)
+class AnswerSet:
+    """The answers of a task in their order; column c of a probability matrix is answer c."""
+
+    answers: tuple[Answer, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The answers as people read them."""
+        return tuple(name_of(answer) for answer in self.answers)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
+
+    def __len__(self) -> int:
+        """How many answers there are."""
+        return len(self.answers)
+
+    def place(self, answer: Answer | None) -> int:
+        """Find an answer's place; `NO_ANSWER` for none of them."""
+        return NO_ANSWER if answer is None else self._places.get(name_of(answer), NO_ANSWER)
+
+    def places(self, answers: Sequence[Answer | None]) -> IntArray:
+        """Find the places of N answers: (N,)."""
+        return np.array([self.place(answer) for answer in answers], dtype=np.intp)
+
+    def vector(self, probabilities: Probabilities) -> FloatArray:
+        """Lay probabilities by name out in order: (C,); a name that is missing has none."""
+        return np.array([probabilities.get(name, 0.0) for name in self.names])
+
+    def certain(self, answer: Answer) -> FloatArray:
+        """Put all probability on one answer: (C,)."""
+        return np.asarray(np.eye(len(self))[self.place(answer)])
+
+    def named(self, vector: FloatArray) -> dict[str, float]:
+        """Give probabilities (C,) by name, to be kept."""
+        return {
+            name: round(float(value), 6) for name, value in zip(self.names, vector, strict=True)
+        }
+
+    def belief(self, vector: FloatArray | None) -> Belief | None:
+        """Say probabilities (C,) as a belief; None for none."""
+        return None if vector is None else Belief(self.answers, tuple(vector.tolist()))
+
+
+@dataclass(frozen=True)
+class SingleChoice:
+    """A kind whose answer is one of the task's labels."""
+
+    name: str
+    metric: str
+    make: Callable[[str], Answer] = Choice
+    statistic: Callable[[Task], measures.Statistic] = lambda _: measures.accuracy
+    """Of a task's confusion matrix."""
+    labels: tuple[LabelClass, ...] = ()
+    """What a task has that names none."""
+    only: tuple[str, ...] = ()
+    """The labels that there can be at all; nothing for any."""
+    fields: str = ""
+    """What a task's fields must be, where one text is not enough; for messages."""
+    fewest_fields: int = 1
+
+    def complete(self, task: Task) -> Task:
+        """Check a task and fill in the labels that the kind knows; raises `InvalidInput`."""
+        task = task if task.labels else replace(task, labels=self.labels)
+        names = task.names
+        if len(names) < 2:
+            raise InvalidInput(
+                f"a {self.name} needs at least two labels; name them under [task.labels] "
+                'as name = "what belongs to it"'
+            )
+        if any(is_blank(name) for name in names):
+            raise InvalidInput("a label's name may not be empty")
+        if alike := find_alike(names):
+            raise InvalidInput(
+                f"the labels {_spelt(alike[0])} and {_spelt(alike[1])} cannot be told apart: they "
+                "differ only in blanks, invisible characters or encoding; rename or remove one"
+            )
+        if self.only and not set(names) <= set(self.only):
+            raise InvalidInput(f"the labels of a {self.name} are of these: {quoted(self.only)}")
+        return task
+
+    def check_fields(self, fields: Sequence[str]) -> None:
+        """Refuse columns that are too few for this kind; raises `InvalidInput`."""
+        if len(fields) < self.fewest_fields:
+            raise InvalidInput(
+                f"a {self.name} needs {self.fields}, in this order, and "
+                f"{counted(len(fields), 'column')} {'is' if len(fields) == 1 else 'are'} named: "
+                'write data.text = ["one column", "another"] (--text one,another)'
+            )
+
+    def answers(self, task: Task) -> tuple[Answer, ...]:
+        """List the labels as answers."""
+        return answer_set(task, self.make).answers
+
+    def answer_of(self, name: str) -> Answer:
+        """Make the answer of a label."""
+        return self.make(name)
+
+    def read(self, task: Task, text: str) -> Answer | None:
+        """Read a label's name, however it is dressed."""
+        name = match_label(text, task.names)
+        return None if name is None else self.make(name)
+
+    def schema(self, task: Task) -> Mapping[str, object]:
+        """Name the answers that there are."""
+        return {"kind": self.make(task.names[0]).kind, "enum": list(task.names)}
+
+    def likeness(self, answer: Answer, other: Answer) -> float:
+        """Equal or not: there is nothing between."""
+        return float(name_of(answer) == name_of(other))
+
+    def chance(self, task: Task) -> float:
+        """One in as many as there are."""
+        return 1.0 / len(task.names)
+
+    def groups(self, task: Task) -> tuple[str, ...]:
+        """Group by label."""
+        return task.names
+
+    def group(self, answer: Answer) -> str:
+        """Name the label."""
+        return name_of(answer)
+
+    def measure(
+        self, task: Task, said: Sequence[Answer | None], truth: Sequence[Answer]
+    ) -> Measure | None:
+        """Compare N answers with what is right; None without any."""
+        answers = answer_set(task, self.make)
+        right = answers.places(truth)
+        known = right >= 0
+        if not known.any():
+            return None
+        given = answers.places(said)[known]
+        matrix = measures.confusion(right[known], given, classes=len(answers))
+        statistic = self.statistic(task)
+        n, value = int(matrix.sum()), float(statistic(matrix))
+        if statistic is measures.accuracy:
+            low, high = measures.wilson(round(value * n), n)
+        else:
+            low, high = measures.bootstrap(matrix, statistic)
+        rows, hits = matrix.sum(axis=1), np.diagonal(matrix)
+        by_group = {
+            name: float(hits[place] / rows[place]) if rows[place] else None
+            for place, name in enumerate(task.names)
+        }
+        return Measure(self.metric, value, low, high, n, by_group)
+
+    def parts(self, example: Example) -> tuple[str, ...]:
+        """Embed all fields as one text."""
+        return (example.text,)
+
+    def join(self, vectors: Sequence[FloatArray]) -> FloatArray:
+        """Take the one part as it is."""
+        return vectors[0]
+
+
+@lru_cache(maxsize=64)
+def _answer_set(names: tuple[str, ...], make: Callable[[str], Answer]) -> AnswerSet:
+    return AnswerSet(tuple(make(name) for name in names))
+
+
+def answer_set(task: Task, make: Callable[[str], Answer] = Choice) -> AnswerSet:
+    """Give the answers of a task; those of equal tasks are looked up once."""
+    return _answer_set(task.names, make)
+
+
+def _spelt(name: str) -> str:
+    """Quote a name; with escapes too where letters alone would not show what it is made of."""
+    return f"{name!r}" if name.isascii() else f"{name!r} ({name!a})"

@@ -1,0 +1,65 @@
+"""Matching: whether two records are about the same thing (entity resolution).
+
+Matches are rare, so that accuracy would flatter: it is measured by the F1 of the matches, as in
+Koepcke, Thor and Rahm (2010). Two records are compared by what their vectors share and by how they
+differ, which a linear head cannot make of the two side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from querist.memory.records import Example, LabelClass, Task
+from querist.tools.compute.arrays import FloatArray
+from querist.tools.kinds.closed import SingleChoice
+from querist.tools.kinds.names import fold_label
+from querist.tools.opinions import measures
+
+# The first label of a task is the match, unless one is called so.
+CALLED = {"match", "yes", "same", "true", "1", "duplicate"}
+
+
+def _statistic(task: Task) -> measures.Statistic:
+    place = match_place(task)
+    return lambda matrix: measures.f1(matrix, place)
+
+
+def match_place(task: Task) -> int:
+    """Find which label of a task says that the records match."""
+    called = (place for place, name in enumerate(task.names) if fold_label(name) in CALLED)
+    return next(called, 0)
+
+
+@dataclass(frozen=True)
+class _Matching(SingleChoice):
+    def parts(self, example: Example) -> tuple[str, ...]:
+        """Embed each record by itself; further fields are context of both."""
+        left, right, *_ = (*example.fields.values(), "", "")
+        return (left, right)
+
+    def join(self, vectors: Sequence[FloatArray]) -> FloatArray:
+        """Put how far two records differ beside what they share, feature by feature: (N, 2d)."""
+        left, right = vectors
+        joined = np.concatenate(
+            [np.abs(left - right), left * right * np.sqrt(left.shape[1])], axis=1
+        )
+        # An entry of a unit vector is about 1/sqrt(d): scaled so, both halves weigh alike.
+        # As long as other vectors: strategies and heads take that for granted.
+        lengths = np.linalg.norm(joined, axis=1, keepdims=True)
+        return np.asarray(joined / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+KIND = _Matching(
+    "matching",
+    metric="match F1",
+    statistic=_statistic,
+    labels=(
+        LabelClass("match", "both records are about the same thing"),
+        LabelClass("no_match", "they are about different things"),
+    ),
+    fields="two columns, one for each record",
+    fewest_fields=2,
+)

@@ -1,0 +1,22 @@
+"""Relation: how two things that are marked in a text belong together.
+
+Scored as SemEval-2010 task 8 is (Hendrickx et al., 2010): the mean F1 of the relations, without the
+label that stands for none of them.
+"""
+
+from __future__ import annotations
+
+from querist.memory.records import Task
+from querist.tools.kinds.closed import SingleChoice
+from querist.tools.kinds.names import fold_label
+from querist.tools.opinions import measures
+
+NONE_OF_THEM = {"other", "none", "no_relation", "no relation", "na", "n/a", "unrelated"}
+
+
+def _statistic(task: Task) -> measures.Statistic:
+    places = [p for p, name in enumerate(task.names) if fold_label(name) not in NONE_OF_THEM]
+    return lambda matrix: measures.macro_f1(matrix, places or range(len(task.names)))
+
+
+KIND = SingleChoice("relation", metric="macro-F1 of the relations", statistic=_statistic)

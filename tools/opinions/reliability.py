@@ -1,0 +1,191 @@
+"""What a language model's word is worth, measured on what people labelled.
+
+Pure functions of records: who said what, which labels stand, and which examples were drawn at
+random. The map from what the model said to calibrated probabilities is learnt for each prompt by
+itself, since another prompt is another annotator.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from querist.memory.records import Annotation, ExampleId, Label
+from querist.tools.compute.arrays import FloatArray, log_softmax
+from querist.tools.kinds.closed import AnswerSet
+from querist.tools.opinions.beliefs import LEAST, pool_votes
+from querist.tools.opinions.calibration import LabelModel
+
+OWN_CALIBRATION = 12
+"""Labels by people that a prompt version needs for a label model of its own."""
+PRIOR_COUNT = 5
+"""Labels that every answer is taken to have had before any was seen."""
+
+_Row = tuple[FloatArray, int, float]
+"""Log-probabilities (C,), the place of the true answer, and how much the row counts."""
+
+
+class Reliability:
+    """What people and the language model said, and what the one tells about the other."""
+
+    def __init__(
+        self,
+        annotations: Sequence[Annotation],
+        labels: Sequence[Label],
+        *,
+        seed: Collection[ExampleId],
+        answers: AnswerSet,
+    ) -> None:
+        """`labels` are those that stand; `seed` are the examples that were drawn at random."""
+        self._annotations = [said for said in annotations if said.who.startswith("llm:")]
+        self._human = [label for label in labels if label.source == "human"]
+        self._labels = len(labels)
+        self._seed = seed
+        self._answers = answers
+
+    @cached_property
+    def _latest(self) -> dict[ExampleId, list[Annotation]]:
+        """Each example's usable annotations under its latest prompt."""
+        found: dict[ExampleId, list[Annotation]] = defaultdict(list)
+        for said in self._annotations:
+            if said.answer is None:
+                continue
+            kept = found[said.example]
+            if kept and kept[-1].prompt_version != said.prompt_version:
+                kept.clear()
+            kept.append(said)
+        return dict(found)
+
+    @cached_property
+    def _lost(self) -> dict[ExampleId, Annotation]:
+        """Each example's newest annotation without an answer, where there is none with one."""
+        return {
+            said.example: said
+            for said in self._annotations
+            if said.answer is None and said.example not in self._latest
+        }
+
+    def trouble(self, example: ExampleId) -> str:
+        """Say why the language model gave no answer about an example; "" where it did."""
+        lost = self._lost.get(example)
+        if lost is None:
+            return ""
+        words = " ".join(lost.rationale.split())[:200]
+        return f"{lost.status}: {words}" if words else lost.status
+
+    def is_refused(self, example: ExampleId) -> bool:
+        """Tell whether the provider will not have an example's text."""
+        lost = self._lost.get(example)
+        return lost is not None and lost.status == "refused"
+
+    @cached_property
+    def truth(self) -> dict[ExampleId, int]:
+        """Places of the answers that people gave."""
+        places = {label.example: self._answers.place(label.answer) for label in self._human}
+        return {example: place for example, place in places.items() if place >= 0}
+
+    @cached_property
+    def sampling_weight(self) -> dict[ExampleId, float]:
+        """How much of the pool each label by a person stands for.
+
+        The random sample is like the pool: 1. What was asked about later was asked because it was
+        doubtful; it stands for as much as its share among all that was labelled since. Without
+        this, everyone would look as unreliable as on the hardest examples.
+        """
+        asked = sum(example not in self._seed for example in self.truth)
+        machine = self._labels - len(self.truth)
+        share = asked / (asked + machine) if self._seed and asked else 1.0
+        return {example: 1.0 if example in self._seed else share for example in self.truth}
+
+    @cached_property
+    def _label_models(self) -> dict[str, LabelModel]:
+        """A map from the annotator's probabilities to calibrated ones, by prompt version."""
+        rows: dict[str, list[_Row]] = defaultdict(list)
+        for example, place in self.truth.items():
+            raw = self.raw.get(example)
+            if raw is not None:
+                row = (np.log(raw), place, self.sampling_weight[example])
+                rows[self._version(example)].append(row)
+        pooled = [row for version in rows.values() for row in version]
+        models = {
+            version: _fit(own) for version, own in rows.items() if len(own) >= OWN_CALIBRATION
+        }
+        # Versions with too few rows share one map: a rough one is better than none.
+        models[""] = _fit(pooled) if pooled else LabelModel.identity(len(self._answers))
+        return models
+
+    @cached_property
+    def calibrated(self) -> dict[ExampleId, FloatArray]:
+        """What the language model says, calibrated on what people said: (C,)."""
+        found: dict[ExampleId, FloatArray] = {}
+        for version, ids in self._by_version.items():
+            model = self._label_models.get(version, self._label_models[""])
+            told = model.predict(np.log(np.stack([self.raw[example] for example in ids])))
+            found.update(zip(ids, told, strict=True))
+        return found
+
+    @cached_property
+    def raw(self) -> dict[ExampleId, FloatArray]:
+        """What the language model says, its bias towards some answers taken out: (C,)."""
+        found: dict[ExampleId, FloatArray] = {}
+        for ids in self._by_version.values():
+            logs = np.log(np.stack([self._said[example] for example in ids]))
+            if len(ids) >= OWN_CALIBRATION:
+                logs = log_softmax(logs - label_bias(logs, self._usual))
+            found.update(zip(ids, np.exp(logs), strict=True))
+        return found
+
+    @cached_property
+    def _usual(self) -> FloatArray:
+        """How often each answer is right, by what people said: log shares (C,)."""
+        counts = np.bincount(
+            np.array(list(self.truth.values()), dtype=np.intp),
+            weights=np.array(list(self.sampling_weight.values())),
+            minlength=len(self._answers),
+        )
+        return np.asarray(np.log((counts + PRIOR_COUNT) / (counts + PRIOR_COUNT).sum()))
+
+    @cached_property
+    def _said(self) -> dict[ExampleId, FloatArray]:
+        found = {example: pool_votes(said, self._answers) for example, said in self._latest.items()}
+        return {
+            example: np.maximum(raw, LEAST) for example, raw in found.items() if raw is not None
+        }
+
+    @cached_property
+    def _by_version(self) -> dict[str, list[ExampleId]]:
+        found: dict[str, list[ExampleId]] = defaultdict(list)
+        for example in self._said:
+            found[self._version(example)].append(example)
+        return dict(found)
+
+    def _version(self, example: ExampleId) -> str:
+        return self._latest[example][-1].prompt_version
+
+    def skill(self) -> float | None:
+        """The language model's accuracy on what people labelled, as far as it is like the pool."""
+        known = [example for example in self.truth if example in self.raw]
+        if not known:
+            return None
+        hits = [int(self.raw[example].argmax()) == self.truth[example] for example in known]
+        weights = [self.sampling_weight[example] for example in known]
+        return float(np.average(hits, weights=weights))
+
+
+def label_bias(logs: FloatArray, usual: FloatArray) -> FloatArray:
+    """How far the mean log-probability (N, C) -> (C,) is from what is `usual` (C,).
+
+    Batch calibration (Zhou et al., 2024): over many examples a model without bias would name each
+    answer as often as it occurs; how often that is, the random sample tells.
+    """
+    return np.asarray(logs.mean(axis=0) - usual)
+
+
+def _fit(rows: Sequence[_Row]) -> LabelModel:
+    logs, places, weights = zip(*rows, strict=True)
+    return LabelModel.fit(
+        np.stack(logs), np.array(places, dtype=np.intp), weights=np.array(weights)
+    )
