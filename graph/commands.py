@@ -9,6 +9,7 @@ from querist.graph.config import MOST_USD, RunConfig, make_config, put
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput, QueristError
 from querist.memory.events import CommandClosed, Proceeded
+from querist.memory.mailbox import Mailbox
 from querist.memory.records import Command
 from querist.tools.strategies import get as strategy
 
@@ -51,9 +52,9 @@ def refuse_fixed(key: str) -> None:
             )
 
 
-def stop_command(context: Context) -> Command | None:
+def stop_command(mailbox: Mailbox) -> Command | None:
     """Find a person's wish to stop."""
-    return next((one for one in context.mailbox.queued() if one.name == "stop"), None)
+    return next((one for one in mailbox.queued() if one.name == "stop"), None)
 
 
 def _apply(context: Context, command: Command) -> str:

@@ -44,6 +44,7 @@ from querist.memory.events import (
     Trained,
     Verified,
 )
+from querist.memory.labelling import Labelling
 from querist.memory.records import Action, Round, Split, Verdict
 from querist.tools.opinions.quality import Quality
 from querist.tools.strategies import get as strategy
@@ -129,8 +130,8 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     asked = query_context(context, rows, number=number)
     # In a thread, so that a strategy may take its time and ask a language model meanwhile.
     result = await asyncio.to_thread(strategy(ruling.strategy).query, asked, ruling.count)
-    save_state(context, dict(asked.state), number=number)
-    save_pseudo(context, result.diagnostics.get("pseudo"), number=number)
+    save_state(context.files, dict(asked.state), number=number)
+    save_pseudo(context.files, result.diagnostics.get("pseudo"), number=number)
     context.labelling.open_batch(number, list(result.ids))
     told = _selected(result, ruling.strategy, number=number)
     context.emit(told)
@@ -181,7 +182,7 @@ async def annotate(state: LoopState, runtime: Step) -> LoopState:
     """Label the next chunk of the batch with the language model."""
     context, number = runtime.context, state["round"]
     apply_commands(context)
-    if stop_command(context):
+    if stop_command(context.mailbox):
         context.labelling.abandon(number)
         return update(todo=0)
     left = await annotate_chunk(context, number=number, turn=state["turn"])
@@ -194,7 +195,9 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     items = context.labelling.batch(number, status="annotated")
     if not items:
         return update(todo=0)
-    knowledge = Knowledge(context, model=current_model(context), trust=evidence.last_trust(context))
+    knowledge = Knowledge(
+        context, model=current_model(context.files), trust=evidence.last_trust(context.journal)
+    )
     ruling = await rule(
         context,
         verifier.SPEC,
@@ -207,7 +210,7 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
     verdicts = verifier.judge(opinions, ruling, number=number)
     labels = [
-        labelling_work.machine_label(context, verdict, one)
+        labelling_work.machine_label(context.config, verdict, one)
         for verdict, one in zip(verdicts, opinions, strict=True)
         if verdict.action is Action.ACCEPT and verdict.answer is not None
     ]
@@ -222,7 +225,7 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
 async def escalate(state: LoopState, runtime: Step) -> LoopState:
     """Ask people about what the verifier escalated; the loop does not wait for them."""
     context, number = runtime.context, state["round"]
-    verdicts = _escalated(context, number)
+    verdicts = _escalated(context.labelling, number)
     examples = context.examples([verdict.example for verdict in verdicts])
     purpose = "seed" if number == 0 else "escalation"
     asked = ask_people(context, verdicts, examples, purpose=purpose)
@@ -237,7 +240,7 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     """Look at all labels again in the light of the newest answers, then train the target model."""
     context, number = runtime.context, state["round"]
     started = time.monotonic()
-    trust, current = evidence.last_trust(context), current_model(context)
+    trust, current = evidence.last_trust(context.journal), current_model(context.files)
     knowledge = Knowledge(context, model=current, trust=trust)
     labelling_work.reconsider(context, knowledge)
     # Other labels stand now, made of what the same witnesses said.
@@ -265,7 +268,7 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
 async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     """Measure the model and close the round."""
     context, number = runtime.context, state["round"]
-    model = current_model(context)
+    model = current_model(context.files)
     kept = context.kept
     # Nothing is labelled between training and this, unless another process trained.
     knowledge = kept[1] if kept and kept[0] == number else Knowledge(context, model=model)
@@ -303,7 +306,7 @@ async def wait(state: LoopState, runtime: Step) -> LoopState:
 async def finish(state: LoopState, runtime: Step) -> LoopState:
     """Say that the run is over, and why."""
     context = runtime.context
-    stop = stop_command(context)
+    stop = stop_command(context.mailbox)
     if stop is not None:
         context.mailbox.close(stop, status="done", result="stopped", lease=context.lease)
     deliver_missing(context)
@@ -328,10 +331,10 @@ def _selected(result: QueryResult, name: str, *, number: int) -> Selected:
     )
 
 
-def _escalated(context: Context, number: int) -> list[Verdict]:
+def _escalated(labelling: Labelling, number: int) -> list[Verdict]:
     """The last verdict of each item that was escalated in this round."""
-    items = context.labelling.batch(number, status="escalated")
-    last = {verdict.example: verdict for verdict in context.labelling.verdicts(number)}
+    items = labelling.batch(number, status="escalated")
+    last = {verdict.example: verdict for verdict in labelling.verdicts(number)}
     return [last[item.example] for item in items]
 
 
@@ -356,6 +359,6 @@ def _round(context: Context, knowledge: Knowledge, quality: Quality, *, number: 
                 knowledge.labels, context.kind, context.kind.groups(context.task)
             ),
             "sources": counts,
-            "phase": evidence.plan_of(context, number).action,
+            "phase": evidence.plan_of(context.journal, number).action,
         },
     )

@@ -15,6 +15,7 @@ from decimal import Decimal
 from querist.agents.annotator.annotate import CONTENT_FREE
 from querist.agents.budget_controller import rules as budget
 from querist.agents.mind import Agent
+from querist.graph.config import RunConfig
 from querist.graph.round import evidence
 from querist.graph.round.annotate import PROBES
 from querist.graph.round.prompts import FILLERS
@@ -83,7 +84,7 @@ def make_quote(context: Context, *, seconds_a_call: float | None = None) -> Quot
     ceiling = evidence.example_ceiling(context)
     total = _play(context, ceiling)
     lines = list(_lines(context, total, ceiling))
-    cheapest = _cheapest_label(context, ceiling)
+    cheapest = _cheapest_label(context.config, ceiling)
     advice = (
         f"A budget of {cap:f} USD does not pay for one label (the cheapest may cost up to "
         f"{cheapest:.6f} USD). Raise --budget, or use the free local model (--model local)."
@@ -143,12 +144,12 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         yield QuoteLine("selector", what, advice * SHARE_ADVISED, advice)
 
 
-def _cheapest_label(context: Context, ceiling: Decimal) -> Decimal:
+def _cheapest_label(config: RunConfig, ceiling: Decimal) -> Decimal:
     prices = []
-    if context.config.annotator.enabled:
+    if config.annotator.enabled:
         prices.append(ceiling)
-    if context.config.people.kind != "none":
-        prices.append(context.config.budget.human_label_usd)
+    if config.people.kind != "none":
+        prices.append(config.budget.human_label_usd)
     return min(prices, default=ZERO)
 
 
@@ -176,7 +177,7 @@ def _play(context: Context, ceiling: Decimal) -> _Sum:
         if plan.action != "select":
             break
         questions = min(plan.questions, plan.batch)
-        spent = _add_round(context, total, sizes, batch=plan.batch, bank=bank)
+        spent = _add_round(context.config, total, sizes, batch=plan.batch, bank=bank)
         total.rounds += 1
         total.questions += questions
         remaining -= spent + questions * config.budget.human_label_usd
@@ -184,9 +185,9 @@ def _play(context: Context, ceiling: Decimal) -> _Sum:
     return total
 
 
-def _add_round(context: Context, total: _Sum, sizes: Sizes, *, batch: int, bank: int) -> Decimal:
+def _add_round(config: RunConfig, total: _Sum, sizes: Sizes, *, batch: int, bank: int) -> Decimal:
     """Count a round's calls; `bank` are the labels of people before it. Gives its cost."""
-    section = context.config.annotator
+    section = config.annotator
     if not section.enabled:
         return ZERO
     shown = sizes.shown(bank)

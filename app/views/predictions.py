@@ -66,7 +66,7 @@ def on_test(context: Context) -> Judged | None:
     from querist.graph.round.model_files import current_model
 
     answers = context.answers
-    model = current_model(context)
+    model = current_model(context.files)
     examples = context.known(Split.TEST)
     if model is None or not examples:
         return None

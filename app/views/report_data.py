@@ -15,6 +15,7 @@ from querist.app.terminal.place import status_of
 from querist.app.views.figures import Figure, Measured, share_right
 from querist.app.views.predictions import Judged, on_people, on_test
 from querist.app.views.troubles import LostRow, lost_rows, notices
+from querist.memory.ledger import Ledger
 from querist.memory.records import Decision, Label, Question, Round, SpendKind, Split, Task
 from querist.memory.runs import Runs
 
@@ -173,7 +174,7 @@ def gather(run: Run) -> ReportData:
     row = run.row
     labels = context.labelling.labels()
     status = status_of(row, runs)
-    doubts = _doubts(context, is_dead=status == "interrupted")
+    doubts = _doubts(context.ledger, is_dead=status == "interrupted")
     people = on_people(context)
     model = context.files.path(MODEL)
     return ReportData(
@@ -185,7 +186,7 @@ def gather(run: Run) -> ReportData:
         task=context.task,
         headline=_headline(context, labels, doubts),
         rounds=context.journal.rounds(),
-        spend=_spend(context),
+        spend=_spend(context.ledger),
         sources=_sources(context, labels),
         skill=people.accuracy if people else None,
         skill_n=people.count if people else 0,
@@ -193,8 +194,8 @@ def gather(run: Run) -> ReportData:
         classes=_classes(context.task, labels),
         questions=[_question(one) for one in context.inbox.all(status="open")],
         doubts=doubts,
-        lost=lost_rows(context, {one.example for one in labels}),
-        notices=notices(context),
+        lost=lost_rows(context.labelling, {one.example for one in labels}),
+        notices=notices(context.journal),
         decisions=[
             replace(one, reason=_without_counts(one.reason)) for one in context.journal.decisions()
         ],
@@ -227,9 +228,8 @@ def _config(context: Context) -> dict[str, Any]:
     return body
 
 
-def _doubts(context: Context, *, is_dead: bool) -> list[DoubtRow]:
+def _doubts(ledger: Ledger, *, is_dead: bool) -> list[DoubtRow]:
     # Until somebody takes the lease, the ledger cannot know that the run's process died.
-    ledger = context.ledger
     holds = ledger.open_holds() if is_dead else ledger.in_doubt()
     return [
         DoubtRow(hold.request.agent, hold.request.call_key, hold.request.ceiling)
@@ -264,9 +264,9 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
     )
 
 
-def _spend(context: Context) -> list[SpendRow]:
+def _spend(ledger: Ledger) -> list[SpendRow]:
     sums: dict[tuple[str, str], list[Any]] = defaultdict(lambda: [ZERO, 0, 0, 0])
-    for line in context.ledger.lines():
+    for line in ledger.lines():
         if line.entry != "settle":
             continue
         row = sums[line.agent, line.kind.value]

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from querist.memory.events import Notice
+from querist.memory.journal import Journal
+from querist.memory.labelling import Labelling
 from querist.memory.records import Annotation, ExampleId
-
-if TYPE_CHECKING:
-    from querist.graph.workplace.context import Context
 
 LONGEST = 160
 STATUS_WORDS = {
@@ -38,11 +36,11 @@ class LostRow:
         return self.reasons[0][0] if self.reasons else ""
 
 
-def lost_rows(context: Context, labelled: Collection[ExampleId]) -> list[LostRow]:
+def lost_rows(labelling: Labelling, labelled: Collection[ExampleId]) -> list[LostRow]:
     """Count what was lost; a text that somebody labelled in the end is not."""
     newest: dict[ExampleId, Annotation] = {}
     answered: set[ExampleId] = set(labelled)
-    for one in context.labelling.annotations():
+    for one in labelling.annotations():
         if one.who.startswith("llm:"):
             newest[one.example] = one
             if one.answer is not None:
@@ -58,9 +56,9 @@ def lost_rows(context: Context, labelled: Collection[ExampleId]) -> list[LostRow
     return sorted(rows, key=lambda row: -row.count)
 
 
-def notices(context: Context) -> list[str]:
+def notices(journal: Journal) -> list[str]:
     """What was learnt about an endpoint or left out, each once, in the order that it came."""
-    said = dict.fromkeys(notice.text for notice in context.journal.bodies(Notice))
+    said = dict.fromkeys(notice.text for notice in journal.bodies(Notice))
     return [text for text in said if text]
 
 

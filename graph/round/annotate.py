@@ -15,13 +15,14 @@ from querist.agents.annotator.prompt import Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import RowRefused
+from querist.graph.config import RunConfig
 from querist.graph.round import evidence
 from querist.graph.round.deciding import rule
 from querist.graph.round.prompts import bank_of, bias, items_of, shared_demonstrations
 from querist.graph.workplace.context import Context
 from querist.memory.errors import BudgetExceeded, ModelUnavailable, QueristError
 from querist.memory.events import Annotated, OutOfMoney
-from querist.memory.labelling import BatchItem
+from querist.memory.labelling import BatchItem, Labelling
 from querist.memory.records import Annotation, Confidence, ExampleId, Probabilities
 
 PROBES = 60
@@ -39,12 +40,12 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     if not todo:
         return 0
     if not context.config.annotator.enabled:
-        _pass_on(context, todo, number)
+        _pass_on(context.labelling, todo, number)
         return 0
     model = context.model(Agent.ANNOTATOR)
     model.round = number
     ruling, prompt = await _prompt(context, number=number, batch=len(todo), turn=turn)
-    chunk = todo[: _chunk_size(context, model)]
+    chunk = todo[: _chunk_size(context.config, model)]
     prior = await bias(context, prompt, model=model) if ruling.calibrate else None
     await _probe(context, prompt, model=model, votes=ruling.votes, prior=prior, number=number)
     outcome = await annotate(
@@ -55,7 +56,7 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
         number=number,
         prior=prior,
     )
-    broke = _raise_what_concerns_all(context, outcome)
+    broke = _raise_what_concerns_all(context.labelling, outcome)
     failed = _failed_rows(outcome.errors, prompt, model=model, number=number)
     said = [*outcome.annotations, *failed]
     if _is_hopeless(context, said):
@@ -81,7 +82,7 @@ async def _prompt(
     context: Context, *, number: int, batch: int, turn: int
 ) -> tuple[annotator.Annotating, Prompt]:
     """Take the annotator's decision and choose the demonstrations that all examples share."""
-    bank = bank_of(context)
+    bank = bank_of(context.labelling)
     ruling = await rule(
         context,
         annotator.SPEC,
@@ -108,7 +109,7 @@ async def _probe(
     if not prompt.shared:
         return
     shown = {one.example.id for one in prompt.shared}
-    known = [one.example for one in bank_of(context) if one.example not in shown][:PROBES]
+    known = [one.example for one in bank_of(context.labelling) if one.example not in shown][:PROBES]
     said = context.labelling.annotations(known)
     done = {one.example for one in said if one.prompt_version == prompt.version}
     missing = [one for one in known if one not in done]
@@ -126,7 +127,7 @@ async def _probe(
     context.labelling.record(outcome.annotations)
 
 
-def _raise_what_concerns_all(context: Context, outcome: Outcome) -> BudgetExceeded | None:
+def _raise_what_concerns_all(labelling: Labelling, outcome: Outcome) -> BudgetExceeded | None:
     """Raise what a person must mend; return the error if the money is at an end."""
     errors = list(outcome.errors.values())
     broke = next((error for error in errors if isinstance(error, BudgetExceeded)), None)
@@ -141,7 +142,7 @@ def _raise_what_concerns_all(context: Context, outcome: Outcome) -> BudgetExceed
     if len(of_rows) > answered:
         unavailable = [error for error in of_rows if isinstance(error, ModelUnavailable)]
         is_down = bool(unavailable) and len(of_rows) >= FEWEST
-        if is_down or not _was_ever_answered(context):
+        if is_down or not _was_ever_answered(labelling):
             raise (unavailable or of_rows)[0]
     return broke
 
@@ -176,7 +177,7 @@ def _is_hopeless(context: Context, said: Sequence[Annotation]) -> bool:
     share = context.config.annotator.unreadable
     if not lost or share >= 1 or lost < share * len(said):
         return False
-    return len(said) >= FEWEST or not _was_ever_answered(context)
+    return len(said) >= FEWEST or not _was_ever_answered(context.labelling)
 
 
 def _pause(
@@ -214,15 +215,15 @@ REMEDIES = {
 }
 
 
-def _was_ever_answered(context: Context) -> bool:
-    said = context.labelling.annotations()
+def _was_ever_answered(labelling: Labelling) -> bool:
+    said = labelling.annotations()
     return any(one.answer is not None for one in said if one.who.startswith("llm:"))
 
 
-def _pass_on(context: Context, todo: Sequence[BatchItem], number: int) -> None:
+def _pass_on(labelling: Labelling, todo: Sequence[BatchItem], number: int) -> None:
     """Without a language model the batch goes to the verifier unseen."""
-    context.labelling.unseen(number, [item.example for item in todo])
+    labelling.unseen(number, [item.example for item in todo])
 
 
-def _chunk_size(context: Context, model: MeteredModel) -> int:
-    return LOCAL_CHUNK if model.model.in_flight == 1 else context.config.loop.chunk
+def _chunk_size(config: RunConfig, model: MeteredModel) -> int:
+    return LOCAL_CHUNK if model.model.in_flight == 1 else config.loop.chunk

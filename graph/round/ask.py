@@ -10,6 +10,7 @@ from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
 from querist.memory.errors import BudgetExceeded
 from querist.memory.events import AnswersFolded
+from querist.memory.inbox import Inbox
 from querist.memory.ledger import Bill, Hold, Request
 from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import (
@@ -94,9 +95,9 @@ def fold_answers(context: Context, *, number: int) -> int:
     return len(answered)
 
 
-def seed_examples(context: Context) -> set[ExampleId]:
+def seed_examples(inbox: Inbox) -> set[ExampleId]:
     """The random sample that people were asked about first: it measures everything."""
-    return context.inbox.examples("seed")
+    return inbox.examples("seed")
 
 
 def _question(context: Context, verdict: Verdict, example: Example, *, purpose: str) -> Question:

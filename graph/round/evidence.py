@@ -19,6 +19,9 @@ from querist.graph.round.stopping import judge_curve
 from querist.graph.round.waiting import waiting_for
 from querist.graph.sizes import Sizes
 from querist.graph.workplace.context import Context
+from querist.memory.journal import Journal
+from querist.memory.labelling import Labelling
+from querist.memory.pool import Pool
 from querist.memory.records import Action, Example, ExampleId, Label, SpendKind
 from querist.tools.opinions.consensus import START_WEIGHTS
 
@@ -31,9 +34,9 @@ MARGIN_UNTRIED = Decimal("1.5")
 """On what is expected before anything was sent: tokens are counted otherwise everywhere."""
 
 
-def plan_of(context: Context, number: int) -> Plan:
+def plan_of(journal: Journal, number: int) -> Plan:
     """Read what the budget controller allowed a round: its last word, if it had several."""
-    decisions = context.journal.decisions(number=number, agent=Agent.BUDGET_CONTROLLER)
+    decisions = journal.decisions(number=number, agent=Agent.BUDGET_CONTROLLER)
     for decision in sorted(decisions, key=lambda made: -made.turn):
         if decision.action.get("action") in ("select", "generate"):
             return recall(SPEC, decision)
@@ -55,23 +58,23 @@ def is_unfinished(context: Context, number: int) -> bool:
     return bool(context.labelling.batch(number))
 
 
-def last_trust(context: Context) -> float | None:
+def last_trust(journal: Journal) -> float | None:
     """How much machine labels counted in the last round's training; None before the first."""
-    rounds = context.journal.rounds()
+    rounds = journal.rounds()
     trust = rounds[-1].detail.get("trust") if rounds else None
     return float(trust) if isinstance(trust, int | float) else None
 
 
-def last_phase(context: Context) -> str:
+def last_phase(journal: Journal) -> str:
     """Tell whether the last round selected or generated; "" before the first."""
-    rounds = context.journal.rounds()
+    rounds = journal.rounds()
     return str(rounds[-1].detail.get("phase", "")) if rounds else ""
 
 
 def for_budget(context: Context, *, number: int) -> BudgetEvidence:
     """Where money, labels and the learning curve stand."""
     config = context.config
-    stop = stop_command(context)
+    stop = stop_command(context.mailbox)
     labels = {one.example: one for one in context.labelling.labels()}
     flat = judge_curve(context)
     waiting = waiting_for(context, number - 1)
@@ -94,7 +97,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         stop_command="" if stop is None else stop.who,
         may_generate=config.generator.enabled and config.annotator.enabled,
         labels=_counts(context, labels),
-        last_phase=last_phase(context),
+        last_phase=last_phase(context.journal),
         uses_llm=config.annotator.enabled,
     )
 
@@ -106,11 +109,11 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
     return SelectorEvidence(
         round=number,
         pool_left=pool_left,
-        batch=plan_of(context, number).batch,
+        batch=plan_of(context.journal, number).batch,
         configured=context.config.loop.strategy,
         labels=_counts(context, labels),
-        has_model=current_model(context) is not None,
-        skill=last_skill(context),
+        has_model=current_model(context.files) is not None,
+        skill=last_skill(context.journal),
         random_only=number == 0 and asks,
     )
 
@@ -122,7 +125,7 @@ def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> Gen
     kept = len(written) / len(judged) if judged else None
     return GeneratorEvidence(
         round=number,
-        batch=plan_of(context, number).batch,
+        batch=plan_of(context.journal, number).batch,
         labels=_counts(context, knowledge.labels),
         kept=kept,
     )
@@ -143,8 +146,8 @@ def for_annotator(context: Context, *, number: int, batch: int, bank: int) -> An
         nearest=section.nearest,
         is_local=context.model(Agent.ANNOTATOR).model.in_flight == 1,
         calibrate=section.calibrate,
-        has_logprobs=_has_logprobs(context, number),
-        skill=last_skill(context),
+        has_logprobs=_has_logprobs(context.labelling, number),
+        skill=last_skill(context.journal),
     )
 
 
@@ -153,7 +156,7 @@ def for_verifier(
 ) -> VerifierEvidence:
     """How many questions may be asked, and what was measured."""
     config = context.config
-    allowed = plan_of(context, number).questions
+    allowed = plan_of(context.journal, number).questions
     asked = sum(v.action is Action.ESCALATE for v in context.labelling.verdicts(number))
     weights = (
         knowledge.consensus.pool_weights.weights if knowledge.reliability.truth else START_WEIGHTS
@@ -185,7 +188,7 @@ def example_ceiling(context: Context) -> Decimal:
     if model.is_free:
         return Decimal(0)
     section = context.config.annotator
-    text = _typical_text(context)
+    text = _typical_text(context.pool)
     example = Example(ExampleId("typical"), dict.fromkeys(context.task.fields, text))
     prompt = Prompt(context.task)
     one = model.ceiling(prompt.request(example))
@@ -208,15 +211,15 @@ def example_price(context: Context) -> Decimal:
     return min(example_ceiling(context), sizes.usd(shown) * MARGIN_UNTRIED)
 
 
-def last_skill(context: Context) -> float | None:
+def last_skill(journal: Journal) -> float | None:
     """How often the language model was right, as the last round measured it."""
-    rounds = context.journal.rounds()
+    rounds = journal.rounds()
     skill = rounds[-1].detail.get("llm_skill") if rounds else None
     return round(float(skill), 4) if isinstance(skill, int | float) else None
 
 
-def _typical_text(context: Context) -> str:
-    texts = sorted((one.text for one in context.pool.first(200)), key=len)
+def _typical_text(pool: Pool) -> str:
+    texts = sorted((one.text for one in pool.first(200)), key=len)
     return texts[len(texts) * 3 // 4][:TYPICAL_CHARACTERS] if texts else ""
 
 
@@ -225,12 +228,12 @@ def _touched_pool(context: Context) -> int:
     return sum(one in rows for one in context.touched())
 
 
-def _has_logprobs(context: Context, number: int) -> bool:
+def _has_logprobs(labelling: Labelling, number: int) -> bool:
     """Assume log-probabilities until the answers of the last rounds came without."""
     said = [
         one
         for recent in (number - 1, number)
-        for one in context.labelling.annotations(number=recent)
+        for one in labelling.annotations(number=recent)
         if one.who.startswith("llm:") and one.answer is not None
     ]
     return not said or any(one.probabilities for one in said)

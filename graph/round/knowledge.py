@@ -42,7 +42,7 @@ class Knowledge:
         self.reliability = reliability or Reliability(
             context.labelling.annotations(),
             labels,
-            seed=seed_examples(context),
+            seed=seed_examples(context.inbox),
             answers=context.answers,
         )
 

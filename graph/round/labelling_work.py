@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from querist.agents.verifier.rules import Opinions
+from querist.graph.config import RunConfig
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.workplace.context import Context
 from querist.memory.answers import Answer, Belief, name_of
@@ -16,13 +17,13 @@ from querist.memory.records import Example, Label, Origin, Verdict
 SHOWN_TO_GENERATOR = 8
 
 
-def machine_label(context: Context, verdict: Verdict, opinions: Opinions) -> Label:
+def machine_label(config: RunConfig, verdict: Verdict, opinions: Opinions) -> Label:
     """Make the label that an accepted verdict stands for."""
     assert verdict.answer is not None
     soft = opinions.annotator or opinions.pooled
     assert soft is not None
     source: Literal["llm", "model", "generated"] = "llm"
-    who = f"llm:{context.config.models.annotator}"
+    who = f"llm:{config.models.annotator}"
     if opinions.example.origin is Origin.GENERATED:
         source = "generated"
     elif opinions.annotator is None:  # the neighbours and the current model labelled it

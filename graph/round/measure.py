@@ -27,7 +27,7 @@ def measure(context: Context, knowledge: Knowledge, model: LinearModel | None) -
     rows = knowledge.training_set if knowledge.labels else None
     if rows is None or model is None:
         return quality_of(None, on=NOTHING, test=test, metric=metric)
-    seed = seed_examples(context) & set(knowledge.reliability.truth)
+    seed = seed_examples(context.inbox) & set(knowledge.reliability.truth)
     found, what = measure_held_out(rows, seed, task=context.task, kind=context.kind)
     return quality_of(found, on=what, test=test, metric=metric)
 

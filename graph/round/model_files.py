@@ -7,6 +7,7 @@ from pathlib import Path
 from querist.graph.round.pseudo_labels import PseudoRows, self_train
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput
+from querist.memory.files import RunFiles
 from querist.memory.records import Round
 from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.training.model_folder import CONFIG, Model
@@ -23,26 +24,26 @@ HEADS, MODEL = "heads", "model"
 WHAT = "The loop's newest model"
 
 
-def current_model(context: Context) -> LinearModel | None:
+def current_model(files: RunFiles) -> LinearModel | None:
     """Load the newest model, if there is one."""
-    return next(iter(latest_models(context, 1)), None)
+    return next(iter(latest_models(files, 1)), None)
 
 
-def latest_models(context: Context, count: int) -> list[LinearModel]:
+def latest_models(files: RunFiles, count: int) -> list[LinearModel]:
     """Load the models of the last rounds, the oldest first; fewer where there are not as many."""
     # Earlier versions kept them in the folder that is the deliverable now.
-    keys = [key for name in (MODEL, HEADS) for key in context.files.keys(f"{name}/round-")]
+    keys = [key for name in (MODEL, HEADS) for key in files.keys(f"{name}/round-")]
     newest = sorted(keys, key=lambda key: key.partition("/")[2])[-count:]
-    return [model for key in newest if (model := _load(context, key)) is not None]
+    return [model for key in newest if (model := _load(files, key)) is not None]
 
 
-def _load(context: Context, key: str) -> LinearModel | None:
+def _load(files: RunFiles, key: str) -> LinearModel | None:
     without = "go on with the one before it"
-    arrays = context.files.read_arrays(key, what=WHAT, without=without)
+    arrays = files.read_arrays(key, what=WHAT, without=without)
     try:
         return None if arrays is None else LinearModel.of(arrays)
     except InvalidInput as error:
-        raise context.files.damaged(key, error, what=WHAT, without=without) from error
+        raise files.damaged(key, error, what=WHAT, without=without) from error
 
 
 def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
@@ -78,7 +79,7 @@ def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
 
 def deliver_missing(context: Context) -> None:
     """Write the folder of a run that trained before there was one, or that lost it."""
-    model, rounds = current_model(context), context.journal.rounds()
+    model, rounds = current_model(context.files), context.journal.rounds()
     if model is not None and rounds and not context.files.path(f"{MODEL}/{CONFIG}").is_file():
         deliver(context, model, rounds[-1])
 

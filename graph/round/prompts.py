@@ -11,7 +11,7 @@ from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
 from querist.graph.workplace.context import Context
-from querist.memory.labelling import BatchItem
+from querist.memory.labelling import BatchItem, Labelling
 from querist.memory.records import Example, ExampleId, Label, Probabilities
 from querist.tools.engines.diversity import k_center
 
@@ -20,9 +20,9 @@ COPY = 0.98
 """Cosine similarity from which a labelled example would give the answer away."""
 
 
-def bank_of(context: Context) -> list[Label]:
+def bank_of(labelling: Labelling) -> list[Label]:
     """What people labelled, in the order it came: what demonstrations are taken from."""
-    human = [one for one in context.labelling.labels() if one.source == "human"]
+    human = [one for one in labelling.labels() if one.source == "human"]
     return sorted(human, key=lambda one: (one.round, one.example))
 
 
@@ -59,14 +59,14 @@ def final_prompt(context: Context) -> Prompt:
     decided = context.journal.decisions(agent=Agent.ANNOTATOR)
     given = context.given
     count = max(0, context.config.annotator.shared - len(given))
-    shown = (*given, *shared_demonstrations(context, bank_of(context), count=count))
+    shown = (*given, *shared_demonstrations(context, bank_of(context.labelling), count=count))
     nearest = int(str(decided[-1].action["nearest"])) if decided else 0
     return Prompt(context.task, shown, nearest=nearest)
 
 
 async def bias(context: Context, prompt: Prompt, *, model: MeteredModel) -> Probabilities | None:
     """Measure the label bias of a prompt, with arbitrary demonstrations for the nearest ones."""
-    bank = bank_of(context)
+    bank = bank_of(context.labelling)
     rng = np.random.default_rng(context.config.loop.seed)
     size = 1 << (len(bank).bit_length() - 1) if bank else 0
     fillers = []
@@ -86,7 +86,7 @@ def with_nearest(
 ) -> list[Item]:
     """Add to each example its closest labelled ones, the closest last; never itself or a copy."""
     attempts = attempts or [0] * len(examples)
-    bank = {one.example: one for one in bank_of(context)}
+    bank = {one.example: one for one in bank_of(context.labelling)}
     if not prompt.nearest or not bank:
         return [Item(one, (), n) for one, n in zip(examples, attempts, strict=True)]
     context.remember(list(bank))

@@ -13,6 +13,7 @@ import numpy as np
 
 from querist.agents.selector.strategies.ac_tune import Pseudo
 from querist.graph.workplace.context import Context
+from querist.memory.files import RunFiles
 from querist.memory.records import ExampleId
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.opinions.training_set import TrainingSet
@@ -35,32 +36,32 @@ class PseudoRows:
     weights: FloatArray
 
 
-def save_pseudo(context: Context, offered: object, *, number: int) -> None:
+def save_pseudo(files: RunFiles, offered: object, *, number: int) -> None:
     """Keep what the selection of round `number` offers; what is no `Pseudo` counts as nothing."""
     if not isinstance(offered, Pseudo) or not offered.ids:
         # A crash may have left what another strategy offered in this round.
-        context.files.delete(_key(number))
+        files.delete(_key(number))
         return
     kept = {"ids": np.array(offered.ids), "probabilities": np.asarray(offered.probabilities)}
-    context.files.write_arrays(_key(number), kept, what=WHAT)
+    files.write_arrays(_key(number), kept, what=WHAT)
 
 
-def load_pseudo(context: Context, *, number: int) -> Pseudo | None:
+def load_pseudo(files: RunFiles, *, number: int) -> Pseudo | None:
     """Read what the selection of round `number` offered, if it did."""
     key, without = _key(number), "train this round without them"
-    kept = context.files.read_arrays(key, what=WHAT, without=without)
+    kept = files.read_arrays(key, what=WHAT, without=without)
     if kept is None:
         return None
     try:
         ids = tuple(ExampleId(str(one)) for one in kept["ids"])
         return Pseudo(ids, np.asarray(kept["probabilities"], dtype=np.float64))
     except (KeyError, TypeError, ValueError) as error:
-        raise context.files.damaged(key, error, what=WHAT, without=without) from error
+        raise files.damaged(key, error, what=WHAT, without=without) from error
 
 
 def pseudo_rows(context: Context, rows: TrainingSet, *, number: int) -> PseudoRows | None:
     """Give the round's pseudo-labelled rows, less those that have a label by now; None without."""
-    offered = load_pseudo(context, number=number)
+    offered = load_pseudo(context.files, number=number)
     if offered is None or not rows.can_train:
         return None
     labelled = set(rows.ids)

@@ -40,7 +40,7 @@ SHARE_FOR_ADVICE = Decimal("0.25")
 
 def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> QueryContext:
     """Show the pool's `rows`; everything is computed when a strategy asks for it."""
-    view, model = context.view(), current_model(context)
+    view, model = context.view(), current_model(context.files)
     ids = [view.ids[row] for row in rows]
     sources: dict[Capability, Callable[[], object]] = {
         Capability.EMBEDDINGS: RowsOf(lambda: view.vectors, rows),
@@ -65,7 +65,7 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
         rng=np.random.default_rng([context.config.loop.seed, number]),
         round=number,
         sources=sources,
-        state=load_state(context, number=number),
+        state=load_state(context.files, number=number),
         labelled_so_far=lambda: _labelled(context, model),
     )
 
@@ -123,7 +123,7 @@ def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
 
 
 def _committee(context: Context, number: int) -> Committee:
-    rows = Knowledge(context, model=None, trust=last_trust(context)).training_set
+    rows = Knowledge(context, model=None, trust=last_trust(context.journal)).training_set
     seed = context.config.loop.seed + number
     return fit_committee(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
 

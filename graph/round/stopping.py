@@ -40,6 +40,6 @@ def _predictions(context: Context, count: int) -> IntArray:
     rng = np.random.default_rng(context.config.loop.seed)
     rows = np.array(own)[np.sort(rng.permutation(len(own))[:STOP_SET])]
     vectors = view.vectors[rows]
-    models = latest_models(context, count)
+    models = latest_models(context.files, count)
     found = [model.predict_proba(vectors).argmax(axis=1) for model in models]
     return np.stack(found) if found else np.empty((0, len(rows)), dtype=np.intp)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from querist.graph.workplace.context import Context
 from querist.memory.events import Proceeded, WaitingForPeople
+from querist.memory.journal import Journal
 from querist.memory.records import utc_now
 from querist.tools.opinions.reliability import OWN_CALIBRATION
 
@@ -61,7 +62,7 @@ def waiting_for(context: Context, number: int, *, at_end: bool = False) -> Waiti
     is_timed = number > 0 or at_end
     if not is_patient or (is_timed and not people.patience.minutes):
         needed = 0
-    since = _since(context, number, at_end=at_end)
+    since = _since(context.journal, number, at_end=at_end)
     until = since + timedelta(minutes=people.patience.minutes) if since and is_timed else None
     told = any(said.round == number for said in context.journal.bodies(Proceeded))
     return Waiting(number, at_end, asked, closed, needed, since, until, told)
@@ -74,9 +75,9 @@ def pending(context: Context) -> Waiting:
     return after_round if after_round.missing else waiting_for(context, number, at_end=True)
 
 
-def _since(context: Context, number: int, *, at_end: bool) -> datetime | None:
+def _since(journal: Journal, number: int, *, at_end: bool) -> datetime | None:
     """Find when the waiting began."""
-    for event in context.journal.events(kind=WaitingForPeople.kind):
+    for event in journal.events(kind=WaitingForPeople.kind):
         body = event.body
         if isinstance(body, WaitingForPeople) and (body.round, body.at_end) == (number, at_end):
             return event.at

@@ -74,7 +74,7 @@ def offer(context, ids, *, number=1, label=0):
     """Offer ids as surely of one class."""
     rows = np.full((len(ids), len(LABELS)), 0.01 / (len(LABELS) - 1))
     rows[:, label] = 0.99
-    save_pseudo(context, Pseudo(tuple(ids), rows), number=number)
+    save_pseudo(context.files, Pseudo(tuple(ids), rows), number=number)
 
 
 def test_of_many_pseudo_labels_as_many_as_a_fit_bears_are_drawn(context, monkeypatch):
@@ -129,8 +129,8 @@ def test_pseudo_labels_count_for_their_own_round_only(context):
 @pytest.mark.parametrize("nothing", [None, "three", Pseudo((), np.empty((0, 6)))])
 def test_a_selection_that_offers_nothing_takes_away_what_a_crash_left(context, nothing):
     offer(context, left(context)[:30])
-    save_pseudo(context, nothing, number=1)
-    assert load_pseudo(context, number=1) is None
+    save_pseudo(context.files, nothing, number=1)
+    assert load_pseudo(context.files, number=1) is None
 
 
 def test_a_damaged_file_is_named(context):
@@ -139,13 +139,13 @@ def test_a_damaged_file_is_named(context):
     for body in (path.read_bytes()[:200], b"", b"nonsense"):
         path.write_bytes(body)
         with pytest.raises(StoreError, match=r"round-0001\.npz"):
-            load_pseudo(context, number=1)
+            load_pseudo(context.files, number=1)
 
 
 def test_trust_and_quality_do_not_see_pseudo_labels_and_the_model_does(context):
     def train():
         asyncio.run(nodes.train({"round": 1}, SimpleNamespace(context=context)))
-        model = current_model(context)
+        model = current_model(context.files)
         knowledge = context.kept[1]
         judged = measure(context, knowledge, model)
         known = (knowledge.training_set.trust, knowledge.training_set.ids, judged.value)
@@ -173,7 +173,7 @@ def test_a_run_trains_on_the_pseudo_labels_of_its_strategy(steady_run):
     assert told
     assert all(chosen[number] == "ac_tune" for number in told)
     for number, count in told.items():
-        offered = load_pseudo(run.view(), number=number)
+        offered = load_pseudo(run.view().files, number=number)
         assert 0 < count <= len(offered.ids)
         batch = {item.example for item in run.view().labelling.batch(number)}
         assert not batch & set(offered.ids)
@@ -189,11 +189,11 @@ def test_a_round_that_is_killed_and_repeated_learns_from_the_same(steady_run, op
         drive(broken, killed_at=(kind, last))
     again = Run.open(open_workspace("broken"), broken.id).use(models=models())
     drive(again)
-    expected, found = (load_pseudo(one.view(), number=last) for one in (whole, again))
+    expected, found = (load_pseudo(one.view().files, number=last) for one in (whole, again))
     assert expected is not None
     assert found.ids == expected.ids
     assert found.probabilities == pytest.approx(expected.probabilities)
-    coefficients = [current_model(one.view()).coefficients for one in (whole, again)]
+    coefficients = [current_model(one.view().files).coefficients for one in (whole, again)]
     assert coefficients[0] == pytest.approx(coefficients[1], abs=1e-6)
 
 
@@ -206,7 +206,7 @@ def test_a_selection_that_was_not_noted_is_made_again_as_it_was(steady_run):
     offered = []
     for _ in range(2):
         result = get("ac_tune").query(query_context(context, rows, number=4), 10)
-        save_pseudo(context, result.diagnostics["pseudo"], number=4)
-        offered.append(load_pseudo(context, number=4))
+        save_pseudo(context.files, result.diagnostics["pseudo"], number=4)
+        offered.append(load_pseudo(context.files, number=4))
     assert offered[0].ids == offered[1].ids
     assert np.array_equal(offered[0].probabilities, offered[1].probabilities)

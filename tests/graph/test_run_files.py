@@ -30,31 +30,31 @@ def test_a_damaged_model_is_named_and_the_one_before_it_stands_in(context):
     for body in (path.read_bytes()[:500], b"nonsense", context.files.read(BEFORE)[:-300]):
         path.write_bytes(body)
         with pytest.raises(StoreError, match=r"Delete .*round-0001\.npz to go on with the one"):
-            current_model(context)
+            current_model(context.files)
     path.unlink()
-    assert current_model(context) is not None
+    assert current_model(context.files) is not None
     context.files.delete(BEFORE)
-    assert current_model(context) is None
+    assert current_model(context.files) is None
 
 
 def test_models_are_found_where_earlier_versions_kept_them(context):
-    expected = current_model(context).coefficients
+    expected = current_model(context.files).coefficients
     context.files.path(NEWEST).rename(context.files.path("model/round-0001.npz"))
-    np.testing.assert_array_equal(current_model(context).coefficients, expected)
+    np.testing.assert_array_equal(current_model(context.files).coefficients, expected)
 
 
 def test_damaged_memories_of_strategies_are_named(context):
     state = {"mine/file": np.arange(3.0), "file": np.ones((2, 2))}
-    save_state(context, state, number=7)
-    again = load_state(context, number=8)
+    save_state(context.files, state, number=7)
+    again = load_state(context.files, number=8)
     assert list(again) == list(state), "a strategy may name its arrays as it likes"
     assert again["file"].tolist() == [[1, 1], [1, 1]]
     path = context.files.path("strategies/round-0007.npz")
     for body in (path.read_bytes()[:-100], b"", context.files.read(NEWEST)):
         path.write_bytes(body)
         with pytest.raises(StoreError, match=r"Delete .*round-0007\.npz to let them start"):
-            load_state(context, number=8)
-    assert load_state(context, number=7) == {}
+            load_state(context.files, number=8)
+    assert load_state(context.files, number=7) == {}
 
 
 def test_who_lost_the_run_does_not_write_the_folder_that_people_take_home(context):

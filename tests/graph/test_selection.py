@@ -89,6 +89,6 @@ def test_a_strategy_for_targets_needs_a_file_of_them():
 def test_what_a_strategy_remembers_reaches_the_next_round_but_not_its_own_repetition(context):
     asked = query_context(context, left(context), number=1)
     asked.state["mine.place"] = np.array([3.0])
-    save_state(context, dict(asked.state), number=1)
+    save_state(context.files, dict(asked.state), number=1)
     assert "mine.place" not in query_context(context, left(context), number=1).state
     assert query_context(context, left(context), number=2).state["mine.place"] == 3.0
