@@ -15,6 +15,7 @@ from querist.agents.verifier.rules import VerifierEvidence
 from querist.graph.commands import stop_command
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.model_files import current_model
+from querist.graph.round.stopping import judge_curve
 from querist.graph.round.waiting import waiting_for
 from querist.graph.sizes import Sizes
 from querist.graph.workplace.context import Context
@@ -23,7 +24,6 @@ from querist.memory.labelling import Labelling
 from querist.memory.pool import Pool
 from querist.memory.records import Action, Example, ExampleId, Label, SpendKind
 from querist.tools.opinions.consensus import START_WEIGHTS
-from querist.tools.opinions.plateau import plateau
 
 TYPICAL_CHARACTERS = 600
 ENOUGH_BILLS = 10
@@ -76,7 +76,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
     config = context.config
     stop = stop_command(context.mailbox)
     labels = {one.example: one for one in context.labelling.labels()}
-    shape = _plateau(context)
+    flat = judge_curve(context)
     waiting = waiting_for(context, number - 1)
     return BudgetEvidence(
         round=number,
@@ -92,8 +92,8 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         wanted_answers=waiting.missing,
         wanted_at_end=waiting_for(context, number - 1, at_end=True).missing,
         waiting=waiting.words,
-        plateau=shape[0],
-        plateau_reason=shape[1],
+        plateau=flat.reached,
+        plateau_reason=flat.reason,
         stop_command="" if stop is None else stop.who,
         may_generate=config.generator.enabled and config.annotator.enabled,
         labels=_counts(context, labels),
@@ -226,27 +226,6 @@ def _typical_text(pool: Pool) -> str:
 def _touched_pool(context: Context) -> int:
     rows = context.view.rows
     return sum(one in rows for one in context.touched())
-
-
-def _plateau(context: Context) -> tuple[bool, str]:
-    """Ask the plateau detector about the rounds that selected, not those that generated."""
-    loop = context.config.loop
-    rounds = [one for one in context.journal.rounds() if one.metric is not None]
-    metric = [one.metric for one in rounds if one.metric is not None]
-    errors = [
-        None
-        if one.metric_low is None or one.metric_high is None
-        else (one.metric_high - one.metric_low) / (2 * 1.645)
-        for one in rounds
-    ]
-    known = [one for one in errors if one is not None]
-    found = plateau(
-        metric,
-        window=loop.plateau_window,
-        delta=loop.plateau_delta,
-        standard_errors=known if len(known) == len(metric) else None,
-    )
-    return found.reached, found.reason
 
 
 def _has_logprobs(labelling: Labelling, number: int) -> bool:

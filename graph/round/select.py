@@ -74,7 +74,10 @@ def check_strategy(config: RunConfig) -> None:
     """Refuse a strategy that the run could never serve, before anything is spent."""
     if config.loop.strategy == "auto":
         return
-    needed = strategy(config.loop.strategy).requires
+    try:
+        needed = strategy(config.loop.strategy).requires
+    except InvalidInput as error:
+        raise InvalidInput(f"loop.strategy = {config.loop.strategy!r}: {error}") from None
     if needed & {Capability.TARGETS, Capability.TARGET_POSTERIOR} and not config.data.test:
         raise InvalidInput(
             f"loop.strategy = {config.loop.strategy!r} chooses for the inputs that the model will "

@@ -32,7 +32,7 @@ from querist.memory.records import Event, Example, ExampleId, Task, content_id
 from querist.memory.runs import RunRow, Runs
 from querist.memory.store import Lease, Store
 from querist.memory.vectors import VectorIndex
-from querist.tools.embedding.embedders import Embedder, HashingEmbedder, MiniLM
+from querist.tools.embedding.embedders import EMBEDDERS, Embedder
 from querist.tools.kinds import AnswerSet, Kind, answers_of, kind_of
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Context:
     @cached_property
     def embedder(self) -> Embedder:
         """What turns texts into vectors."""
-        return MiniLM() if self.config.data.embedder == "minilm" else HashingEmbedder()
+        return EMBEDDERS.read(self.config.data.embedder)
 
     @property
     def answers(self) -> AnswerSet:

@@ -43,7 +43,7 @@ def test_every_strategy_chooses_from_a_real_run(context):
         chosen = {}
         for strategy in available():
             asked = query_context(context, rows, number=2)
-            result = await asyncio.to_thread(strategy.query, asked, COUNT)
+            result = await asyncio.to_thread(strategy().query, asked, COUNT)
             chosen[strategy.name] = result.ids
         return chosen
 
