@@ -22,8 +22,10 @@ from pydantic import (
     model_validator,
 )
 
+from querist.graph.names import EmbedderName, StoppingRuleName, StrategyText
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task
+from querist.tools.calls import write_call
 from querist.tools.data.encoding import decode
 from querist.tools.kinds import DEFAULT, find_kind
 from querist.tools.wording import listed, quoted, shorten, suggest
@@ -92,7 +94,7 @@ class DataSection(_Section):
     """Whether the first line of a CSV names the columns."""
     left_out: dict[str, int] = Field(default_factory=dict)
     """Held-out texts that are in the pool too, by key of their file; the import counts them."""
-    embedder: Literal["minilm", "hashing"] = "minilm"
+    embedder: EmbedderName = "minilm"
 
 
 class BudgetSection(_Section):
@@ -138,9 +140,18 @@ class LoopSection(_Section):
     chunk: int = Field(default=200, ge=1, le=10_000)
     """Calls between two looks at the mailbox; a local model uses at most 20."""
     seed: int = 0
-    strategy: str = "auto"
+    strategy: StrategyText = Field(default="auto", max_length=1000)
+    """In a table of its own: its name, with its parameters beside it."""
+    stopping_rule: StoppingRuleName = "plateau"
     plateau_window: int = Field(default=4, ge=2)
     plateau_delta: float = Field(default=0.002, ge=0, le=1)
+
+    @property
+    def stopping_call(self) -> str:
+        """The stopping rule with its parameters; those of a bare `plateau` are keys of ours."""
+        if self.stopping_rule != "plateau":
+            return self.stopping_rule
+        return write_call("plateau", {"window": self.plateau_window, "delta": self.plateau_delta})
 
 
 class ShownSection(_Section):

@@ -44,7 +44,7 @@ class SelectorEvidence:
 class Selection(Ruling):
     """Which strategy chooses how many examples."""
 
-    strategy: str = Field(min_length=1, max_length=200)
+    strategy: str = Field(min_length=1, max_length=1000)
     count: int = Field(ge=0, le=100_000)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from querist.app.views.report_data import ReportData
     from querist.memory.records import Round
     from querist.memory.store import Store
+    from querist.tools.registry import Entry
     from querist.tools.strategies import Strategy
 
 KEYS = {
@@ -172,58 +173,69 @@ def _local_ready(*, is_packaged: bool) -> str:
 
 def show_strategies() -> None:
     """List the registry."""
+    from querist.tools.strategies import STRATEGIES
+
     screen = Screen()
     rows = [
         (
             one.name,
-            one.section,
-            ", ".join(sorted(one.requires)) or "nothing",
-            one.cost,
-            one.citation,
-            one.summary,
+            one.card.section,
+            ", ".join(sorted(one.needs)) or "nothing",
+            one.card.cost,
+            one.card.citation,
+            one.card.summary,
         )
-        for one in _strategies().values()
+        for one in STRATEGIES.entries()
     ]
     columns = ["strategy", "section", "needs", "cost a round", "from", "what it does"]
     screen.table(columns, rows)
     screen.line()
+    for name, trouble in STRATEGIES.troubles().items():
+        screen.line(f"Not usable: {name}: {trouble}")
     screen.line(
         "Sections are of the survey 2502.11767. More about one: querist strategies show NAME. "
-        "Mixtures and pipelines work as well: --set loop.strategy='0.8*margin + 0.2*random' or "
-        "'margin@10 > k_center'. `auto` lets the selector choose each round."
+        "Mixtures, pipelines and parameters work as well: --set loop.strategy='0.8*margin + "
+        "0.2*random', 'margin@10 > k_center', 'contrastive(neighbours=5)'. `auto` lets the "
+        "selector choose each round."
     )
 
 
 def show_strategy(name: str) -> None:
-    """Explain one strategy."""
-    from querist.tools.strategies import get
+    """Explain one strategy, with its parameters."""
+    from querist.tools.strategies import STRATEGIES, get
 
-    known = _strategies().get(name)
-    if known is None:
-        get(name)  # an unknown name is refused with the nearest
+    if any(mark in name for mark in "+>@*("):
+        get(name)  # an unknown name in it is refused with the nearest
         raise InvalidInput(
-            f"{name!r} is made of several strategies; show one of them: querist strategies"
+            f"{name!r} is more than a name; show one of its strategies: querist strategies"
         )
-    screen = Screen()
+    known = STRATEGIES.find(name)
+    screen, card = Screen(), known.card
     screen.title(known.name)
-    screen.line(known.summary)
+    screen.line(card.summary)
     rows = [
-        ("section of the survey", known.section or "-"),
-        ("needs", ", ".join(sorted(known.requires)) or "nothing"),
-        ("cost a round", known.cost or "-"),
-        ("from", known.citation or "-"),
+        ("section of the survey", card.section or "-"),
+        ("needs", ", ".join(sorted(known.needs)) or "nothing"),
+        ("cost a round", card.cost or "-"),
+        ("from", card.citation or "-"),
     ]
     for what, value in rows:
         screen.line(f"{what:22} {value}")
-    if known.explanation:
+    if card.explanation:
         screen.line()
-        screen.line(" ".join(known.explanation.split()))
+        screen.line(card.explanation)
+    _show_parameters(screen, known)
     screen.line()
     screen.line(f"Use it with: --set loop.strategy={known.name}")
 
 
-def _strategies() -> dict[str, Strategy]:
-    import querist.agents.selector  # noqa: F401 - puts its strategies into the registry
-    from querist.tools.strategies import available
-
-    return {one.name: one for one in available()}
+def _show_parameters(screen: Screen, known: Entry[Strategy]) -> None:
+    parameters = known.described()
+    if not parameters:
+        return
+    screen.line()
+    screen.line("Parameters, with what they are when nothing is said:")
+    for one in parameters:
+        screen.line(f"  {one.name} = {one.shown}  ({one.words})")
+    first = next((one for one in parameters if one.default is not None), parameters[0])
+    screen.line(f"As in: --set loop.strategy='{known.name}({first.name}={first.shown})'")

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder, name = options.measure
         _measure_ours(Path(folder), name, options.batch)
         return 0
-    names = options.only or [one.name for one in available() if Capability.LLM not in one.requires]
+    names = options.only or [one.name for one in available() if Capability.LLM not in one.needs]
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as place:
             make_pool(Path(place), rows)

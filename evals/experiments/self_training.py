@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import querist.agents.selector  # noqa: F401 - puts ac_tune into the registry
 from querist.agents.selector.strategies.ac_tune import Pseudo
 from querist.evals.experiments.accuracy_per_dollar import data_folder
 from querist.evals.experiments.label_efficiency import (

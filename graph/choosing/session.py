@@ -221,7 +221,7 @@ def known_examples(session: Session) -> list[Example]:
     """List the examples whose label is known, in a random order: validation, else the pool's."""
     context = session.context
     for split in (Split.VALIDATION, Split.POOL):
-        found = context.known(split)
+        found = context.view.known(split)
         if found:
             order = session.rng.permutation(len(found))
             return [found[int(place)] for place in order]

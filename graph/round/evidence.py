@@ -15,6 +15,7 @@ from querist.agents.verifier.rules import VerifierEvidence
 from querist.graph.commands import stop_command
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.model_files import current_model
+from querist.graph.round.stopping import judge_curve
 from querist.graph.round.waiting import waiting_for
 from querist.graph.sizes import Sizes
 from querist.graph.workplace.context import Context
@@ -23,7 +24,6 @@ from querist.memory.labelling import Labelling
 from querist.memory.pool import Pool
 from querist.memory.records import Action, Example, ExampleId, Label, SpendKind
 from querist.tools.opinions.consensus import START_WEIGHTS
-from querist.tools.opinions.plateau import plateau
 
 TYPICAL_CHARACTERS = 600
 ENOUGH_BILLS = 10
@@ -76,13 +76,13 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
     config = context.config
     stop = stop_command(context.mailbox)
     labels = {one.example: one for one in context.labelling.labels()}
-    shape = _plateau(context)
+    flat = judge_curve(context)
     waiting = waiting_for(context, number - 1)
     return BudgetEvidence(
         round=number,
         most_rounds=config.loop.rounds,
         batch=config.loop.batch,
-        pool_left=len(context.view().ids) - _touched_pool(context),
+        pool_left=len(context.view.ids) - _touched_pool(context),
         remaining=max(context.ledger.balance().remaining, Decimal(0)),
         human_label_usd=config.budget.human_label_usd,
         llm_example_usd=example_price(context),
@@ -92,8 +92,8 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         wanted_answers=waiting.missing,
         wanted_at_end=waiting_for(context, number - 1, at_end=True).missing,
         waiting=waiting.words,
-        plateau=shape[0],
-        plateau_reason=shape[1],
+        plateau=flat.reached,
+        plateau_reason=flat.reason,
         stop_command="" if stop is None else stop.who,
         may_generate=config.generator.enabled and config.annotator.enabled,
         labels=_counts(context, labels),
@@ -120,7 +120,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
 
 def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> GeneratorEvidence:
     """Which classes are thin, and how well earlier texts did."""
-    written = context.examples([one for one in knowledge.labels if one.startswith("gen-")])
+    written = context.view.get([one for one in knowledge.labels if one.startswith("gen-")])
     judged = [v for v in context.labelling.verdicts() if v.example.startswith("gen-")]
     kept = len(written) / len(judged) if judged else None
     return GeneratorEvidence(
@@ -144,7 +144,7 @@ def for_annotator(context: Context, *, number: int, batch: int, bank: int) -> An
         votes=section.votes,
         shared=section.shared,
         nearest=section.nearest,
-        is_local=context.model(Agent.ANNOTATOR).model.in_flight == 1,
+        is_local=context.models.on(Agent.ANNOTATOR).model.in_flight == 1,
         calibrate=section.calibrate,
         has_logprobs=_has_logprobs(context.labelling, number),
         skill=last_skill(context.journal),
@@ -184,7 +184,7 @@ def example_ceiling(context: Context) -> Decimal:
     """The most that labelling one example of usual length can cost, with all demonstrations."""
     if not context.config.annotator.enabled:
         return Decimal(0)
-    model = context.model(Agent.ANNOTATOR)
+    model = context.models.on(Agent.ANNOTATOR)
     if model.is_free:
         return Decimal(0)
     section = context.config.annotator
@@ -200,7 +200,7 @@ def example_ceiling(context: Context) -> Decimal:
 
 def example_price(context: Context) -> Decimal:
     """What labelling an example cost so far, or is expected to, with a margin."""
-    if not context.config.annotator.enabled or context.model(Agent.ANNOTATOR).is_free:
+    if not context.config.annotator.enabled or context.models.on(Agent.ANNOTATOR).is_free:
         return Decimal(0)
     spent = context.ledger.by_agent().get((Agent.ANNOTATOR, SpendKind.LLM.value), Decimal(0))
     asked = {said.example for said in context.labelling.annotations() if said.usd > 0}
@@ -224,29 +224,8 @@ def _typical_text(pool: Pool) -> str:
 
 
 def _touched_pool(context: Context) -> int:
-    rows = context.view().rows
+    rows = context.view.rows
     return sum(one in rows for one in context.touched())
-
-
-def _plateau(context: Context) -> tuple[bool, str]:
-    """Ask the plateau detector about the rounds that selected, not those that generated."""
-    loop = context.config.loop
-    rounds = [one for one in context.journal.rounds() if one.metric is not None]
-    metric = [one.metric for one in rounds if one.metric is not None]
-    errors = [
-        None
-        if one.metric_low is None or one.metric_high is None
-        else (one.metric_high - one.metric_low) / (2 * 1.645)
-        for one in rounds
-    ]
-    known = [one for one in errors if one is not None]
-    found = plateau(
-        metric,
-        window=loop.plateau_window,
-        delta=loop.plateau_delta,
-        standard_errors=known if len(known) == len(metric) else None,
-    )
-    return found.reached, found.reason
 
 
 def _has_logprobs(labelling: Labelling, number: int) -> bool:

@@ -26,17 +26,24 @@ WHAT = "The loop's newest model"
 
 def current_model(files: RunFiles) -> LinearModel | None:
     """Load the newest model, if there is one."""
+    return next(iter(latest_models(files, 1)), None)
+
+
+def latest_models(files: RunFiles, count: int) -> list[LinearModel]:
+    """Load the models of the last rounds, the oldest first; fewer where there are not as many."""
     # Earlier versions kept them in the folder that is the deliverable now.
     keys = [key for name in (MODEL, HEADS) for key in files.keys(f"{name}/round-")]
-    newest = max(keys, key=lambda key: key.partition("/")[2], default=None)
-    if newest is None:
-        return None
+    newest = sorted(keys, key=lambda key: key.partition("/")[2])[-count:]
+    return [model for key in newest if (model := _load(files, key)) is not None]
+
+
+def _load(files: RunFiles, key: str) -> LinearModel | None:
     without = "go on with the one before it"
-    arrays = files.read_arrays(newest, what=WHAT, without=without)
+    arrays = files.read_arrays(key, what=WHAT, without=without)
     try:
         return None if arrays is None else LinearModel.of(arrays)
     except InvalidInput as error:
-        raise files.damaged(newest, error, what=WHAT, without=without) from error
+        raise files.damaged(key, error, what=WHAT, without=without) from error
 
 
 def deliver(context: Context, model: LinearModel, measured: Round) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from querist.app.terminal.cli import app
+from querist.graph.config import load_config
 
 HEAVY = (
     "torch",
@@ -247,6 +248,35 @@ def test_a_strategy_is_explained_with_its_source_and_cost() -> None:
     assert result.exit_code == 0
     assert "Ash et al. 2020" in result.output
     assert "--set loop.strategy=badge" in result.output
+
+
+def test_a_strategy_is_explained_with_its_parameters() -> None:
+    output = ask("strategies", "show", "contrastive").output
+    assert "neighbours = 10  (a whole number, at least 1)" in output
+    assert "--set loop.strategy='contrastive(neighbours=10)'" in output
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("loop.strategy=contrastive(neighbors=5)", "Did you mean 'neighbours'?"),
+        ("loop.strategy=bage", "Did you mean badge"),
+        ("loop.stopping_rule=plato", "Did you mean plateau"),
+        ("data.embedder=bert", "There are: hashing, minilm"),
+    ],
+)
+def test_a_wrong_name_or_parameter_is_refused_with_its_key(
+    task: Path, change: str, words: str
+) -> None:
+    said = refusal("quote", task, "--set", change)
+    assert words in said
+    assert change.partition("=")[0] in said
+
+
+def test_parameters_of_a_strategy_stand_in_a_table(task: Path) -> None:
+    table = '[loop.strategy]\nname = "contrastive"\nneighbours = 5\n'
+    task.write_text(f"{task.read_text()}\n{table}")
+    assert load_config(task).loop.strategy == "contrastive(neighbours=5)"
 
 
 def test_an_unknown_strategy_gets_a_near_name() -> None:

@@ -157,11 +157,10 @@ def test_clusters_are_made_once_and_come_out_the_same_when_lost() -> None:
     assert (again[1].state[key] == kept).all()
 
 
-def test_large_pools_are_linked_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("querist.tools.strategies.clustering._MOST_LINKED", 40)
+def test_large_pools_are_linked_by_a_sample() -> None:
     shares = np.random.default_rng(0).dirichlet([1, 1], size=200)
     shown = show(embeddings=blobs([100, 100]), probabilities=shares)
-    assert get("cluster_margin").query(shown, 5).diagnostics["clusters"] == 2
+    assert get("cluster_margin(most_linked=40)").query(shown, 5).diagnostics["clusters"] == 2
 
 
 def test_weighted_k_means_chooses_among_the_most_uncertain_and_spreads() -> None:

@@ -79,7 +79,7 @@ def test_a_wrong_embedder_is_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["embedder"]["name"] = "unheard-of-1"
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InvalidInput, match="no embedder 'unheard-of-1'"):
+    with pytest.raises(InvalidInput, match="No embedder is called 'unheard-of-1'"):
         Model.load(folder).predict(["x"])
 
 

@@ -1,26 +1,33 @@
-"""Turn texts into vectors: the port, the shipped embedders, and one cached way to run them."""
+"""Turn texts into vectors: the port, the shipped embedders, and one cached way to run them.
+
+An embedder is a class (or a function that makes one) under the `embedder` decorator; a plug-in
+names it under the entry point group `querist.embedder`.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from querist.memory.embeddings import EmbeddingCache
-from querist.memory.errors import InvalidInput
 from querist.tools.embedding.minilm import MiniLM
+from querist.tools.registry import Entry, Registry, declare, make_card
 
 __all__ = [
+    "EMBEDDERS",
     "Embedder",
     "HashingEmbedder",
     "MiniLM",
     "embed_all",
+    "embedder",
     "open_embedder",
     "weights_of",
 ]
+GROUP = "querist.embedder"
 PRECISIONS = {"int8", "float32", "float16"}
 
 _BATCH = 256
@@ -39,6 +46,20 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
         """Embed texts as (N, d) float32 vectors of length 1."""
+
+
+T = TypeVar("T", bound=Embedder)
+
+
+def embedder(name: str, *, summary: str, cost: str = "") -> Callable[[Callable[..., T]], Entry[T]]:
+    """Declare what makes an embedder, under the name that task files use."""
+    card = make_card(summary, cost=cost)
+    return lambda factory: declare(GROUP, name, factory=factory, card=card)
+
+
+EMBEDDERS = Registry[Embedder](
+    "embedder", group=GROUP, modules=("querist.tools.embedding.embedders",)
+)
 
 
 class HashingEmbedder:
@@ -68,13 +89,29 @@ class HashingEmbedder:
         return counts
 
 
-def open_embedder(name: str) -> Embedder:
-    """Open the embedder that goes by a name; raises `InvalidInput` if there is none."""
-    if name == HashingEmbedder.name:
+@embedder("minilm", summary="all-MiniLM-L6-v2: sentences by meaning, English above all.")
+def minilm() -> Embedder:
+    """Open the weights of the extra `local`."""
+    return MiniLM()
+
+
+@embedder("hashing", summary="Hashed pieces of 2 to 4 characters: spelling, not meaning.")
+def hashing() -> Embedder:
+    """Open what needs no weights."""
+    return HashingEmbedder()
+
+
+def open_embedder(text: str) -> Embedder:
+    """Open an embedder as task files name it, or by the name of its weights.
+
+    Model folders written before embedders were registered tell the weights only. Raises
+    `InvalidInput` if there is none.
+    """
+    if text == HashingEmbedder.name:
         return HashingEmbedder()
-    if name.startswith("minilm-"):
+    if text.startswith("minilm-"):
         return MiniLM()
-    raise InvalidInput(f"There is no embedder {name!r} here; there are minilm and hashing.")
+    return EMBEDDERS.read(text)
 
 
 def weights_of(name: str) -> str:

@@ -12,12 +12,11 @@ from querist.tools.engines import scoring
 from querist.tools.engines.clustering import assign, average_linkage, k_means, nearest_to_centres
 from querist.tools.engines.geometry import Euclidean
 from querist.tools.engines.neighbours import nearest_neighbours
+from querist.tools.registry import Count, Share
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 
-_OVERSAMPLING = 10
-_MOST_LINKED, _EPSILON_SAMPLE, _EPSILON_SHARE = 5000, 2000, 0.5
-_MOST_CLUSTERS, _SMALLEST, _NEIGHBOURS, _MOST_MEMBERS = 500, 5, 20, 2048
+_EPSILON_SAMPLE, _NEIGHBOURS, _MOST_MEMBERS = 2000, 20, 2048
 
 
 @strategy(
@@ -53,11 +52,11 @@ def k_means_centres(context: QueryContext, count: int) -> QueryResult:
     the cost of a ranking and a small clustering: a sound default for batches of hundreds.
     """,
 )
-def weighted_k_means(context: QueryContext, count: int) -> QueryResult:
+def weighted_k_means(context: QueryContext, count: int, *, oversampling: Count = 10) -> QueryResult:
     """Take the candidate nearest to each weighted centre among the most uncertain."""
     scores = scoring.breaking_ties(context.probabilities())
     # In pool order, so that ties still go to the lower position.
-    kept = np.sort(scoring.highest(scores, _OVERSAMPLING * count))
+    kept = np.sort(scoring.highest(scores, oversampling * count))
     rows = context.embeddings(kept)
     clusters = k_means(rows, count, rng=context.rng, weights=scores[kept])
     return context.result(kept[nearest_to_centres(clusters)])
@@ -79,11 +78,18 @@ def weighted_k_means(context: QueryContext, count: int) -> QueryResult:
     margins.
     """,
 )
-def cluster_margin(context: QueryContext, count: int) -> QueryResult:
-    """Visit the clusters of the least certain candidates in turn."""
-    clusters = _clusters_of_pool(context)
+def cluster_margin(
+    context: QueryContext,
+    count: int,
+    *,
+    oversampling: Count = 10,
+    cut: Share = 0.5,
+    most_linked: Count = 5000,
+) -> QueryResult:
+    """Visit the clusters of the least certain candidates in turn; `cut` is of the median gap."""
+    clusters = _clusters_of_pool(context, cut=cut, most=most_linked)
     scores = scoring.margin(context.probabilities())
-    unsure = np.sort(scoring.highest(scores, _OVERSAMPLING * count))
+    unsure = np.sort(scoring.highest(scores, oversampling * count))
     picks = unsure[take_turns(clusters[unsure], count, rng=context.rng)]
     return context.result(picks, scores=scores[picks], clusters=len(np.unique(clusters)))
 
@@ -118,12 +124,19 @@ def take_turns(groups: IntArray, count: int, *, rng: np.random.Generator) -> NDA
     2,048 is represented by as many drawn members; groups under five come last.
     """,
 )
-def typiclust(context: QueryContext, count: int) -> QueryResult:
+def typiclust(
+    context: QueryContext,
+    count: int,
+    *,
+    neighbours: Count = _NEIGHBOURS,
+    smallest: Count = 5,
+    most_clusters: Count = 500,
+) -> QueryResult:
     """Take the most typical candidate of the largest uncovered clusters."""
     known = context.labelled().embeddings
     pool = unit_rows(context.embeddings())
     rows = np.concatenate([pool, unit_rows(known)]) if len(known) else pool
-    wanted = min(len(known) + count, _MOST_CLUSTERS)
+    wanted = min(len(known) + count, most_clusters)
     labels = k_means(rows, wanted, rng=context.rng, restarts=1).labels
     own = labels[: len(pool)]
     sizes = np.bincount(own, minlength=wanted)
@@ -132,14 +145,16 @@ def typiclust(context: QueryContext, count: int) -> QueryResult:
     by_cluster = np.split(np.argsort(own, kind="stable"), sizes.cumsum()[:-1])
     picks: list[int] = []
     for is_small in (False, True):
-        visited = [by_cluster[one] for one in order if (sizes[one] < _SMALLEST) == is_small]
-        picks += _most_typical_in_turn(pool, visited, count - len(picks), context.rng)
+        visited = [by_cluster[one] for one in order if (sizes[one] < smallest) == is_small]
+        picks += _most_typical_in_turn(
+            pool, visited, count - len(picks), neighbours=neighbours, rng=context.rng
+        )
     return context.result(np.array(picks, dtype=np.intp))
 
 
-def typicality(rows: FloatArray) -> FloatArray:
-    """Score 1 / mean distance to the 20 nearest of the same cluster: unit rows (n, d) to (n,)."""
-    nearest = max(1, min(_NEIGHBOURS, len(rows) // 2))
+def typicality(rows: FloatArray, *, neighbours: int = _NEIGHBOURS) -> FloatArray:
+    """Score 1 / mean distance to the nearest of the same cluster: unit rows (n, d) to (n,)."""
+    nearest = max(1, min(neighbours, len(rows) // 2))
     _, similar = nearest_neighbours(rows, nearest)
     if similar.shape[1] == 0:
         return np.zeros(len(rows))
@@ -148,7 +163,12 @@ def typicality(rows: FloatArray) -> FloatArray:
 
 
 def _most_typical_in_turn(
-    pool: FloatArray, members: list[NDArray[np.intp]], count: int, rng: np.random.Generator
+    pool: FloatArray,
+    members: list[NDArray[np.intp]],
+    count: int,
+    *,
+    neighbours: int,
+    rng: np.random.Generator,
 ) -> list[int]:
     """Take the most typical member of each cluster in turn, until enough or nothing is left."""
     picks: list[int] = []
@@ -159,14 +179,14 @@ def _most_typical_in_turn(
             seen = rows
             if len(rows) > _MOST_MEMBERS:
                 seen = np.sort(rng.choice(rows, size=_MOST_MEMBERS, replace=False))
-            pick = seen[first_highest(typicality(pool[seen]))]
+            pick = seen[first_highest(typicality(pool[seen], neighbours=neighbours))]
             picks.append(int(pick))
             remaining.append(rows[rows != pick])
         left = [rows for rows in remaining if len(rows)]
     return picks
 
 
-def _clusters_of_pool(context: QueryContext) -> NDArray[np.intp]:
+def _clusters_of_pool(context: QueryContext, *, cut: float, most: int) -> NDArray[np.intp]:
     """Look up the candidates' clusters, or make them: once for candidates and labelled together.
 
     Both together stay the same from round to round, and the draws below depend on nothing else. So
@@ -179,7 +199,7 @@ def _clusters_of_pool(context: QueryContext) -> NDArray[np.intp]:
     order = sorted(range(len(everyone)), key=everyone.__getitem__)
     joined = "\n".join(everyone[place] for place in order)
     print_of_pool = hashlib.blake2b(joined.encode(), digest_size=8).hexdigest()
-    key = f"cluster_margin:{print_of_pool}"
+    key = f"cluster_margin:{cut:g}:{most}:{print_of_pool}"
     places = np.array(order, dtype=np.intp)
     if key not in context.state:
         for old in [one for one in context.state if one.startswith("cluster_margin:")]:
@@ -188,14 +208,21 @@ def _clusters_of_pool(context: QueryContext) -> NDArray[np.intp]:
         if extra:
             rows.append(unit_rows(known.embeddings))
         rng = np.random.default_rng(int(print_of_pool, 16))
-        context.state[key] = _link(rows, places, rng=rng)[places].astype(np.float64)
+        context.state[key] = _link(rows, places, rng=rng, share=cut, most=most)[places].astype(
+            np.float64
+        )
     clusters = np.empty(len(everyone), dtype=np.intp)
     clusters[places] = context.state[key].astype(np.intp)
     return clusters[: len(ids)]
 
 
 def _link(
-    parts: list[NDArray[np.float32]], order: IntArray, *, rng: np.random.Generator
+    parts: list[NDArray[np.float32]],
+    order: IntArray,
+    *,
+    rng: np.random.Generator,
+    share: float,
+    most: int,
 ) -> NDArray[np.intp]:
     """Cluster unit rows by average linkage; those beyond a sample join the nearest cluster.
 
@@ -205,11 +232,11 @@ def _link(
     count = len(order)
     sample = Euclidean.of(_rows(parts, order[np.sort(rng.permutation(count)[:_EPSILON_SAMPLE])]))
     apart = np.sqrt(sample.gaps(sample)[np.triu_indices(len(sample), 1)])
-    cut = _EPSILON_SHARE * float(np.median(apart)) if len(apart) else 0.0
-    linked = order[np.sort(rng.permutation(count)[:_MOST_LINKED])]
+    cut = share * float(np.median(apart)) if len(apart) else 0.0
+    linked = order[np.sort(rng.permutation(count)[:most])]
     rows = _rows(parts, linked)
     labels = average_linkage(rows, cut=cut)
-    if count <= _MOST_LINKED:
+    if count <= most:
         joined = np.empty(count, dtype=np.intp)
     else:
         sums = np.zeros((int(labels.max()) + 1, rows.shape[1]), dtype=np.float32)

@@ -9,12 +9,11 @@ from querist.tools.engines.greedy_cover import greedy_cover
 from querist.tools.engines.joint_entropy import JointInformation
 from querist.tools.engines.scoring import highest
 from querist.tools.opinions.votes import count_votes, vote_entropy
+from querist.tools.registry import Count
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.uncertainty import top
 
-_MOST_TARGETS = 200
-_MOST_CANDIDATES, _OVERSAMPLING = 1000, 10
 _NOTHING = 1e-3
 
 
@@ -52,12 +51,14 @@ def bald(context: QueryContext, count: int) -> QueryResult:
     1,000 candidates (or ten times b), the highest by bald are eligible.
     """,
 )
-def batch_bald(context: QueryContext, count: int) -> QueryResult:
+def batch_bald(
+    context: QueryContext, count: int, *, oversampling: Count = 10, most_candidates: Count = 1000
+) -> QueryResult:
     """Add the label that tells most beyond the batch so far."""
     posterior = context.posterior()
     alone = information.bald(posterior)
     # In pool order, so that ties still go to the lower position.
-    eligible = np.sort(highest(alone, max(_MOST_CANDIDATES, _OVERSAMPLING * count)))
+    eligible = np.sort(highest(alone, max(most_candidates, oversampling * count)))
     joint = JointInformation(posterior, rng=context.rng)
     batch = greedy_cover(
         joint, candidates=eligible, count=count, is_done=lambda: joint.left < _NOTHING
@@ -125,10 +126,10 @@ def qbc_kl(context: QueryContext, count: int) -> QueryResult:
     targets' inputs, never their labels. Of more than 200 targets as many are drawn.
     """,
 )
-def epig(context: QueryContext, count: int) -> QueryResult:
+def epig(context: QueryContext, count: int, *, most_targets: Count = 200) -> QueryResult:
     """Rank by the expected predictive information gain."""
     targets = context.target_posterior()
-    if len(targets) > _MOST_TARGETS:
-        chosen = context.rng.choice(len(targets), size=_MOST_TARGETS, replace=False)
+    if len(targets) > most_targets:
+        chosen = context.rng.choice(len(targets), size=most_targets, replace=False)
         targets = targets[np.sort(chosen)]
     return top(context, count, scores=information.epig(context.posterior(), targets))

@@ -12,14 +12,13 @@ from querist.tools.engines.discriminator import Discriminator
 from querist.tools.engines.geometry import Predictions
 from querist.tools.engines.neighbours import nearest_neighbours
 from querist.tools.engines.scoring import highest
+from querist.tools.registry import Count, Share
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 from querist.tools.strategies.uncertainty import top
 
-_NEIGHBOURS = 10
 _IN_DOMAIN = 0.667
-_SUB_BATCHES, _MOST_CANDIDATES = 10, 100_000
 
 
 @strategy(
@@ -35,12 +34,12 @@ _SUB_BATCHES, _MOST_CANDIDATES = 10, 100_000
     between them. Needs some dozens of labels to have neighbours at all; with none it draws evenly.
     """,
 )
-def contrastive(context: QueryContext, count: int) -> QueryResult:
+def contrastive(context: QueryContext, count: int, *, neighbours: Count = 10) -> QueryResult:
     """Rank by divergence from the nearest labelled examples' predictions."""
     known = context.labelled()
     if known.probabilities is None or not len(known.embeddings):
         return context.result(context.rng.choice(len(context.ids), size=count, replace=False))
-    near, _ = nearest_neighbours(context.embeddings(), _NEIGHBOURS, among=known.embeddings)
+    near, _ = nearest_neighbours(context.embeddings(), neighbours, among=known.embeddings)
     scores = divergence_from(context.probabilities(), known.probabilities, near)
     return top(context, count, scores=scores)
 
@@ -71,15 +70,21 @@ def divergence_from(
     the paper's network. It ignores classes; of more than 100,000 candidates as many are drawn.
     """,
 )
-def discriminative(context: QueryContext, count: int) -> QueryResult:
+def discriminative(
+    context: QueryContext,
+    count: int,
+    *,
+    sub_batches: Count = 10,
+    most_candidates: Count = 100_000,
+) -> QueryResult:
     """Take what looks least like the labelled, sub-batch by sub-batch."""
-    eligible = drawn_rows(context, max(_MOST_CANDIDATES, 2 * count))
+    eligible = drawn_rows(context, max(most_candidates, 2 * count))
     judge = Discriminator(
         context.embeddings(eligible), context.labelled().embeddings, rng=context.rng
     )
     picks = np.empty(0, dtype=np.intp)
-    for number in range(_SUB_BATCHES):
-        wanted = count * (number + 1) // _SUB_BATCHES - len(picks)
+    for number in range(sub_batches):
+        wanted = count * (number + 1) // sub_batches - len(picks)
         if not wanted:
             continue
         if not judge.has_labelled:
@@ -107,10 +112,11 @@ def discriminative(context: QueryContext, count: int) -> QueryResult:
     of several topics it stays with the largest for long.
     """,
 )
-def idds(context: QueryContext, count: int) -> QueryResult:
+def idds(context: QueryContext, count: int, *, share: Share = _IN_DOMAIN) -> QueryResult:
     """Take the highest score, again and again."""
     rows = context.embeddings()
-    picks, scores = in_domain_picks(rows, context.labelled().embeddings, count=count)
+    known = context.labelled().embeddings
+    picks, scores = in_domain_picks(rows, known, count=count, share=share)
     return context.result(picks, scores=scores)
 
 

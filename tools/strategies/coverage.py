@@ -13,14 +13,13 @@ from querist.tools.engines.geometry import Euclidean, blocks
 from querist.tools.engines.greedy_cover import Membership, Similarities, greedy_cover
 from querist.tools.engines.lazy_greedy import nearest_gaps
 from querist.tools.engines.neighbours import nearest_neighbours, similarities, voters
+from querist.tools.registry import Count, Share
 from querist.tools.strategies.querying import UNKNOWN, Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 
 _MOST_CANDIDATES = 20_000
-_MOST_WEIGHED, _MOST_ITEMS = 3_000, 1_500
 _PURE, _PURITY_SAMPLE, _MOST_GUESSED = 0.95, 1000, 20
-_VOTES, _VOTE_DECAY = 15, 0.1
 
 
 @strategy(
@@ -38,13 +37,19 @@ _VOTES, _VOTE_DECAY = 15, 0.1
     are eligible.
     """,
 )
-def facility_location(context: QueryContext, count: int) -> QueryResult:
+def facility_location(
+    context: QueryContext,
+    count: int,
+    *,
+    most_candidates: Count = 3_000,
+    most_items: Count = 1_500,
+) -> QueryResult:
     """Cover the pool's similarity greedily."""
-    eligible = drawn_rows(context, max(_MOST_WEIGHED, 20 * count))
+    eligible = drawn_rows(context, max(most_candidates, 20 * count))
     rows = unit_rows(context.embeddings(eligible))
     items = rows
-    if len(rows) > _MOST_ITEMS:
-        items = rows[np.sort(context.rng.choice(len(rows), size=_MOST_ITEMS, replace=False))]
+    if len(rows) > most_items:
+        items = rows[np.sort(context.rng.choice(len(rows), size=most_items, replace=False))]
     known = context.labelled().embeddings
     covered = nearest_neighbours(items, 1, among=known)[1][:, 0] if len(known) else None
     cover = greedy_cover(
@@ -70,12 +75,19 @@ def facility_location(context: QueryContext, count: int) -> QueryResult:
     as many are drawn.
     """,
 )
-def prob_cover(context: QueryContext, count: int) -> QueryResult:
+def prob_cover(
+    context: QueryContext,
+    count: int,
+    *,
+    purity: Share = _PURE,
+    most_candidates: Count = _MOST_CANDIDATES,
+) -> QueryResult:
     """Cover the pool with balls greedily."""
-    eligible = drawn_rows(context, max(_MOST_CANDIDATES, 2 * count))
+    eligible = drawn_rows(context, max(most_candidates, 2 * count))
     rows = unit_rows(context.embeddings(eligible))
     known = unit_rows(context.labelled().embeddings)
-    radius = pure_radius(rows, _classes(context, count), rng=context.rng)
+    classes = _classes(context, count)
+    radius = pure_radius(rows, classes, rng=context.rng, purity=purity)
     space = Euclidean.of(rows)
     balls = Balls(space, radius=radius)
     if len(known):
@@ -90,11 +102,13 @@ def prob_cover(context: QueryContext, count: int) -> QueryResult:
     return context.result(eligible[picks], radius=radius, uncovered=balls.open_share)
 
 
-def pure_radius(rows: FloatArray, classes: int, *, rng: np.random.Generator) -> float:
-    """Find the largest radius at which 95% of balls lie within one of `classes` clusters.
+def pure_radius(
+    rows: FloatArray, classes: int, *, rng: np.random.Generator, purity: float = _PURE
+) -> float:
+    """Find the largest radius at which `purity` of balls lie within one of `classes` clusters.
 
     A ball is pure up to the distance to the nearest row of another cluster, so the radius is the
-    5% quantile of those distances, over a sample of 1,000 unit rows.
+    1 - `purity` quantile of those distances, over a sample of 1,000 unit rows.
     """
     labels = k_means(rows, classes, rng=rng, restarts=1).labels
     some = np.arange(len(rows))
@@ -108,7 +122,7 @@ def pure_radius(rows: FloatArray, classes: int, *, rng: np.random.Generator) -> 
         np.minimum(nearest, gaps.min(axis=1), out=nearest)
     if not np.isfinite(nearest).all():
         return 0.0
-    return float(np.sqrt(np.quantile(nearest, 1 - _PURE, method="lower")))
+    return float(np.sqrt(np.quantile(nearest, 1 - purity, method="lower")))
 
 
 @strategy(
@@ -125,15 +139,22 @@ def pure_radius(rows: FloatArray, classes: int, *, rng: np.random.Generator) -> 
     20,000 candidates as many are drawn.
     """,
 )
-def vote_k(context: QueryContext, count: int) -> QueryResult:
+def vote_k(
+    context: QueryContext,
+    count: int,
+    *,
+    neighbours: Count = 15,
+    decay: Share = 0.1,
+    most_candidates: Count = _MOST_CANDIDATES,
+) -> QueryResult:
     """Take the most voted, with votes discounted by what they have already brought."""
-    eligible = drawn_rows(context, max(_MOST_CANDIDATES, 2 * count))
+    eligible = drawn_rows(context, max(most_candidates, 2 * count))
     rows = context.embeddings(eligible)
     known = context.labelled().embeddings
     # The labelled vote and were voted for: they stand behind the candidates.
     everyone = np.concatenate([rows, known.astype(rows.dtype)]) if len(known) else rows
-    neighbours, _ = nearest_neighbours(everyone, _VOTES)
-    oracle = Membership(voters(neighbours), items=len(everyone), decay=_VOTE_DECAY)
+    near, _ = nearest_neighbours(everyone, neighbours)
+    oracle = Membership(voters(near), items=len(everyone), decay=decay)
     for row in range(len(rows), len(everyone)):
         oracle.add(row)
     cover = greedy_cover(oracle, candidates=np.arange(len(rows)), count=count)

@@ -6,6 +6,7 @@ import numpy as np
 
 from querist.tools.compute.arrays import FloatArray, unit_rows
 from querist.tools.engines import optimal_design
+from querist.tools.registry import Positive
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 
@@ -25,10 +26,10 @@ from querist.tools.strategies.registry import strategy
     direction of its own gets its share.
     """,
 )
-def d_optimal(context: QueryContext, count: int) -> QueryResult:
+def d_optimal(context: QueryContext, count: int, *, ridge: Positive = 1.0) -> QueryResult:
     """Pick the largest variance, again and again."""
     rows = unit_rows(context.embeddings())
-    covariance = _covariance(context, rows.shape[1])
+    covariance = _covariance(context, rows.shape[1], ridge)
     return context.result(optimal_design.d_optimal(rows, covariance, count=count))
 
 
@@ -75,7 +76,7 @@ def g_optimal(context: QueryContext, count: int) -> QueryResult:
     million, each target keeps its most similar candidates.
     """,
 )
-def go(context: QueryContext, count: int) -> QueryResult:
+def go(context: QueryContext, count: int, *, ridge: Positive = 1.0) -> QueryResult:
     """Minimise the worst target's variance greedily."""
     rows = unit_rows(context.embeddings())
     targets = unit_rows(context.targets().embeddings)
@@ -87,12 +88,12 @@ def go(context: QueryContext, count: int) -> QueryResult:
         rest = np.setdiff1d(np.arange(len(rows)), kept)[: count - len(kept)]
         kept = np.sort(np.concatenate([kept, rest]))
     near = rows if len(kept) == len(rows) else rows[kept]
-    covariance = _covariance(context, rows.shape[1])
+    covariance = _covariance(context, rows.shape[1], ridge)
     picks, values = optimal_design.transductive_design(near, targets, covariance, count=count)
     return context.result(kept[picks], scores=-values)
 
 
-def _covariance(context: QueryContext, width: int) -> FloatArray:
-    """Give what the labelled leave unknown, with a ridge of 1."""
+def _covariance(context: QueryContext, width: int, ridge: float) -> FloatArray:
+    """Give what the labelled leave unknown."""
     known = unit_rows(context.labelled().embeddings)
-    return optimal_design.prior_covariance(known, width=width)
+    return optimal_design.prior_covariance(known, width=width, ridge=ridge)

@@ -10,12 +10,12 @@ from querist.tools.engines.fisher import FisherTrace, label_factors, mean_fisher
 from querist.tools.engines.fisher import bait as choose_by_fisher
 from querist.tools.engines.geometry import OuterProducts
 from querist.tools.engines.optimal_design import principal_rows
+from querist.tools.registry import Count
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 
-_MOST_PARAMETERS = 1000
-_MOST_CANDIDATES, _MOST_WORK = 10_000, 4_000_000
+_MOST_WORK = 4_000_000
 
 
 @strategy(
@@ -55,15 +55,21 @@ def badge(context: QueryContext, count: int) -> QueryResult:
     classes on, 4,000 with ten) as many are drawn. Prefer badge on large pools.
     """,
 )
-def bait(context: QueryContext, count: int) -> QueryResult:
+def bait(
+    context: QueryContext,
+    count: int,
+    *,
+    most_parameters: Count = 1000,
+    most_candidates: Count = 10_000,
+) -> QueryResult:
     """Minimise tr(M^-1 F) greedily, forwards and then backwards."""
     probabilities = context.probabilities()
     classes = probabilities.shape[1]
-    limit = min(_MOST_CANDIDATES, _MOST_WORK // classes**3)
+    limit = min(most_candidates, _MOST_WORK // classes**3)
     chosen = drawn_rows(context, max(limit, 4 * count))
     shares = probabilities[chosen]
     rows: FloatArray = unit_rows(context.embeddings(chosen))
-    width = min(rows.shape[1], max(1, _MOST_PARAMETERS // classes))
+    width = min(rows.shape[1], max(1, most_parameters // classes))
     known = context.labelled()
     seen: FloatArray = unit_rows(known.embeddings)
     if width < rows.shape[1]:

@@ -2,19 +2,20 @@
 
 `margin@10 > k_center` lets margin keep ten times the batch, and k_center choose from that.
 `0.7*margin + 0.3*k_center` gives each part its share of the batch. A part of a mixture may be a
-pipeline: `>` binds tighter than `+`.
+pipeline: `>` binds tighter than `+`. Any name may carry parameters: `contrastive(neighbours=5)`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
+from querist.tools.calls import Scalar, read_call, split_outside
 from querist.tools.strategies.querying import (
     Capability,
     QueryContext,
@@ -24,12 +25,13 @@ from querist.tools.strategies.querying import (
     others,
 )
 
-Find = Callable[[str], QueryStrategy]
+Make = Callable[[str, Mapping[str, Scalar]], QueryStrategy]
+"""Makes a single strategy of its name and parameters."""
 
 _DEFAULT_FACTOR = 10.0
 _NUMBER = r"[0-9]*\.?[0-9]+"
 _WEIGHTED = re.compile(rf"\s*(?:({_NUMBER})\s*\*)?(.*)", re.DOTALL)
-_STAGE = re.compile(rf"\s*([\w.-]+?)\s*(?:@\s*({_NUMBER}))?\s*")
+_STAGE = re.compile(rf"\s*([\w.-]+?\s*(?:\(.*\))?)\s*(?:@\s*({_NUMBER}))?\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,13 @@ class Mixture:
         return context.result(chosen, parts=tuple(taken))
 
 
-def parse(text: str, find: Find) -> QueryStrategy:
-    """Read a strategy, pipeline or mixture; `find` knows the single names."""
-    parts = [_parse_part(part, find) for part in text.split("+")]
+def parse(text: str, make: Make) -> QueryStrategy:
+    """Read a strategy, pipeline or mixture; `make` knows the single names."""
+    parts = [_parse_part(part, make) for part in split_outside(text, "+")]
     if len(parts) == 1:
         return parts[0][0]
-    return Mixture(_tidy(text), tuple(parts))
+    name = " + ".join(f"{written}{part.name}" for part, _, written in parts)
+    return Mixture(name, tuple((part, weight) for part, weight, _ in parts))
 
 
 def share_out(count: int, weights: Sequence[float]) -> list[int]:
@@ -119,37 +122,35 @@ def _extend(
     return np.concatenate([chosen, rest[picked]])
 
 
-def _parse_part(text: str, find: Find) -> tuple[QueryStrategy, float]:
-    """Read `weight * pipeline`; the weight is 1 unless given."""
+def _parse_part(text: str, make: Make) -> tuple[QueryStrategy, float, str]:
+    """Read `weight * pipeline`; the weight is 1 unless given, and comes as it was written, too."""
     match = _WEIGHTED.fullmatch(text)
     weight = float(match[1]) if match and match[1] else 1.0
     if match is None or weight <= 0:
         msg = f"{text.strip()!r} must carry a weight above 0."
         raise InvalidInput(msg)
-    stages = [_parse_stage(stage, find) for stage in match[2].split(">")]
+    stages = [_parse_stage(stage, make) for stage in split_outside(match[2], ">")]
     *filters, (last, factor) = stages
     if factor is not None:
         msg = f"In {text.strip()!r} the last stage chooses the batch itself; remove its @."
         raise InvalidInput(msg)
+    written = f"{match[1]}*" if match[1] else ""
     if not filters:
-        return last, weight
-    narrowing = tuple((stage, factor or _DEFAULT_FACTOR) for stage, factor in filters)
-    return Pipeline(_tidy(match[2]), narrowing, last), weight
+        return last, weight, written
+    named = [f"{stage.name}@{kept:g}" if kept else stage.name for stage, kept in filters]
+    narrowing = tuple((stage, kept or _DEFAULT_FACTOR) for stage, kept in filters)
+    return Pipeline(" > ".join([*named, last.name]), narrowing, last), weight, written
 
 
-def _parse_stage(text: str, find: Find) -> tuple[QueryStrategy, float | None]:
-    """Read `name` or `name@factor`."""
+def _parse_stage(text: str, make: Make) -> tuple[QueryStrategy, float | None]:
+    """Read `name` or `name@factor`, where the name may carry parameters."""
     match = _STAGE.fullmatch(text)
     factor = float(match[2]) if match and match[2] else None
     if match is None or (factor is not None and factor < 1):
         msg = (
-            f"{text.strip()!r} is not a strategy. Write a name, a mixture like "
-            "'0.7*margin + 0.3*k_center', or a pipeline like 'margin@10 > k_center'."
+            f"{text.strip()!r} is not a strategy. Write a name, one with parameters like "
+            "'contrastive(neighbours=5)', a mixture like '0.7*margin + 0.3*k_center', or a "
+            "pipeline like 'margin@10 > k_center'."
         )
         raise InvalidInput(msg)
-    return find(match[1]), factor
-
-
-def _tidy(text: str) -> str:
-    """Write a composition the same way however it was spaced."""
-    return re.sub(r"\s*([+>])\s*", r" \1 ", re.sub(r"\s*([*@])\s*", r"\1", text.strip()))
+    return make(*read_call(match[1])), factor

@@ -1,25 +1,28 @@
-"""The registry of selection strategies: how one is declared, found by name and run.
+"""How a selection strategy is declared, found by name and run.
 
-A strategy is a function of a context and a count under the `strategy` decorator:
+A strategy is a function of a context and a count under the `strategy` decorator; what it can be
+told are its keyword-only parameters:
 
     @strategy("oldest", summary="Ask in the order of arrival.")
-    def oldest(context: QueryContext, count: int) -> QueryResult:
-        return context.result(np.arange(count))
+    def oldest(context: QueryContext, count: int, *, newest_first: bool = False) -> QueryResult:
+        rows = np.arange(count)
+        return context.result(len(context.ids) - 1 - rows if newest_first else rows)
 
-A plug-in names such an object under the entry point group `querist.strategy`.
+Called with parameters, what it makes is a strategy to query: `oldest(newest_first=True)`.
+A plug-in names it, or its module, under the entry point group `querist.strategy`.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 
 import numpy as np
 
 from querist.memory.errors import InvalidInput
+from querist.tools.calls import Scalar, write_call
+from querist.tools.registry import Card, Entry, Registry, declare, make_card
 from querist.tools.strategies.mixtures import parse
 from querist.tools.strategies.querying import (
     Capability,
@@ -28,29 +31,31 @@ from querist.tools.strategies.querying import (
     QueryStrategy,
     check,
 )
-from querist.tools.wording import listed
 
-Choose = Callable[[QueryContext, int], QueryResult]
+Choose = Callable[..., QueryResult]
+"""A function of a context and a count, with parameters behind them."""
 
-_GROUP = "querist.strategy"
-_REGISTERED: dict[str, Strategy] = {}
+GROUP = "querist.strategy"
+_MODULES = (
+    "clustering",
+    "committee",
+    "contrast",
+    "coverage",
+    "designs",
+    "gradients",
+    "spread",
+    "uncertainty",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """A registered strategy with its card: what it does, where it is from, what it costs."""
+    """A strategy with its parameters settled."""
 
     name: str
-    choose: Choose
-    summary: str
-    section: str = ""
-    """Section of the survey (2502.11767); empty for a method that it does not name."""
+    """With the parameters that were given: `contrastive(neighbours=5)`."""
+    choose: Callable[[QueryContext, int], QueryResult]
     requires: frozenset[Capability] = frozenset()
-    cost: str = ""
-    """Per round, for N candidates, batch b, width d and C classes."""
-    citation: str = ""
-    explanation: str = ""
-    """When to use it and when not, and what it computes, in plain words."""
 
     def query(self, context: QueryContext, count: int, /) -> QueryResult:
         """Choose min(count, N) candidates, after checking that the context can serve it."""
@@ -77,45 +82,30 @@ def strategy(
     cost: str = "",
     citation: str = "",
     explanation: str = "",
-) -> Callable[[Choose], Strategy]:
-    """Register a function as the strategy `name`; a second one of that name is refused."""
+) -> Callable[[Choose], Entry[Strategy]]:
+    """Declare a function as the strategy `name`. `cost` is per round.
 
-    def register(choose: Choose) -> Strategy:
-        if name in _REGISTERED:
-            msg = f"There are two strategies called {name!r}; rename one."
-            raise InvalidInput(msg)
-        registered = Strategy(
-            name=name,
-            choose=choose,
-            summary=summary,
-            section=section,
-            requires=frozenset(needs),
-            cost=cost,
-            citation=citation,
-            explanation=" ".join(explanation.split()),
-        )
-        _REGISTERED[name] = registered
-        return registered
-
-    return register
+    In it N are the candidates, b is the batch, d the width and C the number of classes.
+    """
+    card = make_card(
+        summary, section=section, cost=cost, citation=citation, explanation=explanation
+    )
+    needed = frozenset(needs)
+    return functools.partial(_declare, name, card, needed)
 
 
-def available() -> tuple[Strategy, ...]:
-    """List every registered strategy by name, plug-ins included."""
-    _load_plugins()
-    return tuple(_REGISTERED[name] for name in sorted(_REGISTERED))
+STRATEGIES = Registry[Strategy](
+    "strategy",
+    group=GROUP,
+    modules=tuple(f"querist.tools.strategies.{name}" for name in _MODULES),
+    listing="querist strategies",
+)
+"""Those of `tools/`; those that ask a language model come by an entry point of our own."""
 
 
-@functools.cache
-def _load_plugins() -> None:
-    """Register what is installed, once: looking it up reads the whole environment's metadata."""
-    for entry in entry_points(group=_GROUP):
-        if entry.name not in _REGISTERED:
-            loaded = entry.load()
-            if not isinstance(loaded, Strategy):
-                msg = f"The plug-in {entry.value!r} is not made by querist's strategy decorator."
-                raise InvalidInput(msg)
-            _REGISTERED.setdefault(entry.name, loaded)
+def available() -> tuple[Entry[Strategy], ...]:
+    """List every strategy by name, plug-ins included."""
+    return STRATEGIES.entries()
 
 
 def get(text: str) -> QueryStrategy:
@@ -123,19 +113,14 @@ def get(text: str) -> QueryStrategy:
 
     Raises InvalidInput with the nearest names when one is unknown.
     """
-    return parse(text, _find)
+    return parse(text, STRATEGIES.make)
 
 
-def _find(name: str) -> Strategy:
-    """Look one name up."""
-    if name in _REGISTERED:
-        return _REGISTERED[name]
-    known = {found.name: found for found in available()}
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    msg = (
-        f"No strategy is called {name!r}.{hint} There are: {listed(known)}. See: querist strategies"
-    )
-    raise InvalidInput(msg)
+def _declare(
+    name: str, card: Card, needs: frozenset[Capability], choose: Choose
+) -> Entry[Strategy]:
+    def make(**values: Scalar) -> Strategy:
+        named = {key: value for key, value in values.items() if value is not None}
+        return Strategy(write_call(name, named), functools.partial(choose, **values), needs)
+
+    return declare(GROUP, name, factory=make, card=card, signature=choose, needs=needs)

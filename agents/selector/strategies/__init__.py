@@ -1,11 +1,11 @@
 """Strategies that ask a language model, or that come from papers about one.
 
-Importing this package puts them into the registry of `querist.tools.strategies`.
+`MODULES` is what our own entry point of the group `querist.strategy` names: tools may not import
+agents, and this way their registry finds what is here as it finds anybody's.
 """
 
 from __future__ import annotations
 
-# Imported for their entries in the registry.
 from querist.agents.selector.strategies import (
     ac_tune,
     active_llm,
@@ -23,19 +23,21 @@ from querist.agents.selector.strategies import (
     simulation,
 )
 
-__all__ = [
-    "ac_tune",
-    "active_llm",
-    "active_prompt",
-    "active_prune",
-    "ape",
-    "ask_llm",
-    "cover_icl",
-    "curriculum",
-    "demonstrations",
-    "eagle",
-    "hadas",
-    "select_llm",
-    "sequence_confidence",
-    "simulation",
-]
+MODULES = (
+    ac_tune,
+    active_llm,
+    active_prompt,
+    active_prune,
+    ape,
+    ask_llm,
+    cover_icl,
+    curriculum,
+    demonstrations,
+    eagle,
+    hadas,
+    select_llm,
+    sequence_confidence,
+    simulation,
+)
+
+__all__ = ["MODULES"]

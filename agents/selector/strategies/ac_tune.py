@@ -17,6 +17,7 @@ from querist.memory.records import ExampleId
 from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.engines.clustering import k_means
 from querist.tools.engines.scoring import entropy
+from querist.tools.registry import Count, Share
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -40,6 +41,9 @@ class Settings:
     """Share of the pool that is self-trained on at the first and the last round."""
     least_confidence: float = 0.7
     """Eps: pseudo-labels below it are left out."""
+
+
+USUAL = Settings()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,9 +70,39 @@ class Pseudo:
     mixture the pseudo-labels are lost. They helped on news (ag_news, three to five points),
     little elsewhere, and did harm with 77 classes (docs/strategies.md).""",
 )
-def ac_tune(context: QueryContext, count: int, *, settings: Settings | None = None) -> QueryResult:
+def ac_tune(
+    context: QueryContext,
+    count: int,
+    *,
+    regions: Count = USUAL.regions,
+    per_region: Count = USUAL.per_region,
+    spread_weight: float = USUAL.spread_weight,
+    largest_share: Share = USUAL.largest_share,
+    compat: bool = USUAL.compat,
+    first_momentum: Share = USUAL.momentum[0],
+    last_momentum: Share = USUAL.momentum[1],
+    rounds: Count = USUAL.rounds,
+    first_pseudo_share: Share = USUAL.pseudo_share[0],
+    last_pseudo_share: Share = USUAL.pseudo_share[1],
+    least_confidence: Share = USUAL.least_confidence,
+) -> QueryResult:
     """Query by region, and put pseudo-labels for the rest beside it."""
-    settings = settings or Settings()
+    settings = Settings(
+        regions=regions,
+        per_region=per_region,
+        spread_weight=spread_weight,
+        largest_share=largest_share,
+        compat=compat,
+        momentum=(first_momentum, last_momentum),
+        rounds=rounds,
+        pseudo_share=(first_pseudo_share, last_pseudo_share),
+        least_confidence=least_confidence,
+    )
+    return query_by_region(context, count, settings)
+
+
+def query_by_region(context: QueryContext, count: int, settings: Settings) -> QueryResult:
+    """Take the most doubtful of the most doubtful regions, and offer pseudo-labels."""
     probabilities = np.asarray(context.probabilities(), dtype=np.float64)
     doubts = entropy(probabilities)
     rows = context.embeddings()

@@ -22,7 +22,8 @@ from querist.agents.selector.advice.advisor import Advisor, advisor_of
 from querist.agents.selector.advice.candidates import conclude, labelled_examples, rank_of
 from querist.agents.selector.advice.pick_protocol import Menu, pick
 from querist.memory.records import Example, ExampleId
-from querist.tools.strategies import strategy
+from querist.tools.registry import Count, Entry
+from querist.tools.strategies import Strategy, strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
 Recap = Literal["none", "full", "index"]
@@ -180,8 +181,10 @@ class _Walk:
         return "\n".join(["Labelled already:", *texts, "", "To choose from:"])
 
 
-def _register(name: str, recap: Recap, summary: str, cost: str, explanation: str) -> None:
-    settings = Settings(recap=recap, per_call=PER_CALL if recap == "none" else 25)
+def _variant(
+    name: str, recap: Recap, *, summary: str, cost: str, explanation: str
+) -> Entry[Strategy]:
+    usual = PER_CALL if recap == "none" else 25
 
     @strategy(
         name,
@@ -192,36 +195,48 @@ def _register(name: str, recap: Recap, summary: str, cost: str, explanation: str
         citation="Bayer & Reuter 2024",
         explanation=explanation,
     )
-    def choose(context: QueryContext, count: int) -> QueryResult:
+    def choose(
+        context: QueryContext,
+        count: int,
+        *,
+        output: Output = "think",
+        advice: bool = False,
+        guidelines: bool = False,
+        window: Count = 200,
+        per_call: Count = usual,
+    ) -> QueryResult:
+        settings = Settings(recap, output, advice, guidelines, window, per_call)
         return active_llm(context, count, settings=settings)
 
-    del choose
+    return choose
 
 
-_register(
-    "active_llm",
-    "none",
-    "Show the language model 200 texts and let it choose which to label.",
-    "ceil(b / 32) LLM calls of 200 texts",
-    """For the cold start, when there is no model yet to be unsure. One call shows a window of the
-    shuffled pool and asks for the texts to label, after thinking aloud; the next call shows the
-    texts after the last one taken. A small model chooses by place more than by content: see
-    `places` in the diagnostics.""",
-)
-_register(
-    "active_llm_full",
-    "full",
-    "ActiveLLM that prints what is labelled already before each window.",
-    "ceil(b / 25) LLM calls of 200 texts and up to 100 labelled ones",
-    """For several rounds in a row: the model sees the texts labelled so far, and can choose
-    different ones. Costs more tokens than active_llm.""",
-)
-_register(
-    "active_llm_index",
-    "index",
-    "ActiveLLM that shows one growing window and lists which of it are labelled.",
-    "ceil(b / 25) LLM calls of 200 texts and all windows before",
-    """For several rounds with a model that reads long prompts: texts that were passed over stay
-    in sight and may be taken later. The prompt grows from round to round; when it no longer fits,
-    its beginning is dropped.""",
+VARIANTS = (
+    _variant(
+        "active_llm",
+        "none",
+        summary="Show the language model 200 texts and let it choose which to label.",
+        cost="ceil(b / 32) LLM calls of 200 texts",
+        explanation="""For the cold start, when there is no model yet to be unsure. One call shows
+        a window of the shuffled pool and asks for the texts to label, after thinking aloud; the
+        next call shows the texts after the last one taken. A small model chooses by place more
+        than by content: see `places` in the diagnostics.""",
+    ),
+    _variant(
+        "active_llm_full",
+        "full",
+        summary="ActiveLLM that prints what is labelled already before each window.",
+        cost="ceil(b / 25) LLM calls of 200 texts and up to 100 labelled ones",
+        explanation="""For several rounds in a row: the model sees the texts labelled so far, and
+        can choose different ones. Costs more tokens than active_llm.""",
+    ),
+    _variant(
+        "active_llm_index",
+        "index",
+        summary="ActiveLLM that shows one growing window and lists which of it are labelled.",
+        cost="ceil(b / 25) LLM calls of 200 texts and all windows before",
+        explanation="""For several rounds with a model that reads long prompts: texts that were
+        passed over stay in sight and may be taken later. The prompt grows from round to round;
+        when it no longer fits, its beginning is dropped.""",
+    ),
 )

@@ -21,7 +21,8 @@ from querist.agents.selector.advice.candidates import conclude, highest, sample
 from querist.memory.records import Example
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.opinions.votes import count_votes, disagreement, vote_entropy, vote_variance
-from querist.tools.strategies import strategy
+from querist.tools.registry import Count, Entry
+from querist.tools.strategies import Strategy, strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
 Metric = Literal["disagreement", "entropy", "variance", "confidence"]
@@ -201,7 +202,9 @@ def _doubt(reply: Reply) -> float:
     return steps.get(reply.text.strip().casefold(), float("nan"))
 
 
-def _register(name: str, metric: Metric, summary: str, cost: str, explanation: str) -> None:
+def _variant(
+    name: str, metric: Metric, *, summary: str, cost: str, explanation: str
+) -> Entry[Strategy]:
     @strategy(
         name,
         summary=summary,
@@ -211,42 +214,54 @@ def _register(name: str, metric: Metric, summary: str, cost: str, explanation: s
         citation="Diao et al. 2023",
         explanation=explanation,
     )
-    def choose(context: QueryContext, count: int) -> QueryResult:
-        return active_prompt(context, count, metric=metric)
+    def choose(
+        context: QueryContext,
+        count: int,
+        *,
+        answers: Count = 5,
+        most: Count = MOST,
+        reasons: bool = False,
+    ) -> QueryResult:
+        settings = Settings(answers, most, reasons)
+        return active_prompt(context, count, metric=metric, settings=settings)
 
-    del choose
+    return choose
 
 
 _CALLS = "5 LLM calls for each of at most 200 texts, once"
-_register(
-    "active_prompt",
-    "disagreement",
-    "Ask where the language model gives the most different answers.",
-    _CALLS,
-    """For choosing which examples people should explain. Five answers are drawn to each of up to
-    200 candidates; the share of different ones is the score. With two classes it is how evenly
-    the answers are split. Draws at temperature 0.7, so a confident model shows no spread.""",
-)
-_register(
-    "active_prompt_entropy",
-    "entropy",
-    "Ask where the language model's answers are spread most evenly.",
-    _CALLS,
-    """As active_prompt, with the entropy of the answers: tells 3 against 2 from 4 against 1.""",
-)
-_register(
-    "active_prompt_variance",
-    "variance",
-    "Ask where the language model's numeric answers lie farthest apart.",
-    _CALLS,
-    """As active_prompt, for tasks whose answers are numbers. Other answers are left
-    out.""",
-)
-_register(
-    "active_prompt_confidence",
-    "confidence",
-    "Ask where the language model says that it doubts its answer.",
-    "6 LLM calls for each of at most 200 texts, once",
-    """As active_prompt, with the model grading its own answer in words. Models are sure of nearly
-    everything they say: the weakest of the four, and here for comparison.""",
+VARIANTS = (
+    _variant(
+        "active_prompt",
+        "disagreement",
+        summary="Ask where the language model gives the most different answers.",
+        cost=_CALLS,
+        explanation="""For choosing which examples people should explain. Five answers are drawn
+        to each of up to 200 candidates; the share of different ones is the score. With two
+        classes it is how evenly the answers are split. Draws at temperature 0.7, so a confident
+        model shows no spread.""",
+    ),
+    _variant(
+        "active_prompt_entropy",
+        "entropy",
+        summary="Ask where the language model's answers are spread most evenly.",
+        cost=_CALLS,
+        explanation="""As active_prompt, with the entropy of the answers: tells 3 against 2 from 4
+        against 1.""",
+    ),
+    _variant(
+        "active_prompt_variance",
+        "variance",
+        summary="Ask where the language model's numeric answers lie farthest apart.",
+        cost=_CALLS,
+        explanation="""As active_prompt, for tasks whose answers are numbers. Other answers are
+        left out.""",
+    ),
+    _variant(
+        "active_prompt_confidence",
+        "confidence",
+        summary="Ask where the language model says that it doubts its answer.",
+        cost="6 LLM calls for each of at most 200 texts, once",
+        explanation="""As active_prompt, with the model grading its own answer in words. Models
+        are sure of nearly everything they say: the weakest of the four, for comparison.""",
+    ),
 )

@@ -24,6 +24,7 @@ from querist.agents.selector.advice.ngram import pool_perplexities
 from querist.agents.selector.advice.yes_no import ask_yes_no
 from querist.memory.records import Example
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.registry import Count, Positive, Share
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -48,9 +49,9 @@ def active_prune(
     context: QueryContext,
     count: int,
     *,
-    usual_share: float = 0.5,
-    beta: float = BETA,
-    llm_candidates: int = LLM_CANDIDATES,
+    usual_share: Share = 0.5,
+    beta: Positive = BETA,
+    llm_candidates: Count = LLM_CANDIDATES,
 ) -> QueryResult:
     """Keep `usual_share` of `count` by low perplexity, the rest by the model's yes."""
     advisor = advisor_of(context)

@@ -21,6 +21,7 @@ from querist.agents.selector.strategies.active_prompt import final_answer
 from querist.memory.records import Example, Task
 from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.opinions.votes import count_votes, vote_entropy
+from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -73,8 +74,8 @@ def ape(
     context: QueryContext,
     count: int,
     *,
-    variants: int = 3,
-    most: int = MOST,
+    variants: Count = 3,
+    most: Count = MOST,
     count_invalid: bool = False,
 ) -> QueryResult:
     """Rank by vote entropy; ties go to the lower mean probability of the winner."""

@@ -11,6 +11,7 @@ from querist.agents.prompts.selection_questions import GOOD_TRAINING_TEXT, worth
 from querist.agents.selector.advice.advisor import advisor_of
 from querist.agents.selector.advice.candidates import conclude, highest, sample
 from querist.agents.selector.advice.yes_no import ask_yes_no
+from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -34,7 +35,7 @@ def ask_llm(
     count: int,
     *,
     criterion: str = GOOD_TRAINING_TEXT,
-    most: int = MOST,
+    most: Count = MOST,
 ) -> QueryResult:
     """Rank by the log-odds of "yes"; texts without an answer come last, at random."""
     advisor = advisor_of(context)

@@ -25,7 +25,8 @@ from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.engines.clustering import k_means, nearest_to_centres
 from querist.tools.engines.greedy_cover import Membership, greedy_cover
 from querist.tools.engines.neighbours import Sets, nearest_neighbours, voters
-from querist.tools.strategies import strategy
+from querist.tools.registry import Count, Entry, Share
+from querist.tools.strategies import Strategy, strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
 Variant = Literal["cover", "weighted", "base"]
@@ -136,7 +137,7 @@ def _losses(context: QueryContext, rows: Rows, advisor: Advisor) -> FloatArray:
     return uncertainty(classify(examples, advisor=advisor, nearest=nearest))
 
 
-def _register(name: str, variant: Variant, summary: str, explanation: str) -> None:
+def _variant(name: str, variant: Variant, *, summary: str, explanation: str) -> Entry[Strategy]:
     @strategy(
         name,
         summary=summary,
@@ -146,30 +147,51 @@ def _register(name: str, variant: Variant, summary: str, explanation: str) -> No
         citation="Mavromatis et al. 2024",
         explanation=explanation,
     )
-    def choose(context: QueryContext, count: int) -> QueryResult:
-        return cover_icl(context, count, variant=variant)
+    def choose(
+        context: QueryContext,
+        count: int,
+        *,
+        hard_share: Share = HARD_SHARE,
+        neighbours: Count = NEIGHBOURS,
+        two_hops: bool = True,
+        most: Count = MOST,
+    ) -> QueryResult:
+        return cover_icl(
+            context,
+            count,
+            variant=variant,
+            hard_share=hard_share,
+            neighbours=neighbours,
+            two_hops=two_hops,
+            most=most,
+        )
 
-    del choose
+    return choose
 
 
-_register(
-    "cover_icl",
-    "cover",
-    "Ask about texts that are hard for the language model and near many other hard ones.",
-    """For filling a bank of demonstrations. The model's own doubt says what is hard (the less sure
-    half); coverage over the neighbour graph keeps the batch from being all alike. Without labels
-    the model is asked without demonstrations. Large pools are looked at 300 texts at a time.""",
-)
-_register(
-    "cover_icl_weighted",
-    "weighted",
-    "CoverICL in which what is covered still counts a tenth (AdaICL+).",
-    """As cover_icl, but a hard text that was covered once still counts a tenth, so dense hard
-    regions get a second example before sparse ones get their first.""",
-)
-_register(
-    "cover_icl_base",
-    "base",
-    "Cluster what is hard for the language model; ask about each centre (AdaICL-base).",
-    """The simplest of the three: k-means over the hard half, the text nearest to each centre.""",
+VARIANTS = (
+    _variant(
+        "cover_icl",
+        "cover",
+        summary="Ask about texts that are hard for the language model and near many other "
+        "hard ones.",
+        explanation="""For filling a bank of demonstrations. The model's own doubt says what is
+        hard (the less sure half); coverage over the neighbour graph keeps the batch from being
+        all alike. Without labels the model is asked without demonstrations. Large pools are
+        looked at 300 texts at a time.""",
+    ),
+    _variant(
+        "cover_icl_weighted",
+        "weighted",
+        summary="CoverICL in which what is covered still counts a tenth (AdaICL+).",
+        explanation="""As cover_icl, but a hard text that was covered once still counts a tenth,
+        so dense hard regions get a second example before sparse ones get their first.""",
+    ),
+    _variant(
+        "cover_icl_base",
+        "base",
+        summary="Cluster what is hard for the language model; ask about each centre (AdaICL-base).",
+        explanation="""The simplest of the three: k-means over the hard half, the text nearest to
+        each centre.""",
+    ),
 )

@@ -25,6 +25,7 @@ from querist.memory.records import Example
 from querist.tools.compute.arrays import TIE, FloatArray, IntArray, unit_rows
 from querist.tools.engines.greedy_cover import Cover, Similarities, greedy_cover
 from querist.tools.engines.neighbours import nearest_neighbours, similarities
+from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -49,10 +50,10 @@ Coverage = Literal["pool", "level"]
     candidates the coverage of a random 4000 is counted, and of more than 10,000 as many are
     looked at.""",
 )
-def cgm(context: QueryContext, count: int) -> QueryResult:
+def cgm(context: QueryContext, count: int, *, most_candidates: Count = MOST_WEIGHED) -> QueryResult:
     """Maximise certainty gain over the whole pool."""
     every = np.arange(len(context.ids))
-    some = sample(context, max(MOST_WEIGHED, 2 * count))
+    some = sample(context, max(most_candidates, 2 * count))
     cover = certainty_gains(context, candidates=some, covered=every, count=count)
     return conclude(context, cover.picks, count, gains=[float(one) for one in cover.gains])
 
@@ -74,7 +75,7 @@ def ldcal(
     count: int,
     *,
     coverage: Coverage = "pool",
-    most_rated: int = MOST_RATED,
+    most_rated: Count = MOST_RATED,
 ) -> QueryResult:
     """Choose from the level of the round, then from those nearest to it if it is too small."""
     advisor = advisor_of(context)

@@ -17,6 +17,7 @@ from querist.memory.records import Example
 from querist.tools.compute.arrays import FloatArray, unit_rows
 from querist.tools.engines.clustering import k_means, nearest_to_centres
 from querist.tools.engines.neighbours import nearest_neighbours
+from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -56,7 +57,7 @@ def al_similarity(context: QueryContext, count: int) -> QueryResult:
     of targets, and is cut to the batch; the diagnostics tell how many the targets' own 16 nearest
     would be, which is what the paper's variant costs.""",
 )
-def al_similarity_union(context: QueryContext, count: int, *, each: int = 16) -> QueryResult:
+def al_similarity_union(context: QueryContext, count: int, *, each: Count = 16) -> QueryResult:
     """Go through the targets' neighbour lists rank by rank."""
     targets, vectors = context.targets().embeddings, context.embeddings()
     near, how_near = nearest_neighbours(targets, max(each, count), among=vectors)
@@ -99,9 +100,9 @@ def al_diversity(context: QueryContext, count: int) -> QueryResult:
     Only the embedded model tells the likelihood of its input; with others an n-gram model of the
     pool stands in, and the diagnostics say so.""",
 )
-def al_perplexity(context: QueryContext, count: int) -> QueryResult:
+def al_perplexity(context: QueryContext, count: int, *, most: Count = MOST_READ) -> QueryResult:
     """Take the highest perplexities."""
-    return _by_perplexity(context, count, sign=1.0)
+    return _by_perplexity(context, count, sign=1.0, most=most)
 
 
 @strategy(
@@ -114,9 +115,9 @@ def al_perplexity(context: QueryContext, count: int) -> QueryResult:
     explanation="""The reverse of al_perplexity: plain texts, which often make better demonstrations
     than odd ones. Tends to boilerplate.""",
 )
-def al_perplexity_low(context: QueryContext, count: int) -> QueryResult:
+def al_perplexity_low(context: QueryContext, count: int, *, most: Count = MOST_READ) -> QueryResult:
     """Take the lowest perplexities."""
-    return _by_perplexity(context, count, sign=-1.0)
+    return _by_perplexity(context, count, sign=-1.0, most=most)
 
 
 def perplexity(log_probabilities: NDArray[np.floating] | list[float]) -> float:
@@ -125,9 +126,9 @@ def perplexity(log_probabilities: NDArray[np.floating] | list[float]) -> float:
     return float(np.exp(-values.mean())) if len(values) else float("nan")
 
 
-def _by_perplexity(context: QueryContext, count: int, *, sign: float) -> QueryResult:
+def _by_perplexity(context: QueryContext, count: int, *, sign: float, most: int) -> QueryResult:
     advisor = advisor_of(context)
-    rows = sample(context, max(MOST_READ, count))
+    rows = sample(context, max(most, count))
     examples = context.examples(rows)
     is_read = advisor.can_look("input")
     if is_read:

@@ -14,6 +14,7 @@ from querist.agents.selector.advice.advisor import advisor_of
 from querist.agents.selector.advice.candidates import conclude, highest, sample
 from querist.agents.selector.advice.class_probabilities import classify
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -34,7 +35,7 @@ MOST = 300
     shuffled order.""",
 )
 def eagle(
-    context: QueryContext, count: int, *, standardise: bool = False, most: int = MOST
+    context: QueryContext, count: int, *, standardise: bool = False, most: Count = MOST
 ) -> QueryResult:
     """Rank by how far the trained model's probabilities are from the untrained ones'."""
     advisor = advisor_of(context)

@@ -18,6 +18,7 @@ from querist.agents.selector.advice.candidates import conclude, highest, labelle
 from querist.agents.selector.advice.faithfulness import MEASURES, Measure
 from querist.memory.records import Example
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.registry import Count, Share
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -38,13 +39,27 @@ _MOST_LABELLED = 30
     explanation="""For collecting corrections of generated summaries. Three measures (what is
     claimed, how it reads, whether its words are the document's) say how unfaithful a summary is and
     in which way; the batch is the most unfaithful, and unlike what was corrected before. The
-    measures here go by words alone: plug in trained ones for work that counts.""",
+    measures here go by words alone; in Python `rank_summaries` takes trained ones.""",
 )
 def hadas(
     context: QueryContext,
     count: int,
     *,
-    measures: Sequence[Measure] = MEASURES,
+    diversity: Share = DIVERSITY,
+    orientation: Orientation = "hallucination",
+    most: Count = MOST,
+) -> QueryResult:
+    """Rank summaries by the measures that come with Querist: they go by words alone."""
+    return rank_summaries(
+        context, count, measures=MEASURES, diversity=diversity, orientation=orientation, most=most
+    )
+
+
+def rank_summaries(
+    context: QueryContext,
+    count: int,
+    *,
+    measures: Sequence[Measure],
     diversity: float = DIVERSITY,
     orientation: Orientation = "hallucination",
     most: int = MOST,

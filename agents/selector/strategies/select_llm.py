@@ -19,6 +19,7 @@ from querist.agents.selector.advice.pick_protocol import Menu, pick
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.engines.clustering import k_means
 from querist.tools.engines.geometry import Euclidean
+from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.mixtures import share_out
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
@@ -46,9 +47,9 @@ def select_llm(
     context: QueryContext,
     count: int,
     *,
-    menu: int = MENU,
-    most_menus: int = MOST_MENUS,
-    most: int | None = None,
+    menu: Count = MENU,
+    most_menus: Count = MOST_MENUS,
+    most: Count | None = None,
 ) -> QueryResult:
     """Pick floor(b / R) from each of R menus, the remainder from the first ones."""
     advisor = advisor_of(context)

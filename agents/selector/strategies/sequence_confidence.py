@@ -28,6 +28,7 @@ from querist.memory.errors import InvalidInput
 from querist.memory.records import Example, Task
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.engines import scoring
+from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -49,10 +50,12 @@ MOST_SHOWN = 8
     Only the embedded model tells the likelihood of its input; with others the probabilities of the
     task's classes are scored instead, and the diagnostics say so.""",
 )
-def sequence_least_confidence(context: QueryContext, count: int) -> QueryResult:
+def sequence_least_confidence(
+    context: QueryContext, count: int, *, most: Count = MOST_ANSWERED
+) -> QueryResult:
     """Rank by 1 - exp(mean log p) of the answer's tokens."""
     advisor = advisor_of(context)
-    rows = sample(context, max(MOST_ANSWERED, count))
+    rows = sample(context, max(most, count))
     examples = context.examples(rows)
     instead = "" if advisor.can_look("input") else _instead(advisor)
     if instead:

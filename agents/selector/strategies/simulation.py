@@ -23,6 +23,7 @@ from querist.memory.answers import name_of
 from querist.memory.records import Example
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds import kind_of
+from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
@@ -65,10 +66,10 @@ def sal(
     context: QueryContext,
     count: int,
     *,
-    candidates: int = CANDIDATES,
-    targets: int = TARGETS,
-    draws: int = DRAWS,
-    steps: int = STEPS,
+    candidates: Count = CANDIDATES,
+    targets: Count = TARGETS,
+    draws: Count = DRAWS,
+    steps: Count = STEPS,
 ) -> QueryResult:
     """Pick greedily by the least worst variance, with simulated labels for what was just picked."""
     advisor = advisor_of(context)

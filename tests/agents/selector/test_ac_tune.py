@@ -5,8 +5,8 @@ import pytest
 
 from querist.agents.selector.strategies.ac_tune import (
     Settings,
-    ac_tune,
     mix,
+    query_by_region,
     rank_regions,
     schedule,
     sharpen,
@@ -72,10 +72,10 @@ def many(rows=80, seed=0):
 
 def test_queries_and_pseudo_labels_never_meet_and_pseudo_labels_are_sure(make_pool):
     texts, probabilities = many()
-    result = ac_tune.choose(
+    result = query_by_region(
         make_pool(texts).context(probabilities=probabilities),
         8,
-        settings=Settings(pseudo_share=(0.5, 0.5), regions=5),
+        Settings(pseudo_share=(0.5, 0.5), regions=5),
     )
     pseudo = result.diagnostics["pseudo"]
     assert len(set(result.ids)) == 8
@@ -102,12 +102,11 @@ def test_the_memory_follows_ids_from_round_to_round(make_pool):
     texts, first = many()
     pool, state = make_pool(texts), {}
     settings = Settings(momentum=(0.5, 0.5), regions=5)
-    query = ac_tune.choose
-    query(pool.context(probabilities=first, state=state), 4, settings=settings)
+    query_by_region(pool.context(probabilities=first, state=state), 4, settings)
     pool.labelled = {"t0": 0, "t9": 0}
     second = many(78, seed=1)[1]
     context = pool.context(probabilities=second, state=state, number=1)
-    query(context, 4, settings=settings)
+    query_by_region(context, 4, settings)
     kept = dict(zip(state["ac_tune.keys"], state["ac_tune.values"], strict=True))
     assert len(kept) == 78
     expected = (np.delete(first, [0, 9], axis=0) + second) / 2

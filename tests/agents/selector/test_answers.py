@@ -146,12 +146,12 @@ def test_what_training_changed_most_is_asked(make_pool, scripted):
     advisor = scripted(lambda _: {"repair": 0.5, "billing": 0.5})
     p = np.array([0.5, 0.6, 0.1, 0.5, 0.95, 0.5, 0.5, 0.4])
     context = make_pool().context(advisor, probabilities=np.stack([p, 1 - p], 1))
-    assert list(eagle.query(context, 2).indices) == [4, 2]
+    assert list(eagle().query(context, 2).indices) == [4, 2]
 
 
 def test_models_that_agree_everywhere_leave_it_to_chance_and_say_so(make_pool, scripted):
     advisor = scripted(lambda _: {"repair": 0.5, "billing": 0.5})
-    result = eagle.query(make_pool().context(advisor, probabilities=np.full((8, 2), 0.5)), 2)
+    result = eagle().query(make_pool().context(advisor, probabilities=np.full((8, 2), 0.5)), 2)
     assert "agree" in result.diagnostics["no_signal"]
     assert result.diagnostics["n_filled"] == 2
 
@@ -185,7 +185,7 @@ def test_members_have_their_own_wording_and_order_and_never_too_many_examples():
 
 def test_labels_flow_into_the_next_prompts_exactly_once(make_pool, scripted):
     advisor = scripted(lambda _: {"repair": 0.6, "billing": 0.4})
-    ape.query(make_pool(labelled={"t1": 1}).context(advisor), 2)
+    ape().query(make_pool(labelled={"t1": 1}).context(advisor), 2)
     for request in advisor.calls:
         text = "\n".join(message.content for message in request.messages)
         assert text.count("My invoice for March is wrong.") == 1
@@ -198,7 +198,7 @@ def test_what_the_wordings_disagree_on_is_asked(make_pool, scripted):
         is_torn = "ceiling" in request.messages[-1].content
         return "billing" if is_odd and is_torn else "repair"
 
-    result = ape.query(make_pool().context(scripted(answer)), 1)
+    result = ape().query(make_pool().context(scripted(answer)), 1)
     assert result.ids == ("t2",)
     assert result.diagnostics["llm_calls"] == 8 * 3
 

@@ -52,7 +52,7 @@ def test_cgm_takes_the_middle_of_the_larger_blob_first(make_pool):
     big = np.array([1, 0]) + rng.normal(0, 0.05, (12, 2))
     small = np.array([-1, 0]) + rng.normal(0, 0.05, (4, 2))
     context = make_pool(texts(16)).context(embeddings=np.concatenate([big, small]))
-    picked = cgm.query(context, 2).indices
+    picked = cgm().query(context, 2).indices
     assert picked[0] < 12 <= picked[1]
 
 
@@ -70,7 +70,7 @@ def test_every_pick_of_a_round_comes_from_its_level_and_levels_give_the_same_num
     pool, advisor = make_pool(texts()), scripted(rated)
     hardness = []
     for number in range(8):
-        result = ldcal.query(pool.context(advisor, number=number), 3)
+        result = ldcal().query(pool.context(advisor, number=number), 3)
         assert set(result.diagnostics["levels"]) == {number % 4}
         hardness.append(np.mean([int(one[1:]) % 10 for one in result.ids]))
         pool.labelled |= dict.fromkeys(result.ids, 0)
@@ -79,7 +79,7 @@ def test_every_pick_of_a_round_comes_from_its_level_and_levels_give_the_same_num
 
 
 def test_a_level_that_is_used_up_is_followed_by_its_neighbours(make_pool, scripted):
-    result = ldcal.query(make_pool(texts()).context(scripted(rated), number=0), 15)
+    result = ldcal().query(make_pool(texts()).context(scripted(rated), number=0), 15)
     assert result.diagnostics["levels"] == [0] * 10 + [1] * 5
 
 
@@ -92,5 +92,5 @@ def test_a_rating_is_the_mean_of_what_the_model_holds_possible():
 
 @pytest.mark.slow
 def test_the_embedded_model_rates_texts(make_pool, local_advisor):
-    result = ldcal.choose(make_pool().context(local_advisor), 2, coverage="level")
+    result = ldcal(coverage="level").query(make_pool().context(local_advisor), 2)
     assert len(result.ids) == 2

@@ -61,11 +61,11 @@ def test_reweighting_is_the_mean_distance_and_keeps_the_order_up_to_beta_one():
 def test_usual_texts_are_never_sent_and_all_of_them_are_the_identity(make_pool, scripted):
     texts = ["the heating is broken"] * 3 + ["my invoice is wrong", "zebra flute", "a b c d e"]
     advisor = scripted(lambda _: {"yes": 0.6, "no": 0.4})
-    result = active_prune.query(make_pool(texts).context(advisor), 4)
+    result = active_prune().query(make_pool(texts).context(advisor), 4)
     assert result.diagnostics["kept_usual"] == 2
     assert result.diagnostics["llm_calls"] == 4
     assert set(result.indices[:2]) <= {0, 1, 2}
-    everything = active_prune.choose(make_pool(texts).context(advisor), 6, usual_share=1.0)
+    everything = active_prune(usual_share=1.0).query(make_pool(texts).context(advisor), 6)
     assert everything.diagnostics["llm_calls"] == 0
     assert set(everything.indices) == set(range(6))
 
@@ -76,18 +76,18 @@ def test_the_suitable_half_is_the_models_choice(make_pool, scripted):
         return {"yes": 0.9, "no": 0.1} if is_good else {"yes": 0.2, "no": 0.8}
 
     texts = ["the heating is broken"] * 3 + ["zebra flute", "odd invoice here", "a b c d e"]
-    result = active_prune.query(make_pool(texts).context(scripted(answer)), 2)
+    result = active_prune().query(make_pool(texts).context(scripted(answer)), 2)
     assert texts[result.indices[1]] == "odd invoice here"
 
 
 def test_perplexities_move_from_round_to_round_by_what_was_labelled(make_pool, scripted):
     state, advisor = {}, scripted(lambda _: {"yes": 0.6, "no": 0.4})
     pool = make_pool()
-    active_prune.query(pool.context(advisor, state=state), 2)
+    active_prune().query(pool.context(advisor, state=state), 2)
     before = dict(zip(state["active_prune.keys"], state["active_prune.values"], strict=True))
     pool.labelled = {"t0": 0}
     context = pool.context(advisor, state=state)
-    active_prune.query(context, 2)
+    active_prune().query(context, 2)
     after = dict(zip(state["active_prune.keys"], state["active_prune.values"], strict=True))
     (gone,) = set(before) - set(after)
     for key, value in after.items():
@@ -129,7 +129,7 @@ def test_two_blobs_are_side_by_side_on_every_menu():
 def test_picks_are_shared_out_and_the_first_menus_take_the_rest(make_pool, scripted):
     pool = make_pool([f"message {i}" for i in range(28)])
     advisor = scripted(lambda _: "[1, 2, 3, 4]")
-    result = select_llm.query(pool.context(advisor), 5)
+    result = select_llm().query(pool.context(advisor), 5)
     assert len(set(result.ids)) == 5
     assert result.diagnostics["llm_calls"] == result.diagnostics["menus"] == 2
     wants = sorted(request.schema["properties"]["ids"]["minItems"] for request in advisor.calls)
@@ -138,7 +138,7 @@ def test_picks_are_shared_out_and_the_first_menus_take_the_rest(make_pool, scrip
 
 def test_garbage_leads_to_recorded_fallbacks_on_the_same_menus(make_pool, scripted):
     pool = make_pool([f"message {i}" for i in range(28)])
-    result = select_llm.query(pool.context(scripted(lambda _: "hm")), 4)
+    result = select_llm().query(pool.context(scripted(lambda _: "hm")), 4)
     assert result.diagnostics["n_fallback"] == 4
     assert result.diagnostics["n_repaired"] == 2
     assert "n_filled" not in result.diagnostics
@@ -153,7 +153,7 @@ def test_the_largest_probabilities_are_kept_and_missing_answers_come_last(make_p
         return ChatReply("yes", Usage(9, 1), first_token={"Yes": math.log(0.05 * (place + 1))})
 
     pool = make_pool([f"message {i} here" for i in range(10)])
-    result = ask_llm.query(pool.context(scripted(answer)), 2)
+    result = ask_llm().query(pool.context(scripted(answer)), 2)
     assert list(result.indices) == [9, 8]
     assert result.diagnostics["mode"] == "first_token"
     assert result.diagnostics["yes"]["t9"] == pytest.approx(0.5)
@@ -165,7 +165,7 @@ def test_log_odds_still_rank_where_probabilities_saturate(make_pool, scripted):
         return {"yes": 1 - gap, "no": gap}
 
     pool = make_pool([f"message {i} here" for i in range(4)])
-    assert ask_llm.query(pool.context(scripted(answer, looks=())), 1).indices[0] == 1
+    assert ask_llm().query(pool.context(scripted(answer, looks=())), 1).indices[0] == 1
 
 
 def test_a_density_sampler_goes_in_front(make_pool, scripted):

@@ -9,7 +9,13 @@ from querist.agents.selector.advice.faithfulness import (
     frame_support,
     lexical_precision,
 )
-from querist.agents.selector.strategies.hadas import hadas, jensen_shannon, profile, score
+from querist.agents.selector.strategies.hadas import (
+    hadas,
+    jensen_shannon,
+    profile,
+    rank_summaries,
+    score,
+)
 
 DOCUMENT = "The mayor opened the bridge on Monday. It cost 40 million and is not yet paid for."
 
@@ -65,7 +71,7 @@ def summarise(request):
 
 
 def test_the_summary_that_invents_is_asked_first(make_pool, scripted):
-    result = hadas.query(make_pool().context(scripted(summarise)), 2)
+    result = hadas().query(make_pool().context(scripted(summarise)), 2)
     assert result.ids[0] == "t1"
     assert result.diagnostics["summaries"]["t1"].startswith("Napoleon")
     assert result.diagnostics["llm_calls"] == 8
@@ -75,5 +81,5 @@ def test_measures_are_plug_ins(make_pool, scripted):
     def long(documents, summaries):
         return np.array([1 - len(one) / 100 for one in documents])
 
-    result = hadas.choose(make_pool().context(scripted(summarise)), 1, measures=[long])
+    result = rank_summaries(make_pool().context(scripted(summarise)), 1, measures=[long])
     assert result.ids[0] == "t2"

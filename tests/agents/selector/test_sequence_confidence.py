@@ -32,7 +32,7 @@ def talker(request):
 
 def test_answers_are_ranked_by_their_normalised_sequence_probability(make_pool, scripted):
     context = make_pool(list(TOKENS)).context(scripted(talker))
-    result = sequence_least_confidence.query(context, 4)
+    result = sequence_least_confidence().query(context, 4)
     assert list(result.indices) == [3, 0, 1, 2]
     assert result.diagnostics["uncertainty"] == pytest.approx(
         {"t3": 0.7, "t0": 0.5, "t1": 0.4, "t2": 0.2}
@@ -52,7 +52,7 @@ def test_only_the_first_line_is_the_answer_and_an_empty_one_is_none(make_pool, s
         return request.messages[-2:]
 
     context = make_pool(list(TOKENS)).context(scripted(answer))
-    result = sequence_least_confidence.query(context, 4)
+    result = sequence_least_confidence().query(context, 4)
     assert list(result.indices) == [3, 1, 2, 0]
     assert result.diagnostics["n_filled"] == 1
 
@@ -60,7 +60,7 @@ def test_only_the_first_line_is_the_answer_and_an_empty_one_is_none(make_pool, s
 def test_one_labelled_example_a_class_shows_what_an_answer_is(make_pool, scripted):
     advisor = scripted(lambda _: "repair")
     pool = make_pool(labelled={"t0": 0, "t2": 0, "t1": 1})
-    sequence_least_confidence.query(pool.context(advisor), 2)
+    sequence_least_confidence().query(pool.context(advisor), 2)
     shown = [one.content for one in advisor.calls[0].messages if one.role == "assistant"]
     assert sorted(shown) == ["billing", "repair"]
 
@@ -72,7 +72,7 @@ def test_a_model_that_cannot_look_is_asked_for_classes_and_it_is_told(make_pool,
         return {"repair": share, "billing": 1 - share}
 
     advisor = scripted(classes, looks=("first_token",))
-    result = sequence_least_confidence.query(make_pool().context(advisor), 1)
+    result = sequence_least_confidence().query(make_pool().context(advisor), 1)
     assert result.indices[0] == 2
     assert "classes were scored instead" in result.diagnostics["fell_back"]
 
@@ -81,7 +81,7 @@ def test_without_looks_and_classes_it_refuses_and_says_what_to_do(make_pool, scr
     advisor = scripted(lambda _: pytest.fail("no call"), looks=())
     advisor.task = replace(advisor.task, labels=())
     with pytest.raises(InvalidInput, match="embedded model"):
-        sequence_least_confidence.query(make_pool().context(advisor), 1)
+        sequence_least_confidence().query(make_pool().context(advisor), 1)
 
 
 @pytest.mark.slow
@@ -91,7 +91,7 @@ def test_the_embedded_model_is_less_sure_of_what_fits_no_class(make_pool, local_
         "The radiator is broken again.", "zqx blorp 17 flute the of",
     ]  # fmt: skip
     pool = make_pool(texts, labelled={"t0": 0, "t1": 1})
-    result = sequence_least_confidence.query(pool.context(local_advisor), 2)
+    result = sequence_least_confidence().query(pool.context(local_advisor), 2)
     assert result.diagnostics["fell_back"] == ""
     assert set(result.diagnostics["uncertainty"]) == {"t2", "t3"}
     assert all(0 < one < 1 for one in result.diagnostics["uncertainty"].values())

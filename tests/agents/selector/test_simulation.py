@@ -99,7 +99,7 @@ def test_what_settles_the_targets_is_asked_first(make_pool, scripted):
 
     advisor = scripted(answer)
     context = make_pool().context(advisor, targets=("The tap drips.",))
-    result = sal.query(context, 2)
+    result = sal().query(context, 2)
     assert result.ids[0] == "t2"
     assert result.diagnostics["uses_targets"]
     # Two steps: 8 + 7 candidates drawn for, each tried on one target.
@@ -110,7 +110,7 @@ def test_labels_of_targets_are_never_shown(make_pool, scripted):
     advisor = scripted(lambda _: {"repair": 0.6, "billing": 0.4})
     context = make_pool().context(advisor, targets=("The tap drips.",))
     assert context.targets().examples[0] == Example(ExampleId("x0"), {"text": "The tap drips."})
-    sal.query(context, 1)
+    sal().query(context, 1)
     for request in advisor.calls:
         turns = [one.content for one in request.messages if one.role == "user"]
         assert not any("tap" in one for one in turns[:-1])

@@ -1,0 +1,62 @@
+"""Keys of a task file that name something registered, with or without parameters.
+
+A name is checked with its parameters when the file is read; nothing is made, and no registry is
+asked for a key that is not there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from querist.memory.errors import InvalidInput
+from querist.tools.calls import Scalar, write_call
+from querist.tools.registry import Registry
+
+
+def _as_call(value: object) -> object:
+    """Write a table of a name and its parameters as one text."""
+    if not isinstance(value, dict):
+        return value
+    values = dict(value)
+    name = values.pop("name", None)
+    if not isinstance(name, str) or not all(isinstance(one, Scalar) for one in values.values()):
+        raise ValueError(
+            'name it in the table, with its parameters beside it: name = "contrastive", '
+            "neighbours = 5"
+        )
+    return write_call(name, values)
+
+
+def _checked(value: object, registry: Registry[Any]) -> object:
+    """Refuse what is not registered, or has other parameters."""
+    call = _as_call(value)
+    if isinstance(call, str):
+        try:
+            registry.check(call)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+    return call
+
+
+def _embedder(value: object) -> object:
+    from querist.tools.embedding.embedders import EMBEDDERS
+
+    return _checked(value, EMBEDDERS)
+
+
+def _stopping_rule(value: object) -> object:
+    from querist.tools.opinions.stopping import STOPPING_RULES
+
+    return _checked(value, STOPPING_RULES)
+
+
+# A strategy's name is looked up when a run is made: `auto` and mixtures are no entries, and the
+# registry of strategies takes a second to import.
+StrategyText = Annotated[str, BeforeValidator(_as_call)]
+"""A strategy, mixture or pipeline as text, or a table of a name and parameters."""
+EmbedderName = Annotated[str, BeforeValidator(_embedder)]
+"""An embedder that is registered."""
+StoppingRuleName = Annotated[str, BeforeValidator(_stopping_rule)]
+"""A stopping rule that is registered."""
