@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from querist.graph.names import EmbedderName, StoppingRuleName, StrategyText
+from querist.graph.names import EmbedderName, StoppingRuleName, StrategyText, TrainerName
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task
 from querist.tools.calls import write_call
@@ -184,6 +184,12 @@ class AnnotatorSection(_Section):
     """Whether the trained model may label what the language model gave no answer to."""
 
 
+class TrainingSection(_Section):
+    """What is made of the labels in the end."""
+
+    target: TrainerName = "linear"
+
+
 class GeneratorSection(_Section):
     """Whether new examples may be written."""
 
@@ -228,6 +234,7 @@ class RunConfig(_Section):
     loop: LoopSection = LoopSection()
     annotator: AnnotatorSection = AnnotatorSection()
     generator: GeneratorSection = GeneratorSection()
+    training: TrainingSection = TrainingSection()
     people: PeopleSection = PeopleSection()
     prices: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

@@ -52,6 +52,12 @@ def _stopping_rule(value: object) -> object:
     return _checked(value, STOPPING_RULES)
 
 
+def _trainer(value: object) -> object:
+    from querist.tools.training.port import TRAINERS
+
+    return _checked(value, TRAINERS)
+
+
 # A strategy's name is looked up when a run is made: `auto` and mixtures are no entries, and the
 # registry of strategies takes a second to import.
 StrategyText = Annotated[str, BeforeValidator(_as_call)]
@@ -60,3 +66,5 @@ EmbedderName = Annotated[str, BeforeValidator(_embedder)]
 """An embedder that is registered."""
 StoppingRuleName = Annotated[str, BeforeValidator(_stopping_rule)]
 """A stopping rule that is registered."""
+TrainerName = Annotated[str, BeforeValidator(_trainer)]
+"""A trainer that is registered."""

@@ -26,10 +26,11 @@ from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
 from querist.graph.round.deciding import rule
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.measure import measure
-from querist.graph.round.model_files import current_model, deliver, deliver_missing, save_model
+from querist.graph.round.model_files import current_model, save_model
 from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.round.select import query_context
 from querist.graph.round.strategy_state import save_state
+from querist.graph.round.target import deliver_last, deliver_round
 from querist.graph.round.waiting import note_waiting, waiting_for
 from querist.graph.state import TAIL, LoopState, update
 from querist.graph.workplace.context import Context
@@ -275,7 +276,7 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     done = _round(context, knowledge, quality, number=number)
     context.journal.round_done(done)
     if model is not None:
-        deliver(context, model, done)
+        await deliver_round(context, model, knowledge.training_set, done)
     context.emit(
         RoundDone(
             number,
@@ -308,7 +309,7 @@ async def finish(state: LoopState, runtime: Step) -> LoopState:
     stop = stop_command(context.mailbox)
     if stop is not None:
         context.mailbox.close(stop, status="done", result="stopped", lease=context.lease)
-    deliver_missing(context)
+    await deliver_last(context)
     decisions = context.journal.decisions(agent=Agent.BUDGET_CONTROLLER)
     reason = decisions[-1].reason if decisions else ""
     context.runs.set_status(context.lease, "finished", reason)

@@ -58,13 +58,13 @@ def _with_predictions(rows: list[ExportRow], model: Model) -> list[ExportRow]:
     """Fill in what the model says where there is no label."""
     bare = [row for row in rows if row.label is None]
     answer_of = kind_of(model.task).answer_of
-    said = model.predict([row.example.text for row in bare])
+    said = model.predict([row.example.fields for row in bare])
     labels = {
         row.example.id: Label(
             example=row.example.id,
             answer=answer_of(said.labels[place]),
             source="prediction",
-            who="model:linear-head",
+            who=f"model:{model.trainer}",
             weight=0.0,
             p_correct=round(float(said.confidences[place]), 4),
             round=-1,

@@ -10,7 +10,8 @@ from querist.app.terminal.screen import Screen, plural
 from querist.memory.errors import InvalidInput
 from querist.tools.data.encoding import AUTO
 from querist.tools.data.places import ExportFormat, format_of
-from querist.tools.training.model_folder import CONFIG, Model
+from querist.tools.training.model_folder import Model
+from querist.tools.training.weights import CONFIG
 
 
 def predict(

@@ -167,7 +167,7 @@ class ReportData:
 def gather(run: Run) -> ReportData:
     """Read a run's account; the run may be going on meanwhile."""
     from querist.graph.round.model_files import MODEL
-    from querist.tools.training.model_folder import CONFIG
+    from querist.tools.training.weights import CONFIG
 
     context = run.view()
     runs = Runs(run.store)

@@ -21,6 +21,7 @@ import numpy as np
 from querist.memory.records import LabelClass, Task
 from querist.tools.embedding.embedders import HashingEmbedder
 from querist.tools.kinds import DEFAULT
+from querist.tools.training.heads import LinearPredictor
 from querist.tools.training.model_folder import Model
 from querist.tools.training.proxy import LinearHead
 
@@ -49,7 +50,12 @@ def _train(folder: Path) -> None:
     task = Task("made", DEFAULT.name, (LabelClass("billing"), LabelClass("bug")))
     embedder = HashingEmbedder()
     head = LinearHead().fit(embedder.embed(texts), np.eye(2)[[0, 1] * 40])
-    Model(task, head, embedder.name).save(folder)
+    Model(
+        task=task,
+        predictor=LinearPredictor(head),
+        embedder_name=embedder.name,
+        embedder_call="hashing",
+    ).save(folder)
 
 
 def _predict(folder: Path, count: int) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 from querist.graph.round.pseudo_labels import PseudoRows, self_train
 from querist.graph.workplace.context import Context
@@ -10,7 +10,6 @@ from querist.memory.errors import InvalidInput
 from querist.memory.files import RunFiles
 from querist.memory.records import Round
 from querist.tools.opinions.training_set import TrainingSet
-from querist.tools.training.model_folder import CONFIG, Model
 from querist.tools.training.proxy import LinearHead, LinearModel
 
 _SOURCES = {
@@ -46,8 +45,8 @@ def _load(files: RunFiles, key: str) -> LinearModel | None:
         raise files.damaged(key, error, what=WHAT, without=without) from error
 
 
-def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
-    """Write the folder that people take home: classes, head, embedder, metrics, model card."""
+def facts_of(context: Context, measured: Round) -> dict[str, Any]:
+    """Gather what the model card tells: of the run, its labels, and how good the model is."""
     detail, counts = measured.detail, context.labelling.counts()
     by_source = ", ".join(
         f"{count:,} {_SOURCES.get(name, name)}" for name, count in sorted(counts.items())
@@ -55,7 +54,7 @@ def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
     training = [f"{measured.labelled:,} labels of run `{context.run.id}`: {by_source}."]
     if context.config.annotator.enabled:
         training.append(f"Language model: `{context.config.models.annotator}`.")
-    facts = {
+    return {
         "run": context.run.id,
         "round": measured.number,
         "labels": counts,
@@ -70,18 +69,6 @@ def deliver(context: Context, model: LinearModel, measured: Round) -> Path:
         "quality": quality_in_words(measured),
         "training": training,
     }
-    folder = context.files.path(MODEL)
-    checksum = str(getattr(context.embedder, "checksum", ""))
-    with context.files.fenced():
-        Model(context.task, model, context.embedder.name, checksum, facts).save(folder)
-    return folder
-
-
-def deliver_missing(context: Context) -> None:
-    """Write the folder of a run that trained before there was one, or that lost it."""
-    model, rounds = current_model(context.files), context.journal.rounds()
-    if model is not None and rounds and not context.files.path(f"{MODEL}/{CONFIG}").is_file():
-        deliver(context, model, rounds[-1])
 
 
 def quality_in_words(measured: Round) -> list[str]:

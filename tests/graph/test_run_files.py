@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from querist.graph.round.model_files import current_model, deliver_missing
+from querist.graph.round.model_files import current_model
 from querist.graph.round.strategy_state import load_state, save_state
+from querist.graph.round.target import deliver_last
 from querist.graph.workplace.context import Context
 from querist.memory.errors import LeaseLost, StoreError
 from querist.memory.runs import Runs
-from querist.tools.training.model_folder import CONFIG
+from querist.tools.training.weights import CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]
 NEWEST, BEFORE = "heads/round-0001.npz", "heads/round-0000.npz"
@@ -64,7 +65,7 @@ def test_who_lost_the_run_does_not_write_the_folder_that_people_take_home(contex
     config = context.files.path(f"model/{CONFIG}")
     config.unlink()
     with pytest.raises(LeaseLost):
-        deliver_missing(context)
+        asyncio.run(deliver_last(context))
     assert not config.exists()
 
 

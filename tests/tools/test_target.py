@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from querist.memory.errors import InvalidInput
+from querist.memory.files import pack
 from querist.memory.records import LabelClass, Task
 from querist.tools.data.predictions import predict_file
 from querist.tools.embedding.embedders import HashingEmbedder
+from querist.tools.training.heads import LinearPredictor
 from querist.tools.training.model_folder import Model
 from querist.tools.training.proxy import LinearHead
 
@@ -33,7 +37,13 @@ def model() -> Model:
     targets = np.eye(2)[[0] * len(WARM) + [1] * len(COLD)]
     head = LinearHead().fit(embedder.embed([*WARM, *COLD]), targets)
     facts = {"quality": ["93 % of what people labelled."], "training": ["48 labels."]}
-    return Model(TASK, head, embedder.name, facts=facts, embedder=embedder)
+    return Model(
+        task=TASK,
+        predictor=LinearPredictor(head),
+        embedder_name=embedder.name,
+        facts=facts,
+        embedder=embedder,
+    )
 
 
 @pytest.fixture
@@ -84,17 +94,23 @@ def test_a_wrong_embedder_is_refused(folder: Path) -> None:
 
 
 def test_other_weights_of_the_same_name_are_refused(model: Model, tmp_path: Path) -> None:
-    trained = Model(TASK, model.head, HashingEmbedder.name, "abc")
+    trained = replace(model, embedder=None, embedder_checksum="abc")
     trained.save(tmp_path / "m")
     with pytest.raises(InvalidInput, match="trained with the embedder"):
         Model.load(tmp_path / "m").predict(["x"])
 
 
 def test_how_precisely_a_machine_computes_does_not_matter(model: Model, tmp_path: Path) -> None:
-    Model(TASK, model.head, "minilm-53aa5117-float32").save(tmp_path / "m")
+    replace(model, embedder_name="minilm-53aa5117-float32").save(tmp_path / "m")
     embedder = HashingEmbedder()
     embedder.name = "minilm-53aa5117-int8"
     assert Model.load(tmp_path / "m", embedder=embedder).predict(["red"]).labels
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    text = (folder / "config.json").read_text()
+    assert old in text
+    (folder / "config.json").write_text(text.replace(old, new))
 
 
 @pytest.mark.parametrize(
@@ -103,18 +119,63 @@ def test_how_precisely_a_machine_computes_does_not_matter(model: Model, tmp_path
         (lambda f: (f / "config.json").unlink(), "no model in"),
         (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
         (lambda f: (f / "config.json").write_text("{}"), "no Querist model"),
-        (lambda f: (f / "head.npz").unlink(), "cannot be read"),
-        (lambda f: (f / "head.npz").write_bytes(b"other"), "is not the one"),
-        (lambda f: (f / "config.json").write_text(
-            (f / "config.json").read_text().replace('"format": 1', '"format": 9')
-        ), "newer Querist"),
+        (lambda f: next(f.glob("*/head.npz")).unlink(), "cannot be read"),
+        (lambda f: next(f.glob("*/head.npz")).write_bytes(b"other"), "is not the one"),
+        (lambda f: change(f, '"format": 2', '"format": 9'), "newer Querist"),
+        (lambda f: change(f, '"trainer": "linear"', '"trainer": "lost"'), "Install the package"),
+        (lambda f: change(f, '"head.npz"', '"../../head.npz"'), "outside its folder"),
+        (lambda f: change(f, '"folder": "weights-', '"folder": "/weights-'), "outside its folder"),
     ],
-    ids=["no config", "broken config", "empty config", "no head", "another head", "newer"],
+    ids=[
+        "no config", "broken config", "empty config", "no head", "another head", "newer",
+        "unknown trainer", "outside", "elsewhere",
+    ],
 )  # fmt: skip
 def test_a_damaged_folder_is_one_message(folder: Path, spoil, words: str) -> None:
     spoil(folder)
     with pytest.raises(InvalidInput, match=words):
         Model.load(folder)
+
+
+def test_a_folder_of_the_first_format_is_still_read(model: Model, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    body = pack(model.predictor.model.arrays())
+    (old / "head.npz").write_bytes(body)
+    model.save(tmp_path / "new")
+    config = json.loads((tmp_path / "new" / "config.json").read_text())
+    for key in ("trainer", "weights"):
+        del config[key]
+    config |= {"format": 1, "head": "linear", "head_sha256": hashlib.sha256(body).hexdigest()}
+    del config["embedder"]["call"]
+    (old / "config.json").write_text(json.dumps(config))
+    said = Model.load(old).predict(["red hot"]).probabilities
+    np.testing.assert_array_equal(said, model.predict(["red hot"]).probabilities)
+    Model.load(old).save(old)
+    assert not (old / "head.npz").exists()
+    assert Model.load(old).predict(["red hot"]).labels == ["warm"]
+
+
+def test_a_second_save_leaves_nothing_of_the_first(model: Model, folder: Path) -> None:
+    (folder / "weights-0123456789ab").mkdir()  # a save that was killed
+    (folder / "notes.txt").write_text("mine")
+    model.save(folder)
+    names = sorted(path.name for path in folder.iterdir())
+    assert [name for name in names if not name.startswith("weights-")] == [
+        "README.md",
+        "config.json",
+        "notes.txt",
+    ]
+    assert len(names) == 4
+    assert Model.load(folder).predict(["red hot"]).labels == ["warm"]
+
+
+def test_records_of_several_fields_are_read_by_name(model: Model) -> None:
+    pairs = replace(model, task=replace(TASK, fields=("title", "body")))
+    said = pairs.predict([{"body": "fire", "title": "red", "more": "x"}, "red\nfire"])
+    assert said.probabilities[0].tolist() == said.probabilities[1].tolist()
+    with pytest.raises(InvalidInput, match="lacks 'body'"):
+        pairs.predict([{"title": "red"}])
 
 
 def test_predict_wants_a_list(model: Model) -> None:

@@ -27,7 +27,7 @@ from querist.tools.data.places import ExportFormat, refuse_target, replacing
 from querist.tools.data.table import Row, Table, value_at
 from querist.tools.kinds import kind_of
 from querist.tools.kinds.names import is_blank
-from querist.tools.training.model_folder import AT_ONCE, Model
+from querist.tools.training.model_folder import AT_ONCE, Model, Record
 from querist.tools.wording import quoted
 
 PREDICTED, CONFIDENCE = "predicted", "confidence"
@@ -111,7 +111,7 @@ def _predicted(model: Model, table: Table, fields: Sequence[str]) -> Iterator[li
     while batch := list(islice(rows, AT_ONCE)):
         texts = [_text(row, fields) for row in batch]
         known = [place for place, text in enumerate(texts) if text]
-        said = model.predict([texts[place] for place in known])
+        said = model.predict([_record(batch[place], fields, model.task) for place in known])
         found: dict[int, tuple[str, Sequence[float]]] = {
             place: (said.labels[i], said.probabilities[i].tolist()) for i, place in enumerate(known)
         }
@@ -138,6 +138,14 @@ def _text(row: Row, fields: Sequence[str]) -> str:
     if all(is_blank(value) for value in values):
         return ""
     return "\n".join(values)
+
+
+def _record(row: Row, fields: Sequence[str], task: Task) -> Record:
+    """Read a row as the model does: by the task's own names, in their order."""
+    values = [clean(as_text(value_at(row, name))) for name in fields]
+    if len(values) != len(task.fields):
+        return "\n".join(values)
+    return dict(zip(task.fields, values, strict=True))
 
 
 # ---------------------------------------------------------------- writers

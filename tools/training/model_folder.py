@@ -1,18 +1,17 @@
-"""The trained model as a folder that stands alone: classes, head, embedder, metrics, model card.
+"""The trained model as a folder that stands alone: classes, weights, embedder, metrics, model card.
 
     from querist.tools.training.model_folder import Model
 
     model = Model.load(".querist/runs/tickets-1125-101500-ab12/model")
     model.predict(["I was charged twice"]).labels
 
-The folder holds `config.json` (what the model is), `head.npz` (its weights) and `README.md` (the
-model card). Embeddings are computed by the embedder that `config.json` names; another is refused,
-because the head would read its vectors wrongly.
+The folder holds `config.json` (what the model is, and by which trainer), a folder with what that
+trainer saved, and `README.md` (the model card). Embeddings are computed by the embedder that
+`config.json` names; another is refused, because the model would read its vectors wrongly.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,12 +23,22 @@ from typing import Any
 import numpy as np
 
 from querist.memory.errors import InvalidInput, StoreError
-from querist.memory.files import pack, unpack, write_whole
-from querist.memory.records import LabelClass, Task, utc_now
+from querist.memory.files import write_whole
+from querist.memory.records import Example, ExampleId, LabelClass, Task, utc_now
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.embedding.embedders import Embedder, open_embedder, weights_of
-from querist.tools.training.proxy import LinearModel
-from querist.tools.wording import listed
+from querist.tools.kinds import kind_of
+from querist.tools.training.port import TRAINERS, Inputs, Need, Predictor, Trainer
+from querist.tools.training.weights import (
+    CONFIG,
+    FORMAT,
+    Weights,
+    drop_weights,
+    open_weights,
+    read_config,
+    save_weights,
+)
+from querist.tools.wording import quoted
 
 _CARD = """\
 ---
@@ -64,10 +73,12 @@ Or `querist predict path/of/this/folder texts.csv --output out.csv`.
 Its probabilities are calibrated on labels that it did not see, for texts like those of its pool; on
 other texts they say little.
 """
-FORMAT = 1
-CONFIG, HEAD, CARD = "config.json", "head.npz", "README.md"
+CARD = "README.md"
 AT_ONCE = 1_024
-"""Texts that are embedded together; memory holds no more of them."""
+"""Examples that are predicted together; memory holds no more of them."""
+
+Record = str | Mapping[str, str]
+"""An example to predict: its text, or its fields where the task has several."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,14 +104,18 @@ class Predictions:
         return len(self.probabilities)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Model:
-    """A trained classifier with everything that it needs to be used."""
+    """A trained model with everything that it needs to be used."""
 
     task: Task
-    head: LinearModel
-    embedder_name: str
-    """Of the embedder's weights and settings."""
+    predictor: Predictor
+    trainer: str = "linear"
+    """Who trained it and reads it again, as task files name it."""
+    embedder_name: str = ""
+    """Of the embedder's weights and settings; empty where the trainer reads texts alone."""
+    embedder_call: str = ""
+    """How task files name that embedder."""
     embedder_checksum: str = ""
     """SHA-256 of its weights, where it has any."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -118,18 +133,13 @@ class Model:
     def load(cls, folder: Path | str, *, embedder: Embedder | None = None) -> Model:
         """Read a model folder; `embedder` replaces the one that is opened by name.
 
-        Raises `InvalidInput` for a folder that holds no model, a damaged one, or an embedder that
-        the model was not trained with.
+        Raises `InvalidInput` for a folder that holds no model, a damaged one, one of a trainer
+        that is not installed, or an embedder that the model was not trained with.
         """
         folder = Path(folder)
-        config = _read_config(folder)
-        body = _bytes(folder / HEAD)
-        if hashlib.sha256(body).hexdigest() != config["head_sha256"]:
-            raise InvalidInput(
-                f"{folder / HEAD} is not the one that {CONFIG} was written with. Copy the whole "
-                "folder again, or let the run write it anew: querist resume"
-            )
-        task = config["task"]
+        config = read_config(folder)
+        weights = open_weights(folder, config)
+        task, used = config["task"], config["embedder"] or {}
         model = cls(
             task=Task(
                 name=task["name"],
@@ -138,9 +148,11 @@ class Model:
                 instructions=task["instructions"],
                 fields=tuple(task["fields"]),
             ),
-            head=_head(body, folder / HEAD),
-            embedder_name=config["embedder"]["name"],
-            embedder_checksum=config["embedder"].get("sha256", ""),
+            predictor=_trainer(config["trainer"]).load(weights),
+            trainer=config["trainer"],
+            embedder_name=used.get("name", ""),
+            embedder_call=used.get("call", ""),
+            embedder_checksum=used.get("sha256", ""),
             facts=config["facts"],
             created=datetime.fromisoformat(config["created"]),
         )
@@ -151,12 +163,12 @@ class Model:
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            body = pack(self.head.arrays())
-            write_whole(folder / HEAD, body)
+            weights = save_weights(folder, self.predictor)
             write_whole(folder / CARD, self.card.encode())
-            # Last, with the head's checksum: until it is there, the head is known to be another.
-            config = json.dumps(self._config(body), indent=2, ensure_ascii=False)
+            # Last: until it names them, nobody reads the new weights.
+            config = json.dumps(self._config(weights), indent=2, ensure_ascii=False)
             write_whole(folder / CONFIG, config.encode())
+            drop_weights(folder, kept=weights["folder"])
         except OSError as error:
             raise StoreError(
                 f"The model cannot be written to {folder} ({error.strerror or error}). Free some "
@@ -177,44 +189,73 @@ class Model:
 
     def opened(self) -> Model:
         """Open the embedder that the model was trained with, if none is at hand."""
-        return self if self.embedder is not None else self.using(open_embedder(self.embedder_name))
+        if self.embedder is not None or not self.embedder_name:
+            return self
+        return self.using(open_embedder(self.embedder_call or self.embedder_name))
 
-    def predict(self, texts: Sequence[str]) -> Predictions:
-        """Tell the classes of texts, with their probabilities."""
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+    def predict(self, records: Sequence[Record]) -> Predictions:
+        """Tell the classes of texts (or of tables of fields), with their probabilities."""
+        if isinstance(records, str) or not all(isinstance(one, str | Mapping) for one in records):
             raise InvalidInput("predict takes a list of texts, as in predict(['one', 'two']).")
-        parts = [part.probabilities for part in self.stream(texts)]
+        parts = [part.probabilities for part in self.stream(records)]
         empty = np.empty((0, len(self.classes)), dtype=np.float32)
         return Predictions(self.classes, np.concatenate(parts) if parts else empty)
 
-    def stream(self, texts: Iterable[str]) -> Iterator[Predictions]:
-        """Predict texts as they come, `AT_ONCE` at a time, in bounded memory."""
-        model = self.opened()
-        assert model.embedder is not None
-        batch: list[str] = []
-        for text in texts:
-            batch.append(text)
+    def stream(self, records: Iterable[Record]) -> Iterator[Predictions]:
+        """Predict as they come, `AT_ONCE` at a time, in bounded memory."""
+        needs = _trainer(self.trainer).needs
+        embedder = self.opened().embedder if "vectors" in needs else None
+        batch: list[Example] = []
+        for record in records:
+            batch.append(self._example(record))
             if len(batch) == AT_ONCE:
-                yield _predict(model, batch)
+                yield self._predict(batch, embedder, needs)
                 batch = []
         if batch:
-            yield _predict(model, batch)
+            yield self._predict(batch, embedder, needs)
+
+    def _example(self, record: Record) -> Example:
+        fields = self.task.fields
+        if isinstance(record, str):
+            return Example(ExampleId(""), {fields[0]: record})
+        missing = [name for name in fields if name not in record]
+        if missing:
+            raise InvalidInput(
+                f"A record to predict lacks {quoted(missing)}; the model reads {quoted(fields)}."
+            )
+        return Example(ExampleId(""), {name: record[name] for name in fields})
+
+    def _predict(
+        self, examples: Sequence[Example], embedder: Embedder | None, needs: frozenset[Need]
+    ) -> Predictions:
+        inputs = Inputs(
+            vectors=None if embedder is None else self._vectors(examples, embedder),
+            texts=[one.text for one in examples] if "texts" in needs else None,
+        )
+        chances = self.predictor.predict_proba(inputs)
+        return Predictions(self.classes, np.asarray(chances, dtype=np.float32))
+
+    def _vectors(self, examples: Sequence[Example], embedder: Embedder) -> FloatArray:
+        """Embed examples as the kind of task wants it, as the loop did: (N, d)."""
+        kind = kind_of(self.task)
+        parts = [kind.parts(example) for example in examples]
+        return kind.join([_embed(embedder, texts) for texts in zip(*parts, strict=True)])
 
     @property
     def card(self) -> str:
         """The model card: what it is, what it was trained on, how good it is, how to use it."""
         facts, names = self.facts, ", ".join(f"`{name}`" for name in self.classes[:20])
         more = f" and {len(self.classes) - 20} more" if len(self.classes) > 20 else ""
+        vectors = f" on embeddings of `{self.embedder_name}`" if self.embedder_name else ""
         about = (
-            f"A text classifier with {len(self.classes)} classes: {names}{more}. A linear head on "
-            f"frozen embeddings (`{self.embedder_name}`), trained by Querist {_version()} on "
-            f"{self.created:%Y-%m-%d}."
+            f"A text classifier with {len(self.classes)} classes: {names}{more}. Trained by "
+            f"`{self.trainer}`{vectors} in Querist {_version()} on {self.created:%Y-%m-%d}."
         )
         quality = "\n".join(f"- {line}" for line in facts.get("quality", ["Not measured."]))
         training = "\n".join(f"- {line}" for line in facts.get("training", ["Not recorded."]))
         return _CARD.format(name=self.task.name, about=about, quality=quality, training=training)
 
-    def _config(self, head: bytes) -> dict[str, Any]:
+    def _config(self, weights: Weights) -> dict[str, Any]:
         return {
             "querist": _version(),
             "format": FORMAT,
@@ -230,67 +271,38 @@ class Model:
                 "instructions": self.task.instructions,
                 "fields": list(self.task.fields),
             },
+            "trainer": self.trainer,
+            "weights": weights,
             "embedder": {
                 "name": self.embedder_name,
+                "call": self.embedder_call,
                 "sha256": self.embedder_checksum,
-                "dimensions": int(self.head.coefficients.shape[0]),
-            },
-            "head": "linear",
-            "head_sha256": hashlib.sha256(head).hexdigest(),
+            }
+            if self.embedder_name
+            else None,
             "facts": dict(self.facts),
         }
 
 
-def _predict(model: Model, texts: Sequence[str]) -> Predictions:
-    embedder = model.embedder
-    assert embedder is not None
+def _embed(embedder: Embedder, texts: Sequence[str]) -> FloatArray:
     # Texts of like length share a batch in the embedder, which is faster.
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     vectors = np.empty((len(texts), embedder.dimensions), dtype=np.float32)
     for start in range(0, len(order), 256):
         places = order[start : start + 256]
         vectors[places] = embedder.embed([texts[place] for place in places])
-    return Predictions(model.classes, model.head.predict_proba(vectors).astype(np.float32))
+    return vectors
+
+
+def _trainer(text: str) -> Trainer:
+    try:
+        return TRAINERS.read(text)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"This model is read by the trainer {text!r}: {error} Install the package that brings "
+            "it."
+        ) from None
 
 
 def _version() -> str:
     return version("querist")
-
-
-def _head(body: bytes, path: Path) -> LinearModel:
-    try:
-        return LinearModel.of(unpack(body))
-    except ValueError as error:
-        msg = f"{path} is not a saved linear model ({error}); train it again."
-        raise InvalidInput(msg) from error
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read ({error.strerror or error}).") from error
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    if not (folder / CONFIG).is_file():
-        raise InvalidInput(
-            f"There is no model in {folder}: it has no {CONFIG}. Name the folder that a run wrote "
-            "(querist status RUN tells it), or a run that has trained one."
-        )
-    try:
-        config = json.loads(_bytes(folder / CONFIG))
-        missing = {"format", "task", "embedder", "head_sha256", "facts", "created"} - set(config)
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(f"{folder / CONFIG} is not valid JSON ({error}).") from error
-    if missing:
-        raise InvalidInput(
-            f"{folder / CONFIG} is no Querist model: {listed(sorted(missing))} missing."
-        )
-    if config["format"] > FORMAT:
-        raise InvalidInput(
-            f"{folder} was written by a newer Querist ({config['querist']}). Upgrade with: "
-            "pip install -U querist"
-        )
-    result: dict[str, Any] = config
-    return result

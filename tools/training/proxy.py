@@ -1,10 +1,9 @@
-"""Train the target model: a linear head on frozen embeddings, its committee, its blind view."""
+"""The loop's instrument: a linear head on frozen embeddings, its committee, its blind view."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -29,37 +28,6 @@ class GradientFactors:
 
     errors: FloatArray
     features: FloatArray
-
-
-class Model(Protocol):
-    """What training returns: probabilities for new rows, and what strategies can use beside."""
-
-    @property
-    def temperature(self) -> float:
-        """What the logits were divided by to make the probabilities honest."""
-
-    def predict_proba(self, inputs: FloatArray) -> FloatArray:
-        """Give class probabilities (N, C) for inputs (N, d)."""
-
-    def gradients(self, inputs: FloatArray) -> GradientFactors:
-        """Give the factors of the last-layer gradients for inputs (N, d)."""
-
-    def arrays(self) -> dict[str, FloatArray]:
-        """Give what the model is made of, by name, to be written down."""
-
-
-class Trainer(Protocol):
-    """Learn a model from inputs (N, d) and soft targets (N, C) with row weights (N,)."""
-
-    def fit(
-        self,
-        inputs: FloatArray,
-        targets: FloatArray,
-        *,
-        weights: FloatArray | None = None,
-        seed: int = 0,
-    ) -> Model:
-        """Train from scratch; the same arguments give the same model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +83,7 @@ class LinearModel:
 
 @dataclass(frozen=True, slots=True)
 class LinearHead:
-    """The default trainer. `strength` is the L2 penalty; None lets held-out rows choose it.
+    """How the head is trained. `strength` is the L2 penalty; None lets held-out rows choose it.
 
     Below 30 rows there is nothing to hold out: a weak penalty that suits few rows is used, and no
     temperature. Targets may be soft; a weight of 1 is one trusted label.

@@ -1,0 +1,158 @@
+"""The model that people take home, made by the trainer that the task file names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from querist.graph.round.evidence import last_trust
+from querist.graph.round.knowledge import Knowledge
+from querist.graph.round.model_files import MODEL, current_model, facts_of, quality_in_words
+from querist.graph.workplace.context import Context
+from querist.memory.events import Notice
+from querist.memory.records import Example, Round, Split
+from querist.tools.compute.arrays import FloatArray
+from querist.tools.opinions.training_set import TrainingSet
+from querist.tools.training.heads import LinearPredictor, LinearTrainer
+from querist.tools.training.model_folder import Model
+from querist.tools.training.port import TRAINERS, Inputs, Predictor, Trainer, TrainingRows
+from querist.tools.training.proxy import LinearModel
+from querist.tools.training.weights import CONFIG, read_config
+
+PROXY = "linear"
+"""The loop's own head, as a trainer: what is taken home until a slow target is trained."""
+
+
+async def deliver_round(
+    context: Context, model: LinearModel, rows: TrainingSet, measured: Round
+) -> None:
+    """Write the folder after a round: the target if it is quick, else the loop's own head."""
+    trainer = _trainer(context)
+    if trainer.is_quick and not _is_proxy(trainer):
+        await _deliver_target(context, trainer, rows, measured)
+    else:
+        _write(context, LinearPredictor(model), PROXY, measured, {})
+
+
+async def deliver_last(context: Context) -> None:
+    """Write the folder of a run that ends, unless it holds the newest round's target already."""
+    model, rounds = current_model(context.files), context.journal.rounds()
+    if model is None or not rounds:
+        return
+    trainer, measured = _trainer(context), rounds[-1]
+    wanted = PROXY if _is_proxy(trainer) else context.config.training.target
+    if _delivered(context.files.path(MODEL)) == (wanted, measured.number):
+        return
+    if _is_proxy(trainer):
+        _write(context, LinearPredictor(model), PROXY, measured, {})
+        return
+    trust = last_trust(context.journal)
+    rows = Knowledge(context, model=model, trust=trust).training_set
+    if rows.can_train:
+        await _deliver_target(context, trainer, rows, measured)
+
+
+async def _deliver_target(
+    context: Context, trainer: Trainer, rows: TrainingSet, measured: Round
+) -> None:
+    learnt = _training_rows(context, trainer, rows)
+    if not trainer.is_quick:
+        context.emit(Notice(f"training {trainer.name} on {len(learnt.weights):,} labels"))
+    # In a thread, so that a trainer may take its time.
+    predictor = await asyncio.to_thread(trainer.fit, learnt)
+    own = await _measure(context, trainer, predictor)
+    _write(context, predictor, context.config.training.target, measured, own)
+
+
+def _trainer(context: Context) -> Trainer:
+    return TRAINERS.read(context.config.training.target)
+
+
+def _is_proxy(trainer: Trainer) -> bool:
+    """Tell whether the target is what the loop has trained for itself anyway."""
+    return trainer == LinearTrainer()
+
+
+def _training_rows(context: Context, trainer: Trainer, rows: TrainingSet) -> TrainingRows:
+    """Take the labels that count, in the form that the trainer reads."""
+    kept = np.flatnonzero(rows.weights > 0)
+    examples = [rows.ids[row] for row in kept] if "texts" in trainer.needs else []
+    return TrainingRows(
+        inputs=Inputs(
+            vectors=rows.inputs[kept] if "vectors" in trainer.needs else None,
+            texts=[one.text for one in context.examples(examples)] if examples else None,
+        ),
+        targets=rows.targets[kept],
+        weights=rows.weights[kept],
+        classes=context.answers.names,
+        seed=context.config.loop.seed,
+    )
+
+
+async def _measure(context: Context, trainer: Trainer, predictor: Predictor) -> dict[str, float]:
+    """Measure the target itself on the files whose answers are known: accuracy by split."""
+    found = {}
+    for split in (Split.VALIDATION, Split.TEST):
+        examples = context.known(split)
+        if examples:
+            inputs = _inputs(context, trainer, examples)
+            chances = await asyncio.to_thread(predictor.predict_proba, inputs)
+            truth = context.answers.places([one.gold for one in examples])
+            found[split.value] = float((chances.argmax(axis=1) == truth).mean())
+    return found
+
+
+def _inputs(context: Context, trainer: Trainer, examples: list[Example]) -> Inputs:
+    vectors: FloatArray | None = context.embed(examples) if "vectors" in trainer.needs else None
+    texts = [one.text for one in examples] if "texts" in trainer.needs else None
+    return Inputs(vectors=vectors, texts=texts)
+
+
+def _write(
+    context: Context, predictor: Predictor, trainer: str, measured: Round, own: Mapping[str, float]
+) -> None:
+    facts = facts_of(context, measured)
+    if trainer != PROXY:
+        facts |= _own_facts(measured, own)
+    has_vectors = "vectors" in TRAINERS.read(trainer).needs
+    embedder = context.embedder if has_vectors else None
+    model = Model(
+        task=context.task,
+        predictor=predictor,
+        trainer=trainer,
+        embedder_name=embedder.name if embedder else "",
+        embedder_call=context.config.data.embedder if embedder else "",
+        embedder_checksum=str(getattr(embedder, "checksum", "")),
+        facts=facts,
+    )
+    with context.files.fenced():
+        model.save(context.files.path(MODEL))
+
+
+def _own_facts(measured: Round, own: Mapping[str, float]) -> dict[str, Any]:
+    """Say how good the target itself is: what was measured of the loop's head is not its."""
+    lines = []
+    if "validation" in own:
+        lines.append(f"{own['validation']:.1%}, validation set.")
+    if "test" in own:
+        lines.append(
+            f"{own['test']:.1%} on labelled texts that neither the agents nor the model saw."
+        )
+    lines = lines or ["Not measured itself: there is no file of known labels (data.test)."]
+    proxy = " ".join(quality_in_words(measured))
+    return {
+        "metrics": dict(own),
+        "quality": [*lines, f"The loop's own linear head, of the same labels: {proxy}"],
+    }
+
+
+def _delivered(folder: Path) -> tuple[str, int] | None:
+    """Read which trainer's model of which round a folder holds."""
+    if not (folder / CONFIG).is_file():
+        return None
+    config = read_config(folder)
+    return str(config["trainer"]), int(config["facts"].get("round", -1))

@@ -1,0 +1,49 @@
+"""The model that people take home is made by the trainer that the task file names."""
+
+import asyncio
+import json
+
+import pytest
+
+from querist.memory.errors import InvalidInput
+from querist.tools.training.model_folder import Model
+
+PEOPLE = {"annotator": {"enabled": False}, "loop": {"rounds": 2}, "people": {"error_rate": 0.0}}
+
+
+def folder_of(run):
+    return run.view().files.path("model")
+
+
+def test_the_loops_own_head_is_delivered_unless_something_else_is_named(scripted):
+    run, _ = scripted(**PEOPLE)
+    asyncio.run(run.drive())
+    config = json.loads((folder_of(run) / "config.json").read_text())
+    assert config["trainer"] == "linear"
+    assert config["embedder"]["call"] == "hashing"
+    assert Model.load(folder_of(run)).predict(["the lift is stuck"]).labels
+
+
+def test_another_trainer_is_named_and_measured_itself(scripted):
+    run, _ = scripted(**PEOPLE, training={"target": "nearest_centroid(sharpness=4)"})
+    asyncio.run(run.drive())
+    model = Model.load(folder_of(run))
+    assert model.trainer == "nearest_centroid(sharpness=4)"
+    assert model.facts["round"] == run.view().journal.rounds()[-1].number
+    assert 0 < model.facts["metrics"]["test"] <= 1
+    assert "The loop's own linear head" in model.facts["quality"][-1]
+    assert "nearest_centroid" in (folder_of(run) / "README.md").read_text()
+
+
+def test_labels_do_not_depend_on_the_target(scripted):
+    def labels(name, **training):
+        run, _ = scripted(name, **PEOPLE, training=training)
+        asyncio.run(run.drive())
+        return [(one.example, one.answer) for one in run.view().labelling.labels()]
+
+    assert labels("a") == labels("b", target="nearest_centroid")
+
+
+def test_a_trainer_that_is_not_there_is_refused_when_the_file_is_read(scripted):
+    with pytest.raises(InvalidInput, match=r"training\.target = 'lineer'.*Did you mean linear"):
+        scripted(training={"target": "lineer"})

@@ -1,0 +1,147 @@
+"""The port of training: what makes the model that people take home of a run's labels.
+
+The loop steers by an instrument of its own (`proxy`): a linear head that trains in well under a
+second and tells what it does not know. What people take home is the *target*, made by a `Trainer`
+that the task file names (`training.target`). A trainer may take minutes, read raw texts and leave
+a folder of files; a process that knows nothing of the run must be able to use that folder.
+
+    @trainer("majority", summary="Always the most frequent class.")
+    class Majority:
+        name, needs, is_quick = "majority", frozenset[Need](), True
+
+        def fit(self, rows: TrainingRows, /) -> Predictor: ...
+        def load(self, folder: Path, /) -> Predictor: ...
+
+A plug-in names it under the entry point group `querist.trainer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+import numpy as np
+
+from querist.memory.errors import InvalidInput
+from querist.tools.compute.arrays import FloatArray
+from querist.tools.registry import Entry, Registry, declare, make_card
+
+GROUP = "querist.trainer"
+
+Need = Literal["vectors", "texts"]
+"""What of an example a trainer reads: its frozen embedding, or the text itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Inputs:
+    """N examples as a model reads them; only what the trainer needs is there."""
+
+    vectors: FloatArray | None = None
+    """(N, d)."""
+    texts: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        """Count the examples."""
+        known = self.texts if self.vectors is None else self.vectors
+        return 0 if known is None else len(known)
+
+    def need_vectors(self) -> FloatArray:
+        """Give the vectors; raises `InvalidInput` where the trainer did not say it needs them."""
+        if self.vectors is None:
+            raise InvalidInput("This trainer reads vectors, and does not list them in its needs.")
+        return self.vectors
+
+    def need_texts(self) -> Sequence[str]:
+        """Give the texts; raises `InvalidInput` where the trainer did not say it needs them."""
+        if self.texts is None:
+            raise InvalidInput("This trainer reads texts, and does not list them in its needs.")
+        return self.texts
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TrainingRows:
+    """What there is to learn from: N labelled examples.
+
+    Raises `InvalidInput` where shapes do not fit, or nothing has any weight.
+    """
+
+    inputs: Inputs
+    targets: FloatArray
+    """(N, C), each row a distribution over `classes`: a label may carry its doubt."""
+    weights: FloatArray
+    """(N,), not negative: 1 is one trusted label, 0 counts for nothing."""
+    classes: tuple[str, ...]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what every trainer may then take for granted."""
+        rows, width = self.targets.shape if self.targets.ndim == 2 else (-1, -1)
+        lengths = [
+            len(known) for known in (self.inputs.vectors, self.inputs.texts) if known is not None
+        ]
+        if width != len(self.classes) or any(count != rows for count in lengths):
+            raise InvalidInput(
+                f"Training rows do not fit together: targets {self.targets.shape}, "
+                f"{len(self.classes)} classes, inputs of {lengths} rows."
+            )
+        if self.weights.shape != (rows,) or self.weights.min() < 0 or not self.weights.sum() > 0:
+            raise InvalidInput(f"Training needs {rows} weights, none negative and not all 0.")
+        if not np.allclose(self.targets.sum(axis=1), 1, atol=1e-3) or self.targets.min() < 0:
+            raise InvalidInput(
+                "Each row of the targets must be a probability distribution over the classes."
+            )
+
+
+class Predictor(Protocol):
+    """A trained model."""
+
+    def predict_proba(self, inputs: Inputs, /) -> FloatArray:
+        """Give the chances of the classes (M, C), rows summing to 1."""
+
+    def save(self, folder: Path, /) -> None:
+        """Write files into an empty folder that is there; `Trainer.load` reads them."""
+
+
+class Trainer(Protocol):
+    """Learns a model of labels, and reads one that it has saved."""
+
+    @property
+    def name(self) -> str:
+        """What task files and model folders call it."""
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What its inputs must hold, in training and in prediction."""
+
+    @property
+    def is_quick(self) -> bool:
+        """Tell whether training takes seconds: then each round delivers a model, else the end."""
+
+    def fit(self, rows: TrainingRows, /) -> Predictor:
+        """Train from scratch; the same rows and seed give the same model on one machine."""
+
+    def load(self, folder: Path, /) -> Predictor:
+        """Read what `save` wrote; raises `InvalidInput` for anything else. Never unpickles."""
+
+
+T = TypeVar("T", bound=Trainer)
+
+
+def trainer(
+    name: str,
+    *,
+    summary: str,
+    cost: str = "",
+    citation: str = "",
+    explanation: str = "",
+    needs: Iterable[Need] = (),
+) -> Callable[[Callable[..., T]], Entry[T]]:
+    """Declare what makes a trainer; its keyword-only parameters are the trainer's."""
+    card = make_card(summary, cost=cost, citation=citation, explanation=explanation)
+    needed = frozenset(needs)
+    return lambda factory: declare(GROUP, name, factory=factory, card=card, needs=needed)
+
+
+TRAINERS = Registry[Trainer]("trainer", group=GROUP, modules=("querist.tools.training.heads",))
