@@ -84,7 +84,7 @@ def _training_rows(context: Context, trainer: Trainer, rows: TrainingSet) -> Tra
     return TrainingRows(
         inputs=Inputs(
             vectors=rows.inputs[kept] if "vectors" in trainer.needs else None,
-            texts=[one.text for one in context.examples(examples)] if examples else None,
+            texts=[one.text for one in context.view.get(examples)] if examples else None,
         ),
         targets=rows.targets[kept],
         weights=rows.weights[kept],
@@ -94,20 +94,25 @@ def _training_rows(context: Context, trainer: Trainer, rows: TrainingSet) -> Tra
 
 
 async def _measure(context: Context, trainer: Trainer, predictor: Predictor) -> dict[str, float]:
-    """Measure the target itself on the files whose answers are known: accuracy by split."""
+    """Measure the target itself on the files whose answers are known: by split."""
     found = {}
     for split in (Split.VALIDATION, Split.TEST):
-        examples = context.known(split)
+        examples = context.view.known(split)
         if examples:
             inputs = _inputs(context, trainer, examples)
             chances = await asyncio.to_thread(predictor.predict_proba, inputs)
-            truth = context.answers.places([one.gold for one in examples])
-            found[split.value] = float((chances.argmax(axis=1) == truth).mean())
+            said = [context.answers.answers[place] for place in chances.argmax(axis=1)]
+            truth = [one.gold for one in examples if one.gold is not None]
+            measured = context.kind.measure(context.task, said, truth)
+            if measured is not None:
+                found[split.value] = measured.value
     return found
 
 
 def _inputs(context: Context, trainer: Trainer, examples: list[Example]) -> Inputs:
-    vectors: FloatArray | None = context.embed(examples) if "vectors" in trainer.needs else None
+    vectors: FloatArray | None = (
+        context.view.embed(examples) if "vectors" in trainer.needs else None
+    )
     texts = [one.text for one in examples] if "texts" in trainer.needs else None
     return Inputs(vectors=vectors, texts=texts)
 
