@@ -82,8 +82,7 @@ def _row(chosen: Set, data: Path, options: argparse.Namespace) -> str:
         _spread([run["test"] for run in people]),
         _mean_count([run["human"] for run in people]),
         _spread([run["test"] for run in model]),
-        f"{_mean_count([run['machine'] for run in model])} + "
-        f"{_mean_count([run['human'] for run in model])}",
+        " + ".join(_mean_count([run[who] for run in model]) for who in ("machine", "human")),
         _spread([run["alone"] for run in model]),
     ]
     return f"| {' | '.join(cells)} |"
@@ -106,7 +105,7 @@ def _measure(
 ) -> dict[str, Any]:
     """Make and drive one run; give what it measured."""
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "work") as store:
-        run = Run.create(_config(chosen, data, Path(folder), options, seed, asks), store)
+        run = Run.create(_config(chosen, data, Path(folder), options, seed=seed, asks=asks), store)
         asyncio.run(run.drive())
         context = run.view()
         counts = context.labelling.counts()
@@ -126,7 +125,7 @@ def _measure(
 
 
 def _config(
-    chosen: Set, data: Path, folder: Path, options: argparse.Namespace, seed: int, asks: bool
+    chosen: Set, data: Path, folder: Path, options: argparse.Namespace, *, seed: int, asks: bool
 ) -> Any:
     source = data / chosen.name
     about = json.loads((source / "meta.json").read_text())
