@@ -16,10 +16,10 @@ async def llm_alone(run: Run, *, most: int | None = None) -> float | None:
     metered like any others and replayed when they were made before.
     """
     async with run.borrowed() as context:
-        examples = context.known(Split.TEST)[:most]
+        examples = context.view.known(Split.TEST)[:most]
         if not examples:
             return None
-        model = context.model(Agent.ANNOTATOR)
+        model = context.models.on(Agent.ANNOTATOR)
         prompt = final_prompt(context)
         prior = await bias(context, prompt, model=model)
         items = with_nearest(context, examples, prompt)

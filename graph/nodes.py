@@ -57,7 +57,7 @@ Step = Runtime[Context]
 async def initialize(state: LoopState, runtime: Step) -> LoopState:
     """Embed the pool; the examples were imported when the run was made."""
     context = runtime.context
-    view = context.view()
+    view = context.view
     context.emit(Initialized(len(view.ids), test=context.pool.count(Split.TEST)))
     return update(
         run_id=context.run.id,
@@ -117,7 +117,7 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     if context.labelling.batch(number):
         return update(todo=1)
     touched = context.touched()
-    view = context.view()
+    view = context.view
     gone = np.array([view.rows[one] for one in touched if one in view.rows], dtype=np.intp)
     rows = others(gone, len(view.ids)).astype(np.intp)
     ruling = await rule(
@@ -153,8 +153,7 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         number=number,
         step="generate",
     )
-    model = context.model(Agent.GENERATOR)
-    model.round = number
+    model = context.models.on(Agent.GENERATOR, number)
     is_copy = labelling_work.copy_check(context, number=number, at=ruling.duplicate_at)
     made, rejected = [], 0
     for group, count in ruling.targets.items():
@@ -173,7 +172,7 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         )
         made += kept
         rejected += len(thrown)
-    context.add_generated(made)
+    context.view.grow(made, lease=context.lease)
     context.labelling.open_batch(number, [one.id for one in made])
     context.emit(Generated(number, kept=len(made), rejected=rejected))
     return update(todo=len(made))
@@ -207,7 +206,7 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
         number=number,
         step=f"verify-{items[0].attempt}",
     )
-    examples = context.examples([item.example for item in items])
+    examples = context.view.get([item.example for item in items])
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
     verdicts = verifier.judge(opinions, ruling, number=number)
     labels = [
@@ -227,7 +226,7 @@ async def escalate(state: LoopState, runtime: Step) -> LoopState:
     """Ask people about what the verifier escalated; the loop does not wait for them."""
     context, number = runtime.context, state["round"]
     verdicts = _escalated(context.labelling, number)
-    examples = context.examples([verdict.example for verdict in verdicts])
+    examples = context.view.get([verdict.example for verdict in verdicts])
     purpose = "seed" if number == 0 else "escalation"
     asked = ask_people(context, verdicts, examples, purpose=purpose)
     answer_simulated(context)

@@ -108,7 +108,7 @@ async def time_a_call(context: Context) -> float | None:
     """Measure what a call of a local model takes in seconds; None for a served model."""
     if not context.config.annotator.enabled:
         return None
-    model = context.model(Agent.ANNOTATOR).model
+    model = context.models.on(Agent.ANNOTATOR).model
     if model.in_flight != 1:
         return None
     sizes = Sizes(context)
@@ -124,7 +124,7 @@ async def time_a_call(context: Context) -> float | None:
 def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLine]:
     config = context.config
     if config.annotator.enabled:
-        price = context.price(config.models.annotator)
+        price = context.models.price(config.models.annotator)
         what = f"{total.examples:,} examples by {config.models.annotator} in {total.calls:,} calls"
         cost = price.cost(total.input_tokens, total.output_tokens) + price.per_call * (
             total.calls - 1
@@ -135,7 +135,7 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         what = f"up to {total.questions:,} answers at {each:f} USD"
         yield QuoteLine("people", what, total.questions * each, total.questions * each)
     if config.generator.enabled and config.annotator.enabled:
-        most = context.price(config.generator_model).ceiling(2_000, 400) * config.loop.rounds
+        most = context.models.price(config.generator_model).ceiling(2_000, 400) * config.loop.rounds
         if most > 0:
             what = "new examples of thin classes, if there are such"
             yield QuoteLine("generator", what, most * SHARE_GENERATED, most)

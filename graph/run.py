@@ -17,7 +17,6 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command as Resume
 
 from querist.agents.models.port import ChatModel
-from querist.graph.choosing import is_choice
 from querist.graph.commands import apply_commands
 from querist.graph.config import RunConfig
 from querist.graph.intake import check_labels, import_data
@@ -90,7 +89,7 @@ class Run:
     def open(cls, store: Store, run: str | None = None) -> Run:
         """Find a run by id or prefix, the newest without one; raises `InvalidInput`."""
         rows = Runs(store).all() if run is None else []
-        runs = [row.id for row in rows if not is_choice(row.id)]
+        runs = [row.id for row in rows if row.kind == "loop"]
         if rows and not runs:
             raise InvalidInput(
                 f"There is no run here yet in {store.folder}, only choices. See: querist status"

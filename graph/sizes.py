@@ -47,7 +47,7 @@ class Sizes:
         """Tell what a prompt shows when people have labelled `bank` examples."""
         section, given = self._section, len(self._section.demonstrations)
         shared = min(max(0, section.shared - given), bank)
-        is_local = self._context.model(Agent.ANNOTATOR).model.in_flight == 1
+        is_local = self._context.models.on(Agent.ANNOTATOR).model.in_flight == 1
         usual = 0 if is_local else NEAREST
         nearest = min(usual if section.nearest is None else section.nearest, bank - shared)
         return Shown(shared, nearest, (1 << bank.bit_length()) >> 1 if shared else 0)
@@ -72,7 +72,7 @@ class Sizes:
         """Price an example's label, with all its votes."""
         if not self._section.enabled:
             return Decimal(0)
-        price = self._context.price(self._context.config.models.annotator)
+        price = self._context.models.price(self._context.config.models.annotator)
         return price.cost(self.input_tokens(shown), self.output_tokens) * self._section.votes
 
     def request(self, *, text: str = "", demonstrations: int = 0) -> ChatRequest:

@@ -13,7 +13,7 @@ from querist.memory import schema
 from querist.memory.answers import Answer, name_of
 from querist.memory.codec import from_json, to_json
 from querist.memory.errors import InvalidInput, NotOpen
-from querist.memory.records import ExampleId, Question, utc_now
+from querist.memory.records import ExampleId, Question
 from querist.memory.store import Lease, Store, in_chunks, upsert
 
 LEASE = timedelta(minutes=10)
@@ -23,11 +23,13 @@ _questions = schema.questions
 class Inbox:
     """The questions of one run."""
 
-    def __init__(self, store: Store, run: str, *, clock: Callable[[], datetime] = utc_now) -> None:
-        """`clock` is for tests."""
+    def __init__(
+        self, store: Store, run: str, *, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        """`clock` (the database's) is for tests."""
         self._store = store
         self._run = run
-        self._clock = clock
+        self._clock = clock or store.now
 
     def ask(self, questions: Sequence[Question], *, lease: Lease | None = None) -> None:
         """Put questions into the inbox; one that is there already stays as it is."""

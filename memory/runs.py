@@ -1,33 +1,33 @@
 """Runs and the right to drive them.
 
 One process drives a run. It takes a lease with a fencing number, renews it while it works, and
-every write it makes is checked against that number. A lease whose process is dead on this machine
-is taken over at once; one held elsewhere after it has run out.
+every write it makes is checked against that number. A lease that is not renewed runs out, by the
+clock of the database where that is a server, and whoever comes next takes the run over. Only where
+the process that held it is certainly dead, on this very machine, is that not waited for.
 """
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import sqlalchemy as sa
 
 from querist.memory import schema
 from querist.memory.codec import to_json
-from querist.memory.errors import InvalidInput, LeaseLost, RunBusy
-from querist.memory.records import RunId, Task, content_id, utc_now
-from querist.memory.store import Lease, Store, check_lease, upsert
+from querist.memory.errors import InvalidInput, LeaseLost, RunBusy, StoreError
+from querist.memory.owners import Owner, owner_from_text, owner_to_text, this_process
+from querist.memory.records import RunId, Task, content_id
+from querist.memory.store import Lease, Store, database_time, upsert
 
 LEASE = timedelta(seconds=60)
 HEARTBEAT = 15.0
+RunKind = Literal["loop", "choice"]
 _runs = schema.runs
 
 
@@ -36,38 +36,63 @@ class RunRow:
     """What the store knows about a run."""
 
     id: RunId
+    kind: RunKind
+    """A run of the loop, or a choice (`querist choose`)."""
     task: str
     dataset: str
     config: Mapping[str, Any]
     status: str
     reason: str
-    owner: str
+    owner: Owner | None
+    """Who drove it last, unless they handed it back."""
     lease_until: datetime | None
     at: datetime
+
+    @property
+    def driver(self) -> str:
+        """Say who has the lease, and until when if nobody renews it."""
+        name = "nobody" if self.owner is None else self.owner.name
+        until = self.lease_until
+        return name if until is None else f"{name}, with a lease until {until:%H:%M:%S} UTC"
 
 
 class Runs:
     """All runs of a workspace."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], datetime] = utc_now) -> None:
-        """`clock` is for tests."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        owner: Owner | None = None,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        """`owner` (this process) and `clock` (the database's) are for tests."""
         self._store = store
+        self._owner = owner or this_process()
         self._clock = clock
 
     def create(
-        self, run: RunId, *, task: Task, dataset: str, config: Mapping[str, Any], cap: Decimal
+        self,
+        run: RunId,
+        *,
+        task: Task,
+        dataset: str,
+        config: Mapping[str, Any],
+        cap: Decimal,
+        kind: RunKind = "loop",
     ) -> None:
         """Write a new run and its task down, before anything is done for it."""
-        body = to_json(task)
-        task_row = {"id": content_id(body), "body": body, "at": self._clock()}
+        body, now = to_json(task), self._now()
+        task_row = {"id": content_id(body), "body": body, "at": now}
         row = {
             "id": run,
+            "kind": kind,
             "task": task_row["id"],
             "dataset": dataset,
             "config": dict(config),
             "status": "created",
             "cap": cap,
-            "at": self._clock(),
+            "at": now,
         }
         with self._store.write() as connection:
             upsert(connection, schema.tasks, [task_row], replace=False)
@@ -88,20 +113,7 @@ class Runs:
         """List the runs, newest first."""
         with self._store.read() as connection:
             rows = connection.execute(sa.select(_runs).order_by(_runs.c.at.desc()))
-            return [
-                RunRow(
-                    RunId(r.id),
-                    r.task,
-                    r.dataset,
-                    r.config,
-                    r.status,
-                    r.reason,
-                    r.owner,
-                    r.lease_until,
-                    r.at,
-                )
-                for r in rows
-            ]
+            return [_row(row) for row in rows]
 
     def set_status(self, lease: Lease, status: str, reason: str = "") -> None:
         """Say where the run stands."""
@@ -116,47 +128,67 @@ class Runs:
             connection.execute(statement.values(config=dict(config)))
 
     def take(self, run: RunId) -> Lease:
-        """Take the right to drive a run; raises `RunBusy` while a live process has it."""
+        """Take the right to drive a run; raises `RunBusy` while another process has it."""
         with self._store.write() as connection:
-            row = connection.execute(
+            found = connection.execute(
                 sa.select(_runs).where(_runs.c.id == run).with_for_update()
             ).one()
-            if row.owner and self._is_live(row.owner, row.lease_until):
+            row, now = _row(found), self._now(connection)
+            if _is_live(row, now):
                 raise RunBusy(
-                    f"Run {run} is being driven by another process ({row.owner}). Watch it with "
-                    f"`querist status {run}`, or stop it with `querist stop {run}`."
+                    f"Run {run} is being driven by another process ({row.driver}, which it renews "
+                    f"while it lives). Watch it with `querist status {run}`, or stop it with "
+                    f"`querist stop {run}`; if it was killed, try again when the lease has run out."
                 )
             values = {
-                "owner": process_name(),
-                "fencing": row.fencing + 1,
-                "lease_until": self._clock() + LEASE,
+                "owner": owner_to_text(self._owner),
+                "fencing": found.fencing + 1,
+                "lease_until": now + LEASE,
             }
             connection.execute(sa.update(_runs).where(_runs.c.id == run).values(values))
-        return Lease(run, row.fencing + 1)
+        return Lease(run, found.fencing + 1)
 
     def renew(self, lease: Lease) -> None:
         """Keep the lease for another minute; raises `LeaseLost` if it is gone."""
-        self._set_lease(lease, owner=process_name(), until=self._clock() + LEASE)
+        with self._store.write(lease) as connection:
+            values = {"lease_until": self._now(connection) + LEASE}
+            connection.execute(sa.update(_runs).where(_runs.c.id == lease.run).values(values))
 
     def give_up(self, lease: Lease) -> None:
         """Hand the lease back."""
-        self._set_lease(lease, owner="", until=None)
-
-    def _set_lease(self, lease: Lease, *, owner: str, until: datetime | None) -> None:
-        with self._store.write() as connection:
-            check_lease(connection, lease)
-            values = {"owner": owner, "lease_until": until}
+        with self._store.write(lease) as connection:
+            values = {"owner": "", "lease_until": None}
             connection.execute(sa.update(_runs).where(_runs.c.id == lease.run).values(values))
 
     def is_driven(self, row: RunRow) -> bool:
         """Tell whether a live process drives the run now."""
-        return bool(row.owner) and self._is_live(row.owner, row.lease_until)
+        return row.owner is not None and _is_live(row, self._now())
 
-    def _is_live(self, owner: str, until: datetime | None) -> bool:
-        host, pid, started = owner.rsplit(":", 2)
-        if host == socket.gethostname():
-            return _start_time(int(pid)) == started
-        return until is not None and until > self._clock()
+    def _now(self, connection: sa.Connection | None = None) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        return self._store.now() if connection is None else database_time(connection)
+
+
+def _row(row: Any) -> RunRow:
+    return RunRow(
+        id=RunId(row.id),
+        kind=row.kind,
+        task=row.task,
+        dataset=row.dataset,
+        config=row.config,
+        status=row.status,
+        reason=row.reason,
+        owner=owner_from_text(row.owner),
+        lease_until=row.lease_until,
+        at=row.at,
+    )
+
+
+def _is_live(row: RunRow, now: datetime) -> bool:
+    if row.owner is None or row.lease_until is None or row.lease_until <= now:
+        return False
+    return not row.owner.is_dead()
 
 
 class Heartbeat:
@@ -188,24 +220,5 @@ class Heartbeat:
                 self._runs.renew(self._lease)
             except LeaseLost:
                 return  # the next write of the loop will say so
-
-
-def process_name() -> str:
-    """Name this process so that another one on this machine can tell whether it still lives."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_start_time(os.getpid())}"
-
-
-def _start_time(pid: int) -> str:
-    # Process ids are used again; with the start time from /proc they are unique.
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return "gone" if fields[0] in "ZX" else fields[19]  # a zombie drives nothing
-    except (OSError, IndexError):
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return "gone"
-    except OSError:
-        return "alive"
-    return "alive"
+            except StoreError:
+                continue  # what the loop writes meets the same trouble, and it may pass

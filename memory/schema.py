@@ -97,6 +97,7 @@ runs = _table(
     "runs",
     _key("id"),
     _column("task", sa.String),
+    _column("kind", sa.String, default="loop"),
     _column("dataset", sa.String),
     _column("config", sa.JSON),
     _column("status", sa.String),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, Programming
 
 from querist.memory import schema
 from querist.memory.errors import LeaseLost, NewerWorkspace, StoreError
+from querist.memory.records import utc_now
 
 DATABASE = "querist.db"
 BUSY_MS = 30_000
@@ -78,6 +80,13 @@ class Store:
         with _translated(self.folder), self._connected(self.engine) as connection:
             yield connection
 
+    def now(self) -> datetime:
+        """Tell the time by a clock that everybody who uses the database shares."""
+        if self.engine.dialect.name != "postgresql":
+            return utc_now()  # a file: whoever uses it is on this machine
+        with self.read() as connection:
+            return database_time(connection)
+
     def close(self) -> None:
         """Close all connections; one that another thread is using is closed when it is done."""
         self._is_closed = True
@@ -115,6 +124,15 @@ def open_store(folder: Path | str, *, url: str | None = None) -> Store:
             engine.dispose()
             raise
     return Store(engine, folder)
+
+
+def database_time(connection: sa.Connection) -> datetime:
+    """Tell the time by the clock of the database's machine, in a transaction too."""
+    if connection.dialect.name != "postgresql":
+        return utc_now()
+    # Not now(): that is when the transaction began, which may have waited long for a lock.
+    at: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    return at.astimezone(UTC)
 
 
 def check_lease(connection: sa.Connection, lease: Lease) -> None:

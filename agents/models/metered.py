@@ -82,14 +82,20 @@ class MeteredModel:
         price: Price,
         ledger: Ledger,
         agent: str,
+        number: int = 0,
+        pacer: Pacer | None = None,
         patience: Patience | None = None,
         overrun: Overrun | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Meter every call of `model` under the name of `agent`; `tell` gets what went wrong."""
+        """Meter every call of `model` under an agent's name, in round `number`.
+
+        `pacer` and `overrun` belong to the endpoint and are shared by all who use it; without
+        a pacer one with `patience` is made. `tell` gets what went wrong.
+        """
         self.model = model
         self.price = price
-        self.round = 0
+        self._number = number
         self.is_free = not any((price.input, price.output, price.per_call, price.cached_input))
         self._agent = agent
         self._ledger = ledger
@@ -97,7 +103,7 @@ class MeteredModel:
         self._tell = tell
         self._open = 0
         self._closed = asyncio.Event()
-        self._pacer = Pacer(model.in_flight, patience=patience)
+        self._pacer = pacer or Pacer(model.in_flight, patience=patience)
         self._reserving: GroupCommit[Request, Hold] = GroupCommit(ledger.reserve)
         self._settling: GroupCommit[Bill, None] = GroupCommit(self._settle_all)
 
@@ -152,7 +158,7 @@ class MeteredModel:
     async def _attempt(self, key: CallKey, request: ChatRequest) -> Answered:
         ceiling = self.ceiling(request)
         most = self.model.most_output(request)
-        hold = await self._reserving.submit(Request(key, ceiling, self._agent, round=self.round))
+        hold = await self._reserving.submit(Request(key, ceiling, self._agent, round=self._number))
         self._open += 1
         try:
             return await self._call(key, request, hold=hold, most=most)

@@ -73,7 +73,7 @@ def _check_changes(run: Run, changes: Mapping[str, object]) -> None:
 
 def _say_driven(run: Run, screen: Screen, place: Place, *, is_changed: bool) -> None:
     words = (
-        f"Run {run.id} goes on already: another process drives it ({run.row.owner}). Look with: "
+        f"Run {run.id} goes on already: another process drives it ({run.row.driver}). Look with: "
         f"{place.command(f'status {run.id}')}; pause it with: {place.command(f'pause {run.id}')}"
     )
     if not is_changed:

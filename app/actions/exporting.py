@@ -96,5 +96,5 @@ def _rows(context: Context, *, everything: bool) -> list[ExportRow]:
             annotators=tuple(dict.fromkeys(one.who for one in said[example.id])),
             rationale=next((one.rationale for one in said[example.id] if one.rationale), ""),
         )
-        for example in context.examples(ids)
+        for example in context.view.get(ids)
     ]

@@ -93,11 +93,10 @@ def show_run(place: Place, name: str) -> None:
     """Show where one run stands, with its last decisions."""
     from querist.app.actions.choosing import show_choice
     from querist.app.views.report_data import gather
-    from querist.graph.choosing import is_choice
 
     screen = Screen()
     with opened_run(place, name, or_choice=True) as run:
-        if is_choice(run.id):
+        if run.row.kind == "choice":
             show_choice(screen, place, run.store, run.row)
             return
         data = gather(run)

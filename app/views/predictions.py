@@ -67,11 +67,11 @@ def on_test(context: Context) -> Judged | None:
 
     answers = context.answers
     model = current_model(context.files)
-    examples = context.known(Split.TEST)
+    examples = context.view.known(Split.TEST)
     if model is None or not examples:
         return None
     # The loop embedded these texts when it evaluated, so they come out of the cache.
-    probabilities = model.predict_proba(context.embed(examples))
+    probabilities = model.predict_proba(context.view.embed(examples))
     pairs = [
         (answers.place(one.gold), int(row.argmax()), float(row.max()))
         for one, row in zip(examples, probabilities, strict=True)

@@ -251,7 +251,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         measured_on=str(detail.get("measured_on", "")),
         n=int(detail.get("n", 0)),
         test=detail.get("test"),
-        test_n=len(context.known(Split.TEST)),
+        test_n=len(context.view.known(Split.TEST)),
         labels=len(labels),
         by_people=sum(one.source == "human" for one in labels),
         pool=context.pool.count(Split.POOL),
@@ -289,7 +289,7 @@ def _sources(context: Context, labels: Sequence[Label]) -> list[SourceRow]:
     answers = context.answers
     gold = {
         one.id: one.gold
-        for one in context.examples([label.example for label in labels])
+        for one in context.view.get([label.example for label in labels])
         if answers.place(one.gold) >= 0
     }
     rows = []

@@ -51,7 +51,7 @@ def head_data(session: Session) -> Data:
             f"{len(examples)} examples with a known label are too few to train on one half and "
             "measure on the other; 20 are needed, 200 are better (data.validation)."
         )
-    vectors = session.context.embed(examples)
+    vectors = session.context.view.embed(examples)
     gold = session.context.answers.places([one.gold for one in examples])
     half = len(examples) // 2
     return Data(vectors[:half], gold[:half], vectors[half:], gold[half:])
@@ -80,7 +80,7 @@ def make_proposals(
     elif proposer == "mutation":
         propose = mutations(space, rng)
     elif proposer == "llm":
-        model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+        model = context.models.named(context.config.models.annotator, agent=Agent.SELECTOR)
         advisor = Advisor(model, task=context.task, loop=asyncio.get_running_loop())
         propose, share = advised(space, advisor, about=about), WARM_SHARE
     return Proposals(space, rng, propose, share, canonical)

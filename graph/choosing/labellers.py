@@ -75,7 +75,7 @@ class Piece:
 async def choose_prompt(session: Session, prompts: Mapping[str, str], terms: Terms) -> Chosen:
     """Find the instructions that the annotator labels best by; `prompts` are texts by name."""
     context = session.context
-    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    model = context.models.named(context.config.models.annotator, agent=Agent.SELECTOR)
     arms = [
         Labeller(model, Prompt(replace(context.task, instructions=text)))
         for text in prompts.values()
@@ -84,7 +84,7 @@ async def choose_prompt(session: Session, prompts: Mapping[str, str], terms: Ter
     total = _total(session, arms, examples, terms, noun="prompts")
     method = terms.method or "sh"
     if method in MANY:
-        vectors = context.embed_texts(list(prompts.values()))
+        vectors = context.view.embed_texts(list(prompts.values()))
         make = ClusteredHalving if method == "clst" else PredictedHalving
         selector: ArmSelector = make(vectors, total, rng=session.rng, most=len(examples))
     else:
@@ -115,7 +115,9 @@ async def choose_model(session: Session, names: Sequence[str], terms: Terms) -> 
     # All are opened first: what lacks a key is told before anything is paid.
     arms = [
         Labeller(
-            context.metered(name, agent=Agent.SELECTOR), prompt, is_calibrated=section.calibrate
+            context.models.named(name, agent=Agent.SELECTOR),
+            prompt,
+            is_calibrated=section.calibrate,
         )
         for name in names
     ]
@@ -162,7 +164,7 @@ async def choose_context(session: Session, pieces: Sequence[Piece], terms: Terms
         picks = _by_vectors(session, pieces, examples, method=terms.method, count=count)
         rows = tuple(ArmRow(pieces[place].name) for place in picks)
         return session.close(_contexts(session, pieces, picks, rows))
-    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    model = context.models.named(context.config.models.annotator, agent=Agent.SELECTOR)
     widest = Labeller(model, _prompt(session, _longest(pieces, count)))
     total = _total(session, [widest] * len(pieces), examples, terms, noun="contexts")
     selector = AcceptsRejects(len(pieces), total, count=count, most=len(examples))
@@ -331,8 +333,8 @@ def _by_vectors(
     """Choose by embeddings alone: GO for all examples together, or MMR around their mean."""
     context = session.context
     texts = [one.passage or (one.shown.example.text if one.shown else "") for one in pieces]
-    vectors = context.embed_texts(texts)
-    targets = context.embed_texts([one.text for one in examples[:MOST_TARGETS]])
+    vectors = context.view.embed_texts(texts)
+    targets = context.view.embed_texts([one.text for one in examples[:MOST_TARGETS]])
     if method == "mmr":
         picks = relevant_and_varied(vectors, targets.mean(axis=0), count=count)
         return [int(one) for one in picks]

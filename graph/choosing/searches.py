@@ -72,7 +72,7 @@ async def choose_annotator_settings(
     context = session.context
     examples = gold_examples(session)
     bank, rest = _bank(examples, context.answers.answers, min(MOST_SHOWN, len(examples) // 3))
-    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    model = context.models.named(context.config.models.annotator, agent=Agent.SELECTOR)
     widest = Labeller(model, Prompt(context.task, bank), votes=MOST_VOTES)
     affordable = _affordable(widest, rest, context.config.budget.usd)
     most = _resource(min(evaluations or USUAL_EXAMPLES, affordable), len(rest))

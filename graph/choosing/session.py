@@ -15,7 +15,6 @@ from decimal import Decimal
 import numpy as np
 
 from querist.agents.models.port import ChatModel
-from querist.graph.choosing import PREFIX
 from querist.graph.config import RunConfig
 from querist.graph.intake import import_data
 from querist.graph.workplace.context import Context, Listener
@@ -189,10 +188,11 @@ async def opened(
         dataset, config = import_data(config, store, tell=tell)
     task, body = config.as_task(), config.model_dump(mode="json")
     name = content_id(what, dict(spec), dataset, body["task"], body["loop"]["seed"], size=10)
-    run = RunId(f"{PREFIX}{what}.{name}")
+    run = RunId(f"choice.{what}.{name}")
     runs = Runs(store)
     if all(row.id != run for row in runs.all()):
-        runs.create(run, task=task, dataset=dataset, config=body, cap=config.budget.usd)
+        cap = config.budget.usd
+        runs.create(run, task=task, dataset=dataset, config=body, cap=cap, kind="choice")
     lease = runs.take(run)
     with Heartbeat(runs, lease):
         # Prices, addresses and the budget may have changed since.
@@ -221,7 +221,7 @@ def known_examples(session: Session) -> list[Example]:
     """List the examples whose label is known, in a random order: validation, else the pool's."""
     context = session.context
     for split in (Split.VALIDATION, Split.POOL):
-        found = context.known(split)
+        found = context.view.known(split)
         if found:
             order = session.rng.permutation(len(found))
             return [found[int(place)] for place in order]

@@ -55,7 +55,7 @@ def choose_examples(session: Session, *, count: int | None, by_length: bool) -> 
     context = session.context
     section = context.config.budget
     examples = context.pool.all(Split.POOL)
-    vectors = context.embed(examples)
+    vectors = context.view.embed(examples)
     lengths = np.array([max(1, len(one.text.split())) for one in examples], dtype=np.float64)
     shares = lengths / lengths.mean() if by_length else np.ones(len(examples))
     prices = shares * float(section.human_label_usd)
@@ -197,7 +197,7 @@ async def choose_features(
     context = session.context
     data = context.config.data
     features = check_target(table, target, encoding=data.encoding, header=data.header)
-    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    model = context.models.named(context.config.models.annotator, agent=Agent.SELECTOR)
     advisor = Advisor(model, task=context.task, loop=asyncio.get_running_loop())
     wanted = min(count or max(1, len(features) // 2), len(features))
     found = await asyncio.to_thread(
@@ -287,7 +287,7 @@ def _items(session: Session, labels: int) -> list[Example]:
 async def _fixed(session: Session, labels: int) -> _Fixed | None:
     """Let the annotator label everything that may be evaluated on; None if it was stopped."""
     context, examples = session.context, _items(session, labels)
-    model = context.metered(context.config.models.annotator, agent=Agent.SELECTOR)
+    model = context.models.named(context.config.models.annotator, agent=Agent.SELECTOR)
     labeller = Labeller(model, Prompt(context.task))
     dearest = Decimal(0) if model.is_free else max(labeller.ceiling(one) for one in examples)
     size, cap = len(examples), context.config.budget.usd
@@ -307,7 +307,7 @@ async def _fixed(session: Session, labels: int) -> _Fixed | None:
     said = [blank if one.probabilities is None else one.probabilities for one in answers]
     probabilities = np.array(said)
     gold = known.places([one.gold for one in examples])
-    vectors = context.embed(examples)
+    vectors = context.view.embed(examples)
     return _Fixed(examples, probabilities, error_losses(probabilities), gold, vectors)
 
 

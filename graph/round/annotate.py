@@ -42,8 +42,7 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     if not context.config.annotator.enabled:
         _pass_on(context.labelling, todo, number)
         return 0
-    model = context.model(Agent.ANNOTATOR)
-    model.round = number
+    model = context.models.on(Agent.ANNOTATOR, number)
     ruling, prompt = await _prompt(context, number=number, batch=len(todo), turn=turn)
     chunk = todo[: _chunk_size(context.config, model)]
     prior = await bias(context, prompt, model=model) if ruling.calibrate else None

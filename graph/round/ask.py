@@ -59,7 +59,7 @@ def answer_simulated(context: Context) -> int:
     if context.config.people.kind != "simulated":
         return 0
     questions = context.inbox.all(status="open")
-    examples = context.examples([one.example for one in questions])
+    examples = context.view.get([one.example for one in questions])
     answers = context.answers.answers
     for question, example in zip(questions, examples, strict=True):
         # Who writes a text for a class would call it that, too.

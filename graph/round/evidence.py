@@ -82,7 +82,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         round=number,
         most_rounds=config.loop.rounds,
         batch=config.loop.batch,
-        pool_left=len(context.view().ids) - _touched_pool(context),
+        pool_left=len(context.view.ids) - _touched_pool(context),
         remaining=max(context.ledger.balance().remaining, Decimal(0)),
         human_label_usd=config.budget.human_label_usd,
         llm_example_usd=example_price(context),
@@ -120,7 +120,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
 
 def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> GeneratorEvidence:
     """Which classes are thin, and how well earlier texts did."""
-    written = context.examples([one for one in knowledge.labels if one.startswith("gen-")])
+    written = context.view.get([one for one in knowledge.labels if one.startswith("gen-")])
     judged = [v for v in context.labelling.verdicts() if v.example.startswith("gen-")]
     kept = len(written) / len(judged) if judged else None
     return GeneratorEvidence(
@@ -144,7 +144,7 @@ def for_annotator(context: Context, *, number: int, batch: int, bank: int) -> An
         votes=section.votes,
         shared=section.shared,
         nearest=section.nearest,
-        is_local=context.model(Agent.ANNOTATOR).model.in_flight == 1,
+        is_local=context.models.on(Agent.ANNOTATOR).model.in_flight == 1,
         calibrate=section.calibrate,
         has_logprobs=_has_logprobs(context.labelling, number),
         skill=last_skill(context.journal),
@@ -184,7 +184,7 @@ def example_ceiling(context: Context) -> Decimal:
     """The most that labelling one example of usual length can cost, with all demonstrations."""
     if not context.config.annotator.enabled:
         return Decimal(0)
-    model = context.model(Agent.ANNOTATOR)
+    model = context.models.on(Agent.ANNOTATOR)
     if model.is_free:
         return Decimal(0)
     section = context.config.annotator
@@ -200,7 +200,7 @@ def example_ceiling(context: Context) -> Decimal:
 
 def example_price(context: Context) -> Decimal:
     """What labelling an example cost so far, or is expected to, with a margin."""
-    if not context.config.annotator.enabled or context.model(Agent.ANNOTATOR).is_free:
+    if not context.config.annotator.enabled or context.models.on(Agent.ANNOTATOR).is_free:
         return Decimal(0)
     spent = context.ledger.by_agent().get((Agent.ANNOTATOR, SpendKind.LLM.value), Decimal(0))
     asked = {said.example for said in context.labelling.annotations() if said.usd > 0}
@@ -224,7 +224,7 @@ def _typical_text(pool: Pool) -> str:
 
 
 def _touched_pool(context: Context) -> int:
-    rows = context.view().rows
+    rows = context.view.rows
     return sum(one in rows for one in context.touched())
 
 

@@ -53,7 +53,7 @@ class Knowledge:
             self.labels,
             self.reliability,
             answers=self._context.answers,
-            vectors=self._context.view().of,
+            vectors=self._context.view.of,
             trust=self._trust,
         )
 
@@ -64,7 +64,7 @@ class Knowledge:
             labels=self.labels,
             reliability=self.reliability,
             answers=self._context.answers,
-            vectors=self._context.view().of,
+            vectors=self._context.view.of,
             model=self._model,
             # Called late: the training set takes a second, and is seldom wanted here.
             held_out=lambda examples: self.training_set.held_out(examples),  # noqa: PLW0108

@@ -45,7 +45,7 @@ def reconsider(context: Context, knowledge: Knowledge) -> None:
     machine = [one for one in knowledge.labels.values() if one.source != "human"]
     if not machine or not knowledge.reliability.truth:
         return
-    examples = context.examples([one.example for one in machine])
+    examples = context.view.get([one.example for one in machine])
     changed = []
     for label, found in zip(machine, knowledge.opinions(examples, [0] * len(machine)), strict=True):
         if found.pooled is None or found.annotator is None:
@@ -74,12 +74,12 @@ def typical(context: Context, knowledge: Knowledge, answer: Answer) -> list[Exam
         if one.answer == answer and one.source != "generated"
     ]
     known.sort(key=lambda one: (one.source != "human", -one.p_correct, one.example))
-    return context.examples([one.example for one in known[:SHOWN_TO_GENERATOR]])
+    return context.view.get([one.example for one in known[:SHOWN_TO_GENERATOR]])
 
 
 def copy_check(context: Context, *, number: int, at: float) -> Callable[[str], bool]:
     """Make a test for near-duplicates of the pool and of what was let pass before."""
-    view = context.view()
+    view = context.view
     # After a crash this round's own texts are in the pool already; they are not copies.
     old = [i for i, one in enumerate(view.ids) if not one.startswith(f"gen-{number}-")]
     known = view.vectors[old]

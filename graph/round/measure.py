@@ -36,10 +36,10 @@ def measure_on(context: Context, model: LinearModel | None, split: Split) -> Mea
     """Measure on a gold-labelled split, if there is one."""
     if model is None:
         return None
-    examples = context.known(split)
+    examples = context.view.known(split)
     if not examples:
         return None
-    probabilities = model.predict_proba(context.embed(examples))
+    probabilities = model.predict_proba(context.view.embed(examples))
     said = [context.answers.answers[place] for place in probabilities.argmax(axis=1)]
     truth = [example.gold for example in examples if example.gold is not None]
     return context.kind.measure(context.task, said, truth)

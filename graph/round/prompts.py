@@ -42,7 +42,7 @@ def shared_demonstrations(
     by_group: dict[str, list[Label]] = {name: [] for name in groups}
     for one in considered:
         by_group[context.kind.group(one.answer)].append(one)
-    view = context.view()
+    view = context.view
     ordered: list[list[Label]] = []
     for members in by_group.values():
         if members:
@@ -50,7 +50,7 @@ def shared_demonstrations(
             picks = k_center(view.of([one.example for one in members]), count=count, rng=rng)
             ordered.append([members[i] for i in picks])
     turns = [one for rank in range(count) for group in ordered for one in group[rank : rank + 1]]
-    examples = context.examples([one.example for one in turns[:count]])
+    examples = context.view.get([one.example for one in turns[:count]])
     return tuple(_shown(one, label) for one, label in zip(examples, turns, strict=False))
 
 
@@ -72,7 +72,7 @@ async def bias(context: Context, prompt: Prompt, *, model: MeteredModel) -> Prob
     fillers = []
     for _ in range(FILLERS if prompt.nearest and bank else 1):
         picks = rng.permutation(size)[: prompt.nearest]
-        examples = context.examples([bank[i].example for i in picks])
+        examples = context.view.get([bank[i].example for i in picks])
         fillers.append([_shown(one, bank[i]) for one, i in zip(examples, picks, strict=True)])
     return await label_bias(prompt, model=model, fillers=fillers)
 
@@ -89,10 +89,10 @@ def with_nearest(
     bank = {one.example: one for one in bank_of(context.labelling)}
     if not prompt.nearest or not bank:
         return [Item(one, (), n) for one, n in zip(examples, attempts, strict=True)]
-    context.remember(list(bank))
+    context.bank.put(list(bank))
     shown = {one.example.id for one in prompt.shared}
-    hits = context.bank.nearest(context.embed(examples), count=prompt.nearest + len(shown) + 1)
-    texts = {one.id: one for one in context.examples(list(bank))}
+    hits = context.bank.nearest(context.view.embed(examples), count=prompt.nearest + len(shown) + 1)
+    texts = {one.id: one for one in context.view.get(list(bank))}
     items = []
     for example, row, attempt in zip(examples, hits, attempts, strict=True):
         close = [
@@ -111,5 +111,5 @@ def _shown(example: Example, label: Label) -> Demonstration:
 
 def items_of(context: Context, chunk: Sequence[BatchItem], prompt: Prompt) -> list[Item]:
     """Make what is asked about batch items, with the demonstrations closest to each."""
-    examples = context.examples([item.example for item in chunk])
+    examples = context.view.get([item.example for item in chunk])
     return with_nearest(context, examples, prompt, attempts=[item.attempt for item in chunk])

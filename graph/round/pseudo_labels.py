@@ -71,7 +71,7 @@ def pseudo_rows(context: Context, rows: TrainingSet, *, number: int) -> PseudoRo
     if len(kept) > MOST:
         rng = np.random.default_rng([context.config.loop.seed, number])
         kept = [kept[place] for place in np.sort(rng.choice(len(kept), MOST, replace=False))]
-    inputs = context.view().of([offered.ids[row] for row in kept])
+    inputs = context.view.of([offered.ids[row] for row in kept])
     return PseudoRows(inputs, offered.probabilities[kept], weigh(len(kept), rows.weights))
 
 

@@ -40,11 +40,11 @@ SHARE_FOR_ADVICE = Decimal("0.25")
 
 def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> QueryContext:
     """Show the pool's `rows`; everything is computed when a strategy asks for it."""
-    view, model = context.view(), current_model(context.files)
+    view, model = context.view, current_model(context.files)
     ids = [view.ids[row] for row in rows]
     sources: dict[Capability, Callable[[], object]] = {
         Capability.EMBEDDINGS: RowsOf(lambda: view.vectors, rows),
-        Capability.TEXTS: lambda: lambda wanted: context.examples(list(wanted)),
+        Capability.TEXTS: lambda: lambda wanted: context.view.get(list(wanted)),
         Capability.LLM: _advisor(context, number),
     }
     if model is not None:
@@ -91,7 +91,7 @@ def most_for_advice(context: Context) -> Decimal:
     name = context.config.loop.strategy
     if name == "auto" or Capability.LLM not in strategy(name).requires:
         return Decimal(0)
-    if context.model(Agent.SELECTOR).is_free:
+    if context.models.on(Agent.SELECTOR).is_free:
         return Decimal(0)
     return context.ledger.balance().cap * (1 - (1 - SHARE_FOR_ADVICE) ** context.config.loop.rounds)
 
@@ -113,8 +113,7 @@ def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
 
     @cache
     def make() -> Advisor:
-        model = context.model(Agent.SELECTOR)
-        model.round = number
+        model = context.models.on(Agent.SELECTOR, number)
         # What the strategy does not spend is left for labels, and most of the money is.
         allowance = context.ledger.balance().remaining * SHARE_FOR_ADVICE
         return Advisor(model, task=context.task, loop=loop, allowance=allowance, notice=tell)
@@ -130,7 +129,7 @@ def _committee(context: Context, number: int) -> Committee:
 
 def _labelled(context: Context, model: LinearModel | None) -> Labelled:
     """All that was looked at: what has no label (dropped, or still with people) is unknown."""
-    view = context.view()
+    view = context.view
     labels = {one.example: one.answer for one in context.labelling.labels()}
     ids = tuple(sorted(one for one in context.labelling.touched() if one in view.rows))
     classes = context.answers.places([labels.get(one) for one in ids])
@@ -147,4 +146,4 @@ def _targets(context: Context) -> Targets:
     """Take the inputs of the test file, without their labels."""
     examples: Sequence[Example] = context.pool.all(Split.TEST)[:MOST_TARGETS]
     hidden = tuple(replace(one, gold=None) for one in examples)
-    return Targets(embeddings=context.embed(hidden), examples=hidden)
+    return Targets(embeddings=context.view.embed(hidden), examples=hidden)

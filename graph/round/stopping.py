@@ -34,7 +34,7 @@ def judge_curve(context: Context) -> Plateau:
 
 def _predictions(context: Context, count: int) -> IntArray:
     """Give the classes that the last models see in a sample of the pool: (at most count, S)."""
-    view = context.view()
+    view = context.view
     # The pool grows by what is written, and the sample must stay what it was.
     own = [row for row, example in enumerate(view.ids) if not example.startswith("gen-")]
     rng = np.random.default_rng(context.config.loop.seed)

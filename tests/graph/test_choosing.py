@@ -8,7 +8,7 @@ import pytest
 
 from querist.agents.annotator.prompt import Demonstration
 from querist.agents.models.providers.scripted import ScriptedModel
-from querist.graph.choosing import is_choice, labellers, searches, subsets
+from querist.graph.choosing import labellers, searches, subsets
 from querist.graph.choosing.labellers import Piece, Terms
 from querist.graph.choosing.session import last_result, opened
 from querist.graph.config import make_config
@@ -16,6 +16,7 @@ from querist.graph.run import Run
 from querist.memory.errors import InvalidInput
 from querist.memory.journal import Journal
 from querist.memory.records import Example, ExampleId
+from querist.memory.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.arms.heads import SPACE
 
@@ -163,7 +164,7 @@ def test_every_pull_is_in_the_journal(store, config):
     ]
     assert len(pulls) == calls
     assert seen[-1].kind == "chosen"
-    assert is_choice(name)
+    assert Runs(store).get(name).kind == "choice"
     rejected = [row.rejected_after for row in chosen.rows]
     assert rejected[0] is None
     assert all(rejected[1:])

@@ -32,7 +32,7 @@ RUNS = {
 def labels_of(run):
     """One line a label: when, by whom, what, of which text."""
     labels = Labelling(run.store, run.id).labels()
-    texts = run.view().examples([label.example for label in labels])
+    texts = run.view().view.get([label.example for label in labels])
     return sorted(
         f"{label.round} {label.source} {label.answer.value}: {example.text}"
         for label, example in zip(labels, texts, strict=True)

@@ -67,7 +67,7 @@ def driven(run):
 
 def left(context):
     touched = context.labelling.touched()
-    return [one for one in context.view().ids if one not in touched]
+    return [one for one in context.view.ids if one not in touched]
 
 
 def offer(context, ids, *, number=1, label=0):
@@ -111,7 +111,7 @@ def test_what_was_labelled_since_is_left_out(context):
     free = left(context)[:30]
     offer(context, [*rows.ids[:5], *free], label=2)
     found = pseudo_rows(context, rows, number=1)
-    assert found.inputs == pytest.approx(context.view().of(free))
+    assert found.inputs == pytest.approx(context.view.of(free))
     assert found.targets.argmax(axis=1).tolist() == [2] * 30
     assert found.weights.sum() == pytest.approx(rows.weights.sum())
     offer(context, rows.ids[:5])
@@ -202,7 +202,7 @@ def test_a_selection_that_was_not_noted_is_made_again_as_it_was(steady_run):
     with pytest.raises(KilledError):
         drive(run, killed_at=("trained", 3))
     context = driven(run)
-    rows = np.array([context.view().rows[one] for one in left(context)])
+    rows = np.array([context.view.rows[one] for one in left(context)])
     offered = []
     for _ in range(2):
         result = get("ac_tune").query(query_context(context, rows, number=4), 10)

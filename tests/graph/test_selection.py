@@ -31,13 +31,13 @@ def context(make_run):
 
 def left(context):
     touched = context.labelling.touched()
-    rows = [i for i, one in enumerate(context.view().ids) if one not in touched]
+    rows = [i for i, one in enumerate(context.view.ids) if one not in touched]
     return np.array(rows, dtype=np.intp)
 
 
 def test_every_strategy_chooses_from_a_real_run(context):
     rows = left(context)
-    ids = {context.view().ids[row] for row in rows}
+    ids = {context.view.ids[row] for row in rows}
 
     async def choose_with_each():
         chosen = {}

@@ -75,8 +75,8 @@ def postgres(tmp_path_factory):
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=_SKIPS)])
-def store(request, tmp_path):
-    """A fresh workspace on either database."""
+def url(request):
+    """The URL of an empty PostgreSQL database; None for a file."""
     url = None
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres")
@@ -88,6 +88,12 @@ def store(request, tmp_path):
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         admin.dispose()
         url = url.replace("/postgres?", f"/{name}?")
+    return url
+
+
+@pytest.fixture
+def store(url, tmp_path):
+    """A fresh workspace on either database."""
     with open_store(tmp_path / "work", url=url) as store:
         yield store
 

@@ -67,7 +67,7 @@ def test_every_kind_of_task_and_answer_survives_the_store(store, run, kind):
 def test_a_pool_keeps_order_splits_and_two_field_examples(store):
     pool = Pool(store, dataset="d")
     examples = [
-        Example(ExampleId("z"), {"left": "one", "right": "two"}, gold="match"),
+        Example(ExampleId("z"), {"left": "one", "right": "two"}, gold=Choice("match")),
         Example(ExampleId("a"), {"left": "x", "right": "y"}, split=Split.TEST),
         Example(ExampleId("m"), {"left": "ü", "right": ""}),
     ]
