@@ -15,7 +15,7 @@ from querist.graph.round.model_files import MODEL, current_model, facts_of, qual
 from querist.graph.workplace.context import Context
 from querist.memory.events import Notice
 from querist.memory.records import Example, Round, Split
-from querist.tools.compute.arrays import FloatArray
+from querist.tools.kinds import Measure
 from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.training.heads import LinearPredictor, LinearTrainer
 from querist.tools.training.model_folder import Model
@@ -93,32 +93,37 @@ def _training_rows(context: Context, trainer: Trainer, rows: TrainingSet) -> Tra
     )
 
 
-async def _measure(context: Context, trainer: Trainer, predictor: Predictor) -> dict[str, float]:
-    """Measure the target itself on the files whose answers are known: by split."""
+async def _measure(
+    context: Context, trainer: Trainer, predictor: Predictor
+) -> dict[Split, Measure]:
+    """Measure the target itself on the files whose answers are known."""
     found = {}
     for split in (Split.VALIDATION, Split.TEST):
         examples = context.view.known(split)
-        if examples:
-            inputs = _inputs(context, trainer, examples)
-            chances = await asyncio.to_thread(predictor.predict_proba, inputs)
-            said = [context.answers.answers[place] for place in chances.argmax(axis=1)]
-            truth = [one.gold for one in examples if one.gold is not None]
-            measured = context.kind.measure(context.task, said, truth)
-            if measured is not None:
-                found[split.value] = measured.value
+        if not examples:
+            continue
+        inputs = _inputs(context, trainer, examples)
+        chances = await asyncio.to_thread(predictor.predict_proba, inputs)
+        said = [context.answers.answers[place] for place in chances.argmax(axis=1)]
+        truth = [example.gold for example in examples if example.gold is not None]
+        measure = context.kind.measure(context.task, said, truth)
+        if measure is not None:
+            found[split] = measure
     return found
 
 
 def _inputs(context: Context, trainer: Trainer, examples: list[Example]) -> Inputs:
-    vectors: FloatArray | None = (
-        context.view.embed(examples) if "vectors" in trainer.needs else None
-    )
+    vectors = context.view.embed(examples) if "vectors" in trainer.needs else None
     texts = [one.text for one in examples] if "texts" in trainer.needs else None
     return Inputs(vectors=vectors, texts=texts)
 
 
 def _write(
-    context: Context, predictor: Predictor, trainer: str, measured: Round, own: Mapping[str, float]
+    context: Context,
+    predictor: Predictor,
+    trainer: str,
+    measured: Round,
+    own: Mapping[Split, Measure],
 ) -> None:
     facts = facts_of(context, measured)
     if trainer != PROXY:
@@ -138,19 +143,21 @@ def _write(
         model.save(context.files.path(MODEL))
 
 
-def _own_facts(measured: Round, own: Mapping[str, float]) -> dict[str, Any]:
+def _own_facts(measured: Round, own: Mapping[Split, Measure]) -> dict[str, Any]:
     """Say how good the target itself is: what was measured of the loop's head is not its."""
-    lines = []
-    if "validation" in own:
-        lines.append(f"{own['validation']:.1%}, validation set.")
-    if "test" in own:
-        lines.append(
-            f"{own['test']:.1%} on labelled texts that neither the agents nor the model saw."
-        )
+    where = {
+        Split.VALIDATION: "the validation set",
+        Split.TEST: "labelled texts that neither the agents nor the model saw",
+    }
+    lines = [
+        f"{found.value:.1%} {found.name} (90 % interval {found.low:.1%} to {found.high:.1%}) on "
+        f"{where[split]}."
+        for split, found in own.items()
+    ]
     lines = lines or ["Not measured itself: there is no file of known labels (data.test)."]
     proxy = " ".join(quality_in_words(measured))
     return {
-        "metrics": dict(own),
+        "metrics": {split.value: found.value for split, found in own.items()},
         "quality": [*lines, f"The loop's own linear head, of the same labels: {proxy}"],
     }
 

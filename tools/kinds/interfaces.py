@@ -1,8 +1,10 @@
-"""What control a labelling tool needs for an answer of each kind, those to come included."""
+"""What tools and prompts need to know of a kind, of those to come, too."""
 
 from __future__ import annotations
 
 from typing import Literal
+
+from querist.memory.records import Task
 
 Control = Literal["single", "multiple", "spans", "text"]
 CONTROLS: dict[str, Control] = {
@@ -12,7 +14,15 @@ CONTROLS: dict[str, Control] = {
     "generation": "text",
 }
 
+RESPONSES = frozenset({"qa", "generation", "preference"})
+"""Kinds whose examples are requests and what is answered to them."""
+
 
 def control_of(kind: str) -> Control:
     """Name the control of a kind; one of several where nothing else is known."""
     return CONTROLS.get(kind, "single")
+
+
+def is_about_responses(task: Task) -> bool:
+    """Tell whether a task's examples are requests with answers, rather than texts to sort."""
+    return task.kind in RESPONSES

@@ -45,7 +45,7 @@ class LinearTrainer:
 
     def fit(self, rows: TrainingRows, /) -> LinearPredictor:
         """Choose the penalty and the temperature by held-out rows, where there are enough."""
-        head = LinearHead(self.strength)
+        head, rows = LinearHead(self.strength), rows.drop_weightless()
         vectors = rows.inputs.need_vectors()
         return LinearPredictor(
             head.fit(vectors, rows.targets, weights=rows.weights, seed=rows.seed)

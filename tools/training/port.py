@@ -18,7 +18,7 @@ A plug-in names it under the entry point group `querist.trainer`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
@@ -92,6 +92,16 @@ class TrainingRows:
             raise InvalidInput(
                 "Each row of the targets must be a probability distribution over the classes."
             )
+
+    def drop_weightless(self) -> TrainingRows:
+        """Leave out the rows without weight, so that they have no say in folds and shuffles."""
+        kept = np.flatnonzero(self.weights > 0)
+        vectors, texts = self.inputs.vectors, self.inputs.texts
+        inputs = Inputs(
+            vectors=None if vectors is None else vectors[kept],
+            texts=None if texts is None else [texts[int(row)] for row in kept],
+        )
+        return replace(self, inputs=inputs, targets=self.targets[kept], weights=self.weights[kept])
 
 
 class Predictor(Protocol):

@@ -31,6 +31,9 @@ class Asking(Protocol):
     def template(self) -> str:
         """Name the wording; a prompt's version changes with it."""
 
+    def opening_of(self, task: Task) -> str:
+        """Say what is to be done, as the task file says it or else as the kind does."""
+
     def instructions(self, task: Task) -> str:
         """Say what is to be done, before any example."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from querist.agents.annotator.kinds import asking_of
 from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.models.port import ChatReply, ChatRequest
 from querist.agents.selector.advice.advisor import Advisor, advisor_of
@@ -35,10 +36,6 @@ WORDINGS = (
     "{task}\nIgnore how the text is written; only what it is about counts.",
 )
 """Ways to put the same question; `{task}` is the task's own instructions."""
-_MATCHING = (
-    "Do the two records describe the same thing in the real world? Spelling, order and missing "
-    "values may differ."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,7 @@ class Variant:
 
     def prompt(self, task: Task) -> Prompt:
         """Put the question to the task this way."""
-        base = task.instructions or (
-            _MATCHING if task.kind == "matching" else f"Classify each text ({task.name})."
-        )
+        base = asking_of(task.kind).opening_of(task)
         # Not `format`: guidelines may hold braces.
         instructions = self.wording.replace("{task}", base)
         return Prompt(replace(task, instructions=instructions), self.shown)

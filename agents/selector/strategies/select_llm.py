@@ -19,6 +19,7 @@ from querist.agents.selector.advice.pick_protocol import Menu, pick
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.engines.clustering import k_means
 from querist.tools.engines.geometry import Euclidean
+from querist.tools.kinds.interfaces import is_about_responses
 from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.mixtures import share_out
@@ -105,7 +106,7 @@ def deal(embeddings: FloatArray, menus: int, *, rng: np.random.Generator) -> lis
 
 
 def _criteria(advisor: Advisor) -> str:
-    if advisor.task.kind in ("generation", "qa", "preference"):
+    if is_about_responses(advisor.task):
         return INSTRUCTION_CRITERIA
     return (
         f"The labels are for this task: {describe(advisor.task)} Prefer texts that are clear and "
