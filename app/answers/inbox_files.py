@@ -22,10 +22,10 @@ from querist.memory.errors import InvalidInput, NotOpen
 from querist.memory.inbox import Inbox
 from querist.memory.records import Question
 from querist.memory.runs import Runs
+from querist.tools.data.annotation.label_studio import write_interface
 from querist.tools.data.cells import as_text, clean
 from querist.tools.data.encoding import AUTO
 from querist.tools.data.formats import open_table
-from querist.tools.data.label_studio import write_interface
 from querist.tools.data.places import refuse_target, replacing
 from querist.tools.data.table import Row
 from querist.tools.kinds.names import match_label

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from querist.memory.errors import InvalidInput
-from querist.tools.data.annotation_tools import plain_rows
+from querist.tools.data.annotation.annotation_tools import plain_rows
 from querist.tools.data.encoding import LONGEST_LINE, TextFile
 from querist.tools.data.table import Broken, NumberedRow, Remarks, Table, look_ahead
 from querist.tools.wording import shorten

@@ -19,7 +19,7 @@ from typing import get_args
 from querist.memory.answers import Answer, Choices, Number, Preference, Spans, name_of
 from querist.memory.errors import InvalidInput, MissingExtra
 from querist.memory.records import Example, ExampleId, Label, Task
-from querist.tools.data.label_studio import write_interface, write_tasks
+from querist.tools.data.annotation.label_studio import write_interface, write_tasks
 from querist.tools.data.places import ExportFormat, refuse_target, replacing
 from querist.tools.kinds.interfaces import control_of
 from querist.tools.wording import suggest

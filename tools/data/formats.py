@@ -12,7 +12,7 @@ from typing import Any
 
 from querist.memory.errors import InvalidInput, MissingExtra
 from querist.memory.records import Split
-from querist.tools.data.annotation_tools import plain_rows
+from querist.tools.data.annotation.annotation_tools import plain_rows
 from querist.tools.data.delimited import read_delimited
 from querist.tools.data.encoding import AUTO, TextFile
 from querist.tools.data.json_rows import USUAL_SPLITS, json_array, json_lines

@@ -18,11 +18,11 @@ from typing import Any, Protocol, get_args
 
 from querist.memory.errors import InvalidInput, MissingExtra
 from querist.memory.records import Example, ExampleId, Label, Task, content_id
+from querist.tools.data.annotation.label_studio import write_interface, write_tasks
 from querist.tools.data.cells import as_text, clean
 from querist.tools.data.columns import ColumnMap, choose_columns
 from querist.tools.data.encoding import AUTO
 from querist.tools.data.formats import open_table
-from querist.tools.data.label_studio import write_interface, write_tasks
 from querist.tools.data.places import ExportFormat, refuse_target, replacing
 from querist.tools.data.table import Row, Table, value_at
 from querist.tools.kinds import kind_of

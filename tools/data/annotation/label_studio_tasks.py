@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from querist.tools.data.opinions import majority, merge_opinions
+from querist.tools.data.annotation.opinions import majority, merge_opinions
 from querist.tools.data.table import NumberedRow, Remarks, Row
 
 _PARTS = {"annotations", "completions", "predictions"}

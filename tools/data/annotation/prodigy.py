@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from querist.tools.data.opinions import merge_opinions
+from querist.tools.data.annotation.opinions import merge_opinions
 from querist.tools.data.table import NumberedRow, Remarks, Row
 
 _ANSWERS = {"accept", "reject", "ignore"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, islice
 
-from querist.tools.data import label_studio_tasks as label_studio
-from querist.tools.data import prodigy
+from querist.tools.data.annotation import label_studio_tasks as label_studio
+from querist.tools.data.annotation import prodigy
 from querist.tools.data.table import NumberedRow, Remarks
 
 _SAMPLE = 20

@@ -1,0 +1,1 @@
+"""What annotation tools hand out, read as rows, and what they take in."""
