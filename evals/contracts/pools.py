@@ -52,6 +52,8 @@ class SmallPool:
     labelled: FloatArray
     """(L, d)."""
     targets: FloatArray
+    is_alike: bool = False
+    """Whether all candidates have one text, too."""
     labelled_probabilities: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +71,10 @@ class SmallPool:
             "targets": self.targets,
         }
 
+    def _fetch(self, ids: Sequence[ExampleId]) -> list[Example]:
+        rows = [0 if self.is_alike else int(one.rpartition("-")[2]) for one in ids]
+        return [_example(one, row) for one, row in zip(ids, rows, strict=True)]
+
     def context(
         self, requires: frozenset[Capability], *, seed: int, advisor: Advisor | None = None
     ) -> QueryContext:
@@ -82,7 +88,7 @@ class SmallPool:
             Capability.PROBS: lambda: self.probabilities,
             Capability.POSTERIOR: lambda: posterior,
             Capability.GRADIENTS: lambda: GradientFactors(errors, self.embeddings),
-            Capability.TEXTS: lambda: _fetch,
+            Capability.TEXTS: lambda: self._fetch,
             Capability.TARGETS: lambda: Targets(embeddings=self.targets, examples=shown),
             Capability.TARGET_POSTERIOR: lambda: _committee(self.probabilities[:3]),
             Capability.LLM: lambda: advisor,
@@ -115,7 +121,7 @@ def small_pools() -> Iterator[SmallPool]:
     yield SmallPool("a usual pool", rows, shares, known, targets)
     yield SmallPool("a pool of which nothing is labelled", rows, shares, none, targets)
     yield SmallPool("a pool of one candidate", rows[:1], shares[:1], known, targets)
-    yield SmallPool("a pool of candidates that are all alike", alike, even, known, targets)
+    yield SmallPool("a pool of candidates all alike", alike, even, known, targets, is_alike=True)
     yield SmallPool("a pool whose embeddings are all zero", 0 * rows, shares, 0 * known, targets)
     certain = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
     yield SmallPool("a pool of which the model is certain", rows, certain, known, targets)
@@ -153,10 +159,6 @@ def _committee(probabilities: FloatArray) -> FloatArray:
     tilt = np.random.default_rng(5).normal(size=(MEMBERS, classes))
     raised = (probabilities[:, None, :] + 1e-3) * np.exp(tilt)
     return np.asarray(raised / raised.sum(axis=2, keepdims=True), dtype=np.float32)
-
-
-def _fetch(ids: Sequence[ExampleId]) -> list[Example]:
-    return [_example(one, int(one.rpartition("-")[2])) for one in ids]
 
 
 def _example(name: str, row: int) -> Example:

@@ -82,7 +82,7 @@ def _query(
         result = strategy.query(context, count)
     except InvalidInput as error:
         raise AssertionError(f"{strategy.name} refused {pool.name}: {error}") from error
-    if pool.name.endswith("all alike") and context.rng.bit_generator.state == state:
+    if pool.is_alike and context.rng.bit_generator.state == state:
         scores = result.scores
         if scores is not None and len(scores) and np.ptp(scores) == 0:
             assert list(result.indices) == list(range(len(result.ids))), (

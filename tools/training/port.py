@@ -99,7 +99,7 @@ class TrainingRows:
         vectors, texts = self.inputs.vectors, self.inputs.texts
         inputs = Inputs(
             vectors=None if vectors is None else vectors[kept],
-            texts=None if texts is None else [texts[row] for row in kept],
+            texts=None if texts is None else [texts[int(row)] for row in kept],
         )
         return replace(self, inputs=inputs, targets=self.targets[kept], weights=self.weights[kept])
 
