@@ -8,7 +8,7 @@ QueristError
 ├── RunBusy             another process drives this run
 ├── LeaseLost           another process took this run over while we drove it
 ├── BudgetExceeded      a reservation does not fit into what is left
-├── NotOpen             the question was answered or withdrawn before
+├── NotOpen             the question was answered or skipped before
 └── ModelError          a language model cannot be used
     ├── ModelRefused    it will not work by trying again (key, name, price)
     └── ModelUnavailable  it may work later (network, rate limit, server)
@@ -77,7 +77,7 @@ class BudgetExceeded(QueristError):
 
 
 class NotOpen(QueristError):
-    """The question is not open any more: someone answered first, or it was withdrawn."""
+    """The question is not open any more: someone answered or skipped it first."""
 
 
 class ModelError(QueristError):

@@ -116,7 +116,10 @@ class Inbox:
 
     def skip(self, question: str, *, who: str) -> None:
         """Put a question aside for good: it will not be asked again, and costs nothing."""
-        self._close(question, "skipped", who=who)
+        with self._store.write() as connection:
+            statement = self._update(question).where(_questions.c.status == "open")
+            if connection.execute(statement.values(status="skipped", assignee=who)).rowcount != 1:
+                raise NotOpen(f"Question {question} is not open any more.")
 
     def reopen(self, question: str, *, who: str) -> None:
         """Take one's own answer or skip back, unless the loop has used it already (`NotOpen`)."""
@@ -128,10 +131,6 @@ class Inbox:
             values = {"status": "open", "body": _to_body(found), **free}
             if connection.execute(statement.values(values)).rowcount != 1:
                 raise NotOpen(f"Question {question} is in use already and cannot be taken back.")
-
-    def withdraw(self, question: str) -> None:
-        """Take back a question that nobody needs answered any more."""
-        self._close(question, "withdrawn", who="")
 
     def get(self, question: str) -> Question:
         """Find one question."""
@@ -200,12 +199,6 @@ class Inbox:
 
     def _update(self, question: str) -> sa.Update:
         return sa.update(_questions).where(self._mine, _questions.c.id == question)
-
-    def _close(self, question: str, status: str, *, who: str) -> None:
-        with self._store.write() as connection:
-            statement = self._update(question).where(_questions.c.status == "open")
-            if connection.execute(statement.values(status=status, assignee=who)).rowcount != 1:
-                raise NotOpen(f"Question {question} is not open any more.")
 
     def _fetch(self, query: sa.Select[Any]) -> list[Question]:
         with self._store.read() as connection:

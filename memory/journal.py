@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -69,7 +70,7 @@ class Journal:
         )
         with self._store.read() as connection:
             body = connection.execute(query).scalar()
-        return None if body is None else from_json(Decision, body)
+        return None if body is None else _decision(body)
 
     def last_turn(self) -> int:
         """Find the newest turn that anything was decided in; 0 before the first."""
@@ -84,7 +85,7 @@ class Journal:
             query = query.where(_decisions.c.agent == agent)
         with self._store.read() as connection:
             rows = connection.execute(query.order_by(_decisions.c.round, _decisions.c.at))
-            return [from_json(Decision, body) for body in rows.scalars()]
+            return [_decision(body) for body in rows.scalars()]
 
     def round_done(self, done: Round) -> None:
         """Write down what a round achieved."""
@@ -98,6 +99,14 @@ class Journal:
         with self._store.read() as connection:
             rows = connection.execute(query.order_by(_rounds.c.number))
             return [from_json(Round, body) for body in rows.scalars()]
+
+
+def _decision(body: Mapping[str, Any]) -> Decision:
+    # The first version kept no more of a tool's call than its name.
+    calls = [
+        {"name": call} if isinstance(call, str) else call for call in body.get("tool_calls", ())
+    ]
+    return from_json(Decision, {**body, "tool_calls": calls})
 
 
 def _step(turn: int, step: str) -> str:

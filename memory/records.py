@@ -194,7 +194,7 @@ class Question:
     """Value of asking; the inbox is served in falling order of it."""
     purpose: Literal["escalation", "seed", "validation", "audit"]
     round: int
-    status: Literal["open", "answered", "skipped", "withdrawn"] = "open"
+    status: Literal["open", "answered", "skipped"] = "open"
     assignee: str = ""
     lease_until: datetime | None = None
     answer: Answer | None = None
@@ -202,6 +202,16 @@ class Question:
 
 
 # ---------------------------------------------------------------- running
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a language model looked up on the way to a decision, and what it was told."""
+
+    name: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    result: str = ""
+    """In words, cut: what a tool reads is in the store anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +224,9 @@ class Decision:
     action: Mapping[str, object]
     reason: str
     evidence: Mapping[str, object] = field(default_factory=dict)
-    tool_calls: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
     usd: Decimal = Decimal(0)
+    """What deliberating cost, also where the rules took over in the end."""
     fell_back: str = ""
     """Why the rules took over from a language model's deliberation, if they did."""
     step: str = ""

@@ -1,4 +1,4 @@
-"""Chroma as a rebuildable index over vectors: nothing in it is the only copy of anything.
+"""Chroma as an index over vectors that may be deleted: nothing in it is the only copy of anything.
 
 Only vectors and ids go in. Text never does, because Chroma would fetch a model from the network
 to embed it.
@@ -7,7 +7,7 @@ to embed it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,14 @@ class VectorIndex:
 
         folder.mkdir(parents=True, exist_ok=True)
         settings = Settings(anonymized_telemetry=False, allow_reset=True)
+        # Kept, because Chroma may close a database whose client nobody holds.
         self._client = chromadb.PersistentClient(path=str(folder), settings=settings)
-        self._name = f"{re.sub('[^a-z0-9]+', '-', name.lower())[:40].strip('-')}-{content_id(name)}"
-        self._collection = self._open()
+        name = f"{re.sub('[^a-z0-9]+', '-', name.lower())[:40].strip('-')}-{content_id(name)}"
+        self._collection: Any = self._client.get_or_create_collection(
+            name, embedding_function=None, metadata={"hnsw:space": "cosine"}
+        )
 
-    def put(
-        self,
-        ids: Sequence[str],
-        vectors: FloatArray,
-        *,
-        metadata: Sequence[Mapping[str, Any]] | None = None,
-    ) -> None:
+    def put(self, ids: Sequence[str], vectors: FloatArray) -> None:
         """Add vectors (N, d); ids that are known already are left alone."""
         known = set(self._collection.get(ids=list(ids), include=[])["ids"]) if ids else set()
         rows = [i for i, one in enumerate(ids) if one not in known]
@@ -49,12 +46,9 @@ class VectorIndex:
             self._collection.add(
                 ids=[ids[i] for i in part],
                 embeddings=np.asarray(vectors[part], dtype=np.float32),
-                metadatas=None if metadata is None else [dict(metadata[i]) for i in part],
             )
 
-    def nearest(
-        self, vectors: FloatArray, *, count: int, where: Mapping[str, Any] | None = None
-    ) -> list[list[tuple[str, float]]]:
+    def nearest(self, vectors: FloatArray, *, count: int) -> list[list[tuple[str, float]]]:
         """For each query (M, d), list (id, cosine similarity) of the closest, best first."""
         count = min(count, len(self))
         if count == 0 or len(vectors) == 0:
@@ -62,7 +56,6 @@ class VectorIndex:
         found = self._collection.query(
             query_embeddings=np.asarray(vectors, dtype=np.float32),
             n_results=count,
-            where=dict(where) if where else None,
             include=["distances"],
         )
         distances = found["distances"] or []
@@ -71,17 +64,6 @@ class VectorIndex:
             for ids, fars in zip(found["ids"], distances, strict=True)
         ]
 
-    def rebuild(self, ids: Sequence[str], vectors: FloatArray) -> None:
-        """Throw the collection away and build it anew."""
-        self._client.delete_collection(self._name)
-        self._collection = self._open()
-        self.put(ids, vectors)
-
     def __len__(self) -> int:
         """Count the vectors."""
         return int(self._collection.count())
-
-    def _open(self) -> Any:
-        return self._client.get_or_create_collection(
-            self._name, embedding_function=None, metadata={"hnsw:space": "cosine"}
-        )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Protocol
 
 from querist.memory.answers import Answer
 from querist.memory.questions import QuestionPayload
 from querist.tools.kinds import DEFAULT, find_kind
+from querist.tools.registry import Entry, Registry, declare, make_card
 
-_GROUP = "querist.answering"
+GROUP = "querist.answering"
 
 
 class Answering(Protocol):
@@ -45,20 +46,45 @@ class OptionAnswering:
         return find_kind(self.kind).answer_of(name)
 
 
-_SHIPPED: dict[str, Answering] = {
-    # People choose a response by its letter, whatever its column is called.
-    "preference": OptionAnswering("preference", headings=("a", "b")),
-}
+def answering(name: str) -> Callable[[Callable[[], Answering]], Entry[Answering]]:
+    """Declare how people answer a kind of task, under the kind's name."""
+    card = make_card(f"How people answer a {name}.")
+    return lambda factory: declare(GROUP, name, factory=factory, card=card)
+
+
+ANSWERINGS = Registry[Answering](
+    "way of answering a kind of task", group=GROUP, modules=("querist.app.answers.kinds",)
+)
+
+
+@answering("classification")
+def classification() -> Answering:
+    """Choose a class."""
+    return OptionAnswering("classification")
+
+
+@answering("matching")
+def matching() -> Answering:
+    """See both records, each under its column's name."""
+    return OptionAnswering("matching")
+
+
+@answering("relation")
+def relation() -> Answering:
+    """Choose a relation."""
+    return OptionAnswering("relation")
+
+
+@answering("preference")
+def preference() -> Answering:
+    """Choose a response by its letter, whatever its column is called."""
+    return OptionAnswering("preference", headings=("a", "b"))
 
 
 @cache
 def answering_of(kind: str) -> Answering:
-    """Find how people answer a kind of task; as options where nobody says otherwise."""
-    for entry in entry_points(group=_GROUP):
-        if entry.name == kind:
-            found: Answering = entry.load()
-            return found
-    return _SHIPPED.get(kind) or OptionAnswering(kind)
+    """Find how people answer a kind; raises `InvalidInput` where nobody wrote it."""
+    return ANSWERINGS.make(kind)
 
 
 USUAL = answering_of(DEFAULT.name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from querist.app.terminal.screen import percent
+from querist.app.terminal.screen import dollars, percent
+from querist.memory.records import Decision
 from querist.tools.wording import listed
 
 MOST_PARTS = 15
@@ -70,6 +71,24 @@ def facts(body: Mapping[str, object]) -> list[tuple[str, str]]:
         for key, value in body.items()
         if key not in UNSAID and value not in ("", None, [], {})
     ]
+
+
+def calls_of(decision: Decision) -> list[tuple[str, str]]:
+    """List what a language model looked up for a decision: what it asked, and what it was told."""
+    return [
+        (f"{call.name}({_named(call.arguments)})", _value("", call.result))
+        for call in decision.tool_calls
+    ]
+
+
+def mind_of(decision: Decision) -> str:
+    """Say in a word or two who took a decision, and what it cost if it cost anything."""
+    cost = f", {dollars(decision.usd)}" if decision.usd > 0 else ""
+    return f"{decision.mind}{cost}"
+
+
+def _named(arguments: Mapping[str, object]) -> str:
+    return listed([f"{name}={_value('', value)}" for name, value in arguments.items()], MOST_PARTS)
 
 
 def machine_weight(trust: object) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from querist.app.terminal.place import Place, opened_run, status_of
 from querist.app.terminal.screen import Screen, dollars, percent, plural
+from querist.app.views.facts import mind_of
 from querist.app.views.figures import headline_word
 from querist.app.views.summary import MOST_NOTICES, show_summary
 from querist.memory.errors import InvalidInput
@@ -108,7 +109,7 @@ def show_run(place: Place, name: str) -> None:
         if data.decisions:
             screen.title("Latest decisions")
         for one in data.decisions[-LATEST:]:
-            screen.line(f"  {one.round} {one.agent} ({one.mind}): {one.reason}")
+            screen.line(f"  {one.round} {one.agent} ({mind_of(one)}): {one.reason}")
 
 
 def _show_all_troubles(screen: Screen, data: ReportData) -> None:

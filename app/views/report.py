@@ -14,7 +14,7 @@ from querist.app.terminal.screen import percent, source_words
 from querist.app.terminal.toml_text import to_toml
 from querist.app.views import charts
 from querist.app.views.charts import colour
-from querist.app.views.facts import facts, machine_weight
+from querist.app.views.facts import calls_of, facts, machine_weight
 from querist.app.views.report_data import ReportData
 from querist.memory.errors import StoreError
 from querist.memory.files import write_whole
@@ -58,6 +58,7 @@ def render(data: ReportData) -> str:
         "percent": _percent,
         "usd": _usd,
         "facts": facts,
+        "calls": calls_of,
         "weight": machine_weight,
         "colour": colour,
         "source": source_words,

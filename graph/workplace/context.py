@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.agents.annotator.prompt import Demonstration
+from querist.agents.mind import Deliberation
 from querist.agents.models.port import ChatModel
 from querist.graph.config import RunConfig, make_config
 from querist.graph.workplace.models import Models
@@ -46,7 +47,7 @@ Listener = Callable[[Event], None]
 class Deliberations:
     """Language-model minds by agent; an agent without one decides by its rules."""
 
-    by_agent: dict[str, Any] = field(default_factory=dict)
+    by_agent: dict[str, Deliberation[Any, Any]] = field(default_factory=dict)
 
 
 # LangGraph takes dataclasses for contexts; nothing else of a dataclass is wanted here.

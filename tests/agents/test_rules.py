@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-import numpy as np
 import pytest
 
 from querist.agents.annotator import rules as annotator
@@ -18,10 +17,13 @@ from querist.agents.selector import rules as selector
 from querist.agents.selector.rules import SelectorEvidence
 from querist.agents.verifier import rules as verifier
 from querist.agents.verifier.rules import Opinions, VerifierEvidence
-from querist.memory.records import Action, Example, ExampleId, LabelClass, Origin, Task
+from querist.memory.answers import Belief, Choice
+from querist.memory.records import Action, Example, ExampleId, Origin
 
-TASK = Task("t", "classification", tuple(LabelClass(name) for name in "abc"))
-SURE, UNSURE, GUESS = np.array([0.9, 0.05, 0.05]), np.array([0.5, 0.4, 0.1]), np.full(3, 1 / 3)
+ANSWERS = tuple(Choice(name) for name in "abc")
+SURE = Belief(ANSWERS, (0.9, 0.05, 0.05))
+UNSURE = Belief(ANSWERS, (0.5, 0.4, 0.1))
+GUESS = Belief(ANSWERS, (1 / 3, 1 / 3, 1 / 3))
 
 MONEY = BudgetEvidence(
     round=3,
@@ -119,7 +121,7 @@ def opinions(pooled, *, annotator_says=SURE, number=0, **more):
 EVIDENCE = VerifierEvidence(
     round=2,
     batch=4,
-    classes=3,
+    chance=1 / 3,
     questions=1,
     is_seed=False,
     may_reannotate=False,
@@ -132,7 +134,7 @@ EVIDENCE = VerifierEvidence(
 
 def actions(batch, **change):
     ruling = verifier.verify(replace(EVIDENCE, **change))
-    return [one.action for one in verifier.judge(batch, ruling, task=TASK, number=2)]
+    return [one.action for one in verifier.judge(batch, ruling, number=2)]
 
 
 def test_the_sure_are_kept_and_the_first_of_the_doubtful_go_to_people():
@@ -158,7 +160,7 @@ def test_what_a_provider_refused_goes_to_people_or_is_dropped_with_its_words():
     lost = opinions(SURE, annotator_says=None, trouble="refused: filtered", is_refused=True)
     assert actions([lost]) == [Action.ESCALATE]
     ruling = verifier.verify(replace(EVIDENCE, questions=0))
-    verdict = verifier.judge([lost], ruling, task=TASK, number=2)[0]
+    verdict = verifier.judge([lost], ruling, number=2)[0]
     assert (verdict.action, verdict.reason) == (Action.DROP, "refused: filtered")
 
 
@@ -170,13 +172,13 @@ def test_an_unreadable_reply_is_asked_once_more():
 
 
 def test_a_written_text_that_reads_like_another_class_is_dropped():
-    written = opinions(SURE, example={"origin": Origin.GENERATED, "gold": "b"})
+    written = opinions(SURE, example={"origin": Origin.GENERATED, "written_as": Choice("b")})
     assert actions([written]) == [Action.DROP]
 
 
 def test_no_reason_gives_the_guess_away():
     ruling = verifier.verify(EVIDENCE)
-    verdict = verifier.judge([opinions(UNSURE)], ruling, task=TASK, number=2)[0]
+    verdict = verifier.judge([opinions(UNSURE)], ruling, number=2)[0]
     assert verdict.action is Action.ESCALATE
     assert not {"a", "b", "c"} & set(verdict.reason.replace("%", " ").split())
     assert verdict.likely == ("a", "b", "c")

@@ -9,14 +9,17 @@ from decimal import Decimal
 import pytest
 from tests_graph_support import EXAMPLE, LABELS, gold_texts
 
+from querist.agents.mind import Deliberated
 from querist.agents.selector.rules import Selection
+from querist.app.views.report import render
+from querist.app.views.report_data import gather
 from querist.graph.config import make_config
 from querist.graph.run import CHECKPOINTS, Run
 from querist.graph.state import update
 from querist.graph.workplace.context import Deliberations
 from querist.memory.errors import RunBusy
 from querist.memory.ledger import Ledger
-from querist.memory.records import Origin
+from querist.memory.records import Origin, ToolCall
 from querist.memory.runs import Runs
 from querist.memory.store import open_store
 
@@ -309,7 +312,9 @@ def test_a_task_that_is_cancelled_leaves_nothing_open_and_the_run_free(scripted,
 
 def test_an_agent_can_be_given_a_language_models_mind(scripted):
     async def deliberate(evidence):
-        return Selection(strategy="k_center", count=evidence.batch, reason="I like variety.")
+        ruling = Selection(strategy="k_center", count=evidence.batch, reason="I like variety.")
+        looked = ToolCall("pool_summary", {"slice": "all"}, "160 texts, half of them long")
+        return Deliberated(ruling, (looked,), Decimal("0.0012"))
 
     run, _ = scripted()
     run.use(deliberations=Deliberations({"selector": deliberate}))
@@ -317,11 +322,16 @@ def test_an_agent_can_be_given_a_language_models_mind(scripted):
     decisions = run.view().journal.decisions(agent="selector")
     assert {one.mind for one in decisions} == {"llm"}
     assert decisions[-1].action["strategy"] == "k_center"
+    page = render(gather(run))
+    assert "pool_summary(slice=all)" in page
+    assert "160 texts, half of them long" in page
+    assert "cost 0.001200\N{NO-BREAK SPACE}USD" in page
 
 
 def test_a_deliberation_out_of_bounds_falls_back_to_the_rules_and_says_so(scripted):
     async def greedy(evidence):
-        return Selection(strategy="margin", count=evidence.batch + 1, reason="More!")
+        ruling = Selection(strategy="margin", count=evidence.batch + 1, reason="More!")
+        return Deliberated(ruling, (ToolCall("pool_summary"),), Decimal("0.01"))
 
     run, _ = scripted()
     run.use(deliberations=Deliberations({"selector": greedy}))
@@ -329,6 +339,7 @@ def test_a_deliberation_out_of_bounds_falls_back_to_the_rules_and_says_so(script
     for one in run.view().journal.decisions(agent="selector"):
         assert one.mind == "rules"
         assert "allowed" in one.fell_back
+        assert (one.tool_calls, one.usd) == ((ToolCall("pool_summary"),), Decimal("0.01"))
 
 
 # ---------------------------------------------------------------- durability

@@ -16,6 +16,7 @@ from querist.memory.records import Example, LabelClass, Task
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds.closed import SingleChoice
 from querist.tools.kinds.names import fold_label
+from querist.tools.kinds.port import Kind, kind
 from querist.tools.opinions import measures
 
 # The first label of a task is the match, unless one is called so.
@@ -63,3 +64,9 @@ KIND = _Matching(
     fields="two columns, one for each record",
     fewest_fields=2,
 )
+
+
+@kind("matching", summary="Whether two records are about the same thing.")
+def matching() -> Kind:
+    """Give the kind."""
+    return KIND

@@ -6,13 +6,16 @@ A kind has three facets, found by its name: this one, how it is asked of a langu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from querist.memory.answers import Answer
 from querist.memory.records import Example, Task
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.registry import Entry, Registry, declare, make_card
+
+GROUP = "querist.kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +83,18 @@ class Kind(Protocol):
 
     def join(self, vectors: Sequence[FloatArray]) -> FloatArray:
         """Make vectors of examples (N, D) from those of their parts, each (N, d)."""
+
+
+def kind(name: str, *, summary: str) -> Callable[[Callable[[], Kind]], Entry[Kind]]:
+    """Declare what makes a kind of task, under the name that task files use."""
+    return lambda factory: declare(GROUP, name, factory=factory, card=make_card(summary))
+
+
+KINDS = Registry[Kind](
+    "kind of task",
+    group=GROUP,
+    modules=tuple(
+        f"querist.tools.kinds.{name}"
+        for name in ("classification", "matching", "relation", "preference")
+    ),
+)

@@ -15,6 +15,7 @@ from querist.memory.answers import Preference
 from querist.memory.records import Example, LabelClass
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds.closed import SingleChoice
+from querist.tools.kinds.port import Kind, kind
 
 FIRST, SECOND, TIE = "a", "b", "tie"
 
@@ -52,3 +53,9 @@ KIND = _PreferenceKind(
     fields="two columns of responses, after what they respond to",
     fewest_fields=2,
 )
+
+
+@kind("preference", summary="Which of two responses is better.")
+def preference() -> Kind:
+    """Give the kind."""
+    return KIND

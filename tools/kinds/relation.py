@@ -9,6 +9,7 @@ from __future__ import annotations
 from querist.memory.records import Task
 from querist.tools.kinds.closed import SingleChoice
 from querist.tools.kinds.names import fold_label
+from querist.tools.kinds.port import Kind, kind
 from querist.tools.opinions import measures
 
 NONE_OF_THEM = {"other", "none", "no_relation", "no relation", "na", "n/a", "unrelated"}
@@ -20,3 +21,9 @@ def _statistic(task: Task) -> measures.Statistic:
 
 
 KIND = SingleChoice("relation", metric="macro-F1 of the relations", statistic=_statistic)
+
+
+@kind("relation", summary="How two marked things belong together.")
+def relation() -> Kind:
+    """Give the kind."""
+    return KIND

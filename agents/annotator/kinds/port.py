@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from querist.agents.models.port import ChatReply, ChatRequest, Message
 from querist.memory.answers import Answer
 from querist.memory.records import Confidence, Example, Probabilities, Task
+from querist.tools.registry import Entry, Registry, declare, make_card
+
+GROUP = "querist.asking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +47,19 @@ class Asking(Protocol):
 
     def read(self, task: Task, reply: ChatReply, *, prior: Probabilities | None) -> Opinion:
         """Read a reply; `prior` is what the model says of texts without content, to divide out."""
+
+
+def asking(name: str) -> Callable[[Callable[[], Asking]], Entry[Asking]]:
+    """Declare how a kind of task is asked, under the kind's name."""
+    card = make_card(f"How a {name} is asked of a language model.")
+    return lambda factory: declare(GROUP, name, factory=factory, card=card)
+
+
+ASKINGS = Registry[Asking](
+    "way of asking a kind of task",
+    group=GROUP,
+    modules=tuple(
+        f"querist.agents.annotator.kinds.{name}"
+        for name in ("classification", "matching", "relation", "preference")
+    ),
+)

@@ -14,6 +14,7 @@ from querist.agents.models.providers.scripted import ScriptedModel
 from querist.agents.selector.acquisition.proposing import advised
 from querist.agents.selector.acquisition.trying import Labeller, Work, label_all
 from querist.agents.selector.advice.advisor import Advisor
+from querist.memory.answers import Choice
 from querist.memory.errors import BudgetExceeded, ModelUnavailable
 from querist.memory.ledger import Ledger
 from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task
@@ -61,8 +62,8 @@ def test_arms_answer_the_same_examples_each_by_its_prompt(ledger):
     model = metered(ScriptedModel(says), ledger)
     work = [Work(Labeller(model, prompt(words)), EXAMPLES) for words in ("be kind", "be strict")]
     kind, strict = asyncio.run(label_all(work))
-    assert {one.label for one in kind} == {"good"}
-    assert {one.label for one in strict} == {"bad"}
+    assert {one.given for one in kind} == {Choice("good")}
+    assert {one.given for one in strict} == {Choice("bad")}
     assert kind[0].probabilities == pytest.approx([0.8, 0.2])
     assert sum(one.usd for one in kind + strict) == ledger.balance().settled > 0
 
@@ -102,7 +103,7 @@ def test_more_votes_include_fewer(ledger):
     one, three = asyncio.run(label_all(work))
     assert len(script.calls) == 18
     assert sum(answer.usd for answer in one) == 0
-    assert [answer.label for answer in three] == ["good"] * 6
+    assert [answer.given for answer in three] == [Choice("good")] * 6
 
 
 def test_calibration_divides_out_what_is_said_of_nothing(ledger):
@@ -119,14 +120,14 @@ def test_calibration_divides_out_what_is_said_of_nothing(ledger):
             ]
         )
     )
-    assert raw[0].label == "good"
-    assert calibrated[0].label == "bad"
+    assert raw[0].given == Choice("good")
+    assert calibrated[0].given == Choice("bad")
 
 
 def test_an_unusable_answer_is_no_label(ledger):
     model = metered(ScriptedModel(lambda _: "perhaps"), ledger)
     answers = asyncio.run(label_all([Work(Labeller(model, prompt("x")), EXAMPLES)]))[0]
-    assert all(one.label is None and one.probabilities is None for one in answers)
+    assert all(one.given is None and one.probabilities is None for one in answers)
 
 
 def test_too_little_money_and_a_failing_model_are_raised(ledger):
