@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from querist.memory.errors import QueristError
 from querist.memory.records import Decision, ToolCall
 
-MindName = Literal["rules", "llm", "auto"]
+_MindName = Literal["rules", "llm", "auto"]
 LONGEST = 600
 """Characters of a tool's result, or of one of its arguments, that a decision keeps."""
 

@@ -17,7 +17,7 @@ from typing import Any
 Body = Mapping[str, Any]
 FILTERED = "please filter this"
 """A text with these words is refused by the filters."""
-TOO_LONG = 3_000
+_TOO_LONG = 3_000
 """Characters from which a prompt is too long."""
 
 
@@ -64,7 +64,7 @@ _MUST_RENAME = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens'
 _ONE_HEAT = "Unsupported value: 'temperature' does not support 0 with this model."
 _UNKNOWN = {"detail": [{"loc": ["body", "response_format"], "msg": "Extra inputs not permitted"}]}
 
-REFUSALS: Mapping[str, Callable[[Body, int], Refused | None]] = {
+_REFUSALS: Mapping[str, Callable[[Body, int], Refused | None]] = {
     "reasoner": lambda body, number: (
         _error(400, _MUST_RENAME)
         if "max_tokens" in body
@@ -92,7 +92,7 @@ REFUSALS: Mapping[str, Callable[[Body, int], Refused | None]] = {
     ),
     "too_long": lambda body, _: (
         _error(400, "This model's maximum context length is 900 tokens.", "context_length")
-        if len(_last(body)) > TOO_LONG
+        if len(_last(body)) > _TOO_LONG
         else None
     ),
     "web_page": lambda *_: Refused(200, "<!DOCTYPE html><html>Welcome</html>"),
@@ -113,7 +113,7 @@ REFUSALS: Mapping[str, Callable[[Body, int], Refused | None]] = {
 
 def refuse(manner: str, body: Body, number: int) -> Refused | None:
     """Refuse a request as this manner does; None where it is answered."""
-    rule = REFUSALS.get(manner)
+    rule = _REFUSALS.get(manner)
     return rule(body, number) if rule else None
 
 
@@ -179,7 +179,7 @@ def _no_choices(reply: dict[str, Any], body: Body) -> None:
         reply["choices"] = []
 
 
-ODDITIES: Mapping[str, Callable[[dict[str, Any], Body], None]] = {
+_ODDITIES: Mapping[str, Callable[[dict[str, Any], Body], None]] = {
     "think": _content(lambda text: f"<think>Is it {{this}}? Let me see.</think>\n{text}"),
     "end_of_thought": _content(lambda text: f"It may be anything.</think>{text}"),
     "fence": _content(lambda text: f"```json\n{text}\n```"),
@@ -211,12 +211,12 @@ ODDITIES: Mapping[str, Callable[[dict[str, Any], Body], None]] = {
     "calls_a_tool": _calls_a_tool,
     "no_choices": _no_choices,
 }
-MANNERS = (*REFUSALS, *ODDITIES)
+MANNERS = (*_REFUSALS, *_ODDITIES)
 
 
 def answer_oddly(manner: str, reply: Body, body: Body) -> dict[str, Any]:
     """Bring a right answer into the shape that this manner gives it."""
     changed = deepcopy(dict(reply))
-    if manner in ODDITIES:
-        ODDITIES[manner](changed, body)
+    if manner in _ODDITIES:
+        _ODDITIES[manner](changed, body)
     return changed

@@ -30,7 +30,7 @@ from aiohttp import web
 from querist.evals.mock_manners import MANNERS, answer_oddly, refuse
 
 Mode = Literal["ok", "401", "404", "429", "500", "garbage", "hang", "drop"]
-MODES: tuple[Mode, ...] = ("ok", "401", "404", "429", "500", "garbage", "hang", "drop")
+_MODES: tuple[Mode, ...] = ("ok", "401", "404", "429", "500", "garbage", "hang", "drop")
 NEXT_BEST = 0.05
 
 
@@ -71,7 +71,7 @@ class Behaviour:
 
 
 @dataclass(slots=True)
-class Counts:
+class _Counts:
     """What the server has seen."""
 
     requests: int = 0
@@ -92,7 +92,7 @@ class MockServer:
     def __init__(self, behaviour: Behaviour) -> None:
         """`behaviour` may be replaced while it serves."""
         self.behaviour = behaviour
-        self.counts = Counts()
+        self.counts = _Counts()
         self.bodies: list[dict[str, Any]] = []
         self.port = 0
         self._seen: Counter[bytes] = Counter()
@@ -234,7 +234,7 @@ def _error(status: int, message: str, *, headers: Mapping[str, str] | None = Non
 # ---------------------------------------------------------------- answers
 
 
-def label_of(text: str, choices: Sequence[str], behaviour: Behaviour) -> str:
+def _label_of(text: str, choices: Sequence[str], behaviour: Behaviour) -> str:
     """Give a text's label: by keyword, else by hash; another one for the share that is wrong."""
     lowered = text.casefold()
     digest = hashlib.sha256(text.encode()).digest()
@@ -259,7 +259,7 @@ def _reply(body: Mapping[str, Any], behaviour: Behaviour, draw: _Draw) -> dict[s
     if draw("babble") < behaviour.babble:
         content = "I would rather not say."
     elif choices and not (schema and "answer" not in schema.get("properties", {})):
-        label = label_of(text, choices, behaviour)
+        label = _label_of(text, choices, behaviour)
         content = json.dumps({"answer": label})
         if behaviour.logprobs and body.get("logprobs"):
             logprobs = _logprobs(label, choices)
@@ -354,7 +354,7 @@ def main() -> None:
     for name in ("wrong", "latency", "jitter", "fail", "limit", "garbage", "babble"):
         parser.add_argument(f"--{name}", type=float, default=0.0)
     parser.add_argument("--retry-after", type=float, default=0.05)
-    parser.add_argument("--mode", choices=MODES, default="ok")
+    parser.add_argument("--mode", choices=_MODES, default="ok")
     parser.add_argument("--after", type=int, default=0, help="requests before the mode sets in")
     parser.add_argument("--until", type=int, default=None)
     parser.add_argument("--no-logprobs", dest="logprobs", action="store_false")

@@ -13,7 +13,7 @@ from querist.memory.mailbox import Mailbox
 from querist.memory.records import Command
 from querist.tools.strategies import get as strategy
 
-FIXED = {
+_FIXED = {
     "task.labels": "labels that stand would mean something else",
     "task.kind": "labels that stand would be of another kind",
     "task.name": "the run is called by it",
@@ -44,7 +44,7 @@ def apply_commands(context: Context) -> None:
 
 def refuse_fixed(key: str) -> None:
     """Refuse keys that a run cannot change once it was made, and say why."""
-    for beginning, why in FIXED.items():
+    for beginning, why in _FIXED.items():
         if key == beginning or key.startswith(f"{beginning}."):
             raise InvalidInput(
                 f"{key} cannot be changed in a run that was made: {why}. Start another run with: "

@@ -32,8 +32,8 @@ from querist.tools.wording import listed, quoted, shorten, suggest
 
 MOST_USD = Decimal(1_000_000_000)
 """Above it an amount is a slip, and none that a database keeps."""
-MOST_DIGITS = 15
-MOST_ERRORS = 5
+_MOST_DIGITS = 15
+_MOST_ERRORS = 5
 """Of a configuration, that one message names."""
 
 
@@ -344,7 +344,7 @@ def _absolute(data: DataSection, folder: Path) -> DataSection:
 def _explain(error: ValidationError, source: str) -> str:
     problems = error.errors()
     lines = []
-    for problem in problems[:MOST_ERRORS]:
+    for problem in problems[:_MOST_ERRORS]:
         key = ".".join(str(part) for part in problem["loc"]) or "the file"
         shown = _written(problem.get("input"))
         remedy = (
@@ -377,7 +377,7 @@ def _written(value: object) -> str:
         return str(value).lower()
     if isinstance(value, Decimal):
         # Written out, an amount such as 1e999999 would be a megabyte of noughts.
-        is_short = value.is_finite() and abs(value.adjusted()) < MOST_DIGITS
+        is_short = value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS
         return f"{value:f}" if is_short else str(value)
     if isinstance(value, str):
         return shorten(value)

@@ -17,7 +17,7 @@ from querist.tools.money.prices import PriceList
 
 Tell = Callable[[str], None]
 # The test set first: what it holds, nothing may be steered by.
-HELD_OUT = {"test": Split.TEST, "validation": Split.VALIDATION}
+_HELD_OUT = {"test": Split.TEST, "validation": Split.VALIDATION}
 
 
 def import_data(config: RunConfig, store: Store, *, tell: Tell) -> tuple[str, RunConfig]:
@@ -37,7 +37,7 @@ def import_data(config: RunConfig, store: Store, *, tell: Tell) -> tuple[str, Ru
     known = {example.id for example in examples}
     seen = {example.words for example in examples}
     left_out: dict[str, int] = {}
-    for name, split in HELD_OUT.items():
+    for name, split in _HELD_OUT.items():
         source = getattr(config.data, name)
         if source is None:
             continue

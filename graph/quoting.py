@@ -24,12 +24,12 @@ from querist.graph.sizes import Shown, Sizes
 from querist.graph.workplace.context import Context
 from querist.memory.records import Split
 
-ZERO = Decimal(0)
-SECONDS_A_CALL = 1.0
+_ZERO = Decimal(0)
+_SECONDS_A_CALL = 1.0
 """What an endpoint is taken to need for one answer; nobody knows before it was asked."""
-SHARE_GENERATED = Decimal("0.3")
+_SHARE_GENERATED = Decimal("0.3")
 """Of what writing new examples may cost: classes are not always thin."""
-SHARE_ADVISED = Decimal("0.5")
+_SHARE_ADVISED = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Quote:
     @property
     def forecast(self) -> Decimal:
         """The expected sum, never above the budget."""
-        return min(self.budget, sum((line.forecast for line in self.lines), ZERO))
+        return min(self.budget, sum((line.forecast for line in self.lines), _ZERO))
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ def make_quote(context: Context, *, seconds_a_call: float | None = None) -> Quot
         f"{cheapest:.6f} USD). Raise --budget, or use the free local model (--model local)."
     )
     in_flight = config.models.in_flight if seconds_a_call is None else 1
-    each = SECONDS_A_CALL if seconds_a_call is None else seconds_a_call
+    each = _SECONDS_A_CALL if seconds_a_call is None else seconds_a_call
     return Quote(
         cap,
         tuple(lines),
@@ -129,7 +129,9 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         cost = price.cost(total.input_tokens, total.output_tokens) + price.per_call * (
             total.calls - 1
         )
-        yield QuoteLine("annotator", what, max(cost, ZERO), max(ceiling * total.calls, cost, ZERO))
+        yield QuoteLine(
+            "annotator", what, max(cost, _ZERO), max(ceiling * total.calls, cost, _ZERO)
+        )
     if config.people.kind != "none":
         each = config.budget.human_label_usd
         what = f"up to {total.questions:,} answers at {each:f} USD"
@@ -138,10 +140,10 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         most = context.models.price(config.generator_model).ceiling(2_000, 400) * config.loop.rounds
         if most > 0:
             what = "new examples of thin classes, if there are such"
-            yield QuoteLine("generator", what, most * SHARE_GENERATED, most)
+            yield QuoteLine("generator", what, most * _SHARE_GENERATED, most)
     if (advice := most_for_advice(context)) > 0:
         what = f"questions of the strategy {config.loop.strategy}"
-        yield QuoteLine("selector", what, advice * SHARE_ADVISED, advice)
+        yield QuoteLine("selector", what, advice * _SHARE_ADVISED, advice)
 
 
 def _cheapest_label(config: RunConfig, ceiling: Decimal) -> Decimal:
@@ -150,7 +152,7 @@ def _cheapest_label(config: RunConfig, ceiling: Decimal) -> Decimal:
         prices.append(ceiling)
     if config.people.kind != "none":
         prices.append(config.budget.human_label_usd)
-    return min(prices, default=ZERO)
+    return min(prices, default=_ZERO)
 
 
 # ---------------------------------------------------------------- the rounds, played through
@@ -164,13 +166,13 @@ def _play(context: Context, ceiling: Decimal) -> _Sum:
     start = _at_start(context, remaining, ceiling)
     for number in range(config.loop.rounds):
         margin = evidence.MARGIN if number else evidence.MARGIN_UNTRIED
-        price = min(ceiling, sizes.usd(sizes.shown(bank)) * margin) if ceiling else ZERO
+        price = min(ceiling, sizes.usd(sizes.shown(bank)) * margin) if ceiling else _ZERO
         plan = budget.plan(
             replace(
                 start,
                 round=number,
                 pool_left=pool,
-                remaining=max(remaining, ZERO),
+                remaining=max(remaining, _ZERO),
                 llm_example_usd=price,
             )
         )
@@ -189,7 +191,7 @@ def _add_round(config: RunConfig, total: _Sum, sizes: Sizes, *, batch: int, bank
     """Count a round's calls; `bank` are the labels of people before it. Gives its cost."""
     section = config.annotator
     if not section.enabled:
-        return ZERO
+        return _ZERO
     shown = sizes.shown(bank)
     calls = batch * section.votes
     if shown not in total.tried:

@@ -33,9 +33,9 @@ from querist.memory.runs import Heartbeat, RunRow, Runs
 from querist.memory.store import Lease, Store
 
 CHECKPOINTS = "checkpoints.db"
-PAUSE = "pause"
+_PAUSE = "pause"
 """Why a run is drained when a person asked for it; every other reason is trouble."""
-POLL = 0.5
+_POLL = 0.5
 """Seconds between two looks at the inbox while a run waits."""
 
 
@@ -137,7 +137,7 @@ class Run:
         """Ask a run driven by this process to pause at the next step; safe in a signal handler."""
         self._is_drained = True
         if self._control is not None:
-            self._control.request_drain(PAUSE)
+            self._control.request_drain(_PAUSE)
 
     async def drive(self, listener: Listener | None = None, *, attend: bool = False) -> Outcome:
         """Drive the run until it finishes, pauses, waits for people or fails.
@@ -166,7 +166,7 @@ class Run:
         """Drive up to the next stop, and note where the run stands then."""
         context.control = self._control = RunControl()
         if self._is_drained:
-            self._control.request_drain(PAUSE)
+            self._control.request_drain(_PAUSE)
         context.runs.set_status(context.lease, "running")
         outcome = await self._invoke(context)
         context.runs.set_status(context.lease, outcome.status, outcome.reason)
@@ -182,7 +182,7 @@ class Run:
             if waiting.closed != known:
                 known = waiting.closed
                 note_waiting(context, waiting)
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(_POLL)
         return False
 
     @contextlib.asynccontextmanager
@@ -253,7 +253,7 @@ class Run:
                     version="v2",
                 )
             except GraphDrained as drained:
-                if drained.reason == PAUSE:
+                if drained.reason == _PAUSE:
                     return Outcome("paused", "Paused as asked.")
                 return Outcome("paused", str(drained.reason), is_trouble=True)
         if result.interrupts:

@@ -15,7 +15,7 @@ from querist.graph.workplace.context import Context
 from querist.memory.records import Example, ExampleId
 from querist.tools.money.tokens import TokenCounter, count_messages, counter_for
 
-THOUGHTS = BY_NAME // 2
+_THOUGHTS = BY_NAME // 2
 """Tokens that a model which thinks is taken to think."""
 
 
@@ -65,7 +65,7 @@ class Sizes:
         answer = f'{{"answer": "{names[len(names) // 2]}"}}'
         room = config.models.thinking
         thinks = thinks_by_name(config.models.annotator) if room is None else room > 0
-        thoughts = THOUGHTS if room is None else room // 2
+        thoughts = _THOUGHTS if room is None else room // 2
         return self._counter.count(answer).count + thinks * thoughts
 
     def usd(self, shown: Shown) -> Decimal:

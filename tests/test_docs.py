@@ -70,7 +70,10 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_module_that_is_named_exists(page: Path) -> None:
     modules = re.findall(r"python -m querist\.([\w.]+\w)", page.read_text())
-    assert all((ROOT / f"{one.replace('.', '/')}.py").is_file() for one in modules), modules
+    paths = [ROOT / one.replace(".", "/") for one in modules]
+    assert all(
+        path.with_suffix(".py").is_file() or (path / "__main__.py").is_file() for path in paths
+    ), modules
 
 
 def test_the_readme_counts_the_strategies_there_are() -> None:

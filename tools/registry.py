@@ -42,6 +42,17 @@ from querist.memory.errors import InvalidInput
 from querist.tools.calls import Scalar, read_call, write_value
 from querist.tools.wording import any_of, listed, shorten, suggest
 
+__all__ = [
+    "Count",
+    "Entry",
+    "Parameter",
+    "Positive",
+    "Registry",
+    "Share",
+    "declare",
+    "make_card",
+]
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -167,7 +178,7 @@ def declare(
         name=name,
         card=card,
         factory=factory,
-        parameters=read_parameters(source, name=name),
+        parameters=_read_parameters(source, name=name),
         needs=frozenset(needs),
         origin=source.__module__,
     )
@@ -181,7 +192,7 @@ def make_card(
     return Card(summary=summary, section=section, cost=cost, citation=citation, explanation=tidy)
 
 
-def read_parameters(source: Callable[..., object], *, name: str) -> type[BaseModel]:
+def _read_parameters(source: Callable[..., object], *, name: str) -> type[BaseModel]:
     """Make a model of the keyword-only parameters of a function or class."""
     function = source.__init__ if isinstance(source, type) else source  # type: ignore[misc]
     found = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
-MOST_NAMES = 12
+_MOST_NAMES = 12
 MOST_PLACES = 5
 
 
@@ -22,7 +22,7 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
     return f" Did you mean {by_folded[near[0]]!r}?" if near else ""
 
 
-def listed(names: Collection[object], limit: int = MOST_NAMES) -> str:
+def listed(names: Collection[object], limit: int = _MOST_NAMES) -> str:
     """List names in a sentence: `a, b, c and 76 more`."""
     # One name more takes no more room than saying that it was left out.
     shown = [*names] if len(names) <= limit + 1 else [*names][:limit]
@@ -30,14 +30,14 @@ def listed(names: Collection[object], limit: int = MOST_NAMES) -> str:
     return ", ".join(map(str, shown)) + (f" and {rest:,} more" if rest else "")
 
 
-def any_of(names: Collection[object], limit: int = MOST_NAMES) -> str:
+def any_of(names: Collection[object], limit: int = _MOST_NAMES) -> str:
     """List names of which any is meant: `a or b`, `a, b, c or 76 more`."""
     if len(names) <= limit + 1:
         return " or ".join(map(str, names))
     return f"{', '.join(map(str, [*names][:limit]))} or {len(names) - limit:,} more"
 
 
-def quoted(names: Collection[str], limit: int = MOST_NAMES) -> str:
+def quoted(names: Collection[str], limit: int = _MOST_NAMES) -> str:
     """List names in quotation marks, each cut to a bearable length."""
     return listed([shorten(name) for name in names], limit)
 

@@ -15,9 +15,9 @@ from querist.agents.models.port import ChatReply, ChatRequest
 from querist.memory.errors import QueristError
 from querist.memory.records import Annotation, Example, ExampleId, Probabilities
 
-FloatArray = NDArray[np.floating]
+_FloatArray = NDArray[np.floating]
 CONTENT_FREE = ("N/A", "", "[MASK]")
-SAMPLING_TEMPERATURE = 0.7
+_SAMPLING_TEMPERATURE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ async def label_bias(
 
 
 def _request(prompt: Prompt, item: Item, sample: int) -> ChatRequest:
-    heat = SAMPLING_TEMPERATURE if sample else 0.0
+    heat = _SAMPLING_TEMPERATURE if sample else 0.0
     return prompt.request(item.example, nearest=item.nearest, temperature=heat, sample=sample)
 
 

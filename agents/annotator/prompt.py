@@ -14,7 +14,7 @@ from querist.agents.models.port import ChatRequest, Message
 from querist.memory.answers import Answer
 from querist.memory.records import Example, Task, content_id
 
-LONGEST = 1_500
+_LONGEST = 1_500
 LONGEST_DEMONSTRATION = 240
 
 
@@ -64,5 +64,5 @@ class Prompt:
         for demo in (*self.shared, *nearest):
             shown = asking.show(demo.example, longest=LONGEST_DEMONSTRATION)
             turns += [Message("user", shown), Message("assistant", asking.reply(demo.answer))]
-        turns.append(Message("user", asking.show(example, longest=LONGEST)))
+        turns.append(Message("user", asking.show(example, longest=_LONGEST)))
         return asking.request(self.task, turns, temperature=temperature, sample=sample)

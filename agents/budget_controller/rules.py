@@ -12,15 +12,15 @@ from pydantic import Field
 from querist.agents.mind import Agent, AgentSpec, Ruling
 from querist.tools.wording import counted, listed
 
-SEED_SHARE = 0.35
+_SEED_SHARE = 0.35
 """How much of the human budget goes into the random seed that everything is measured on."""
-SEEDS_PER_CLASS = 5
-MOST_SEEDS = 60
-WORTH = 0.25
+_SEEDS_PER_CLASS = 5
+_MOST_SEEDS = 60
+_WORTH = 0.25
 """A round of less than this share of a batch teaches too little for the training that it takes."""
-MOST_THIN = 5
+_MOST_THIN = 5
 """Thin classes that are named."""
-THIN = 0.4
+_THIN = 0.4
 """A class with less than this share of an equal share is thin."""
 
 
@@ -107,7 +107,7 @@ def _stop(evidence: BudgetEvidence, batch: int) -> tuple[str, str]:
         return "pool", "Every example of the pool was looked at."
     if batch == 0:
         return "budget", f"The {_usd(evidence.remaining)} left do not pay for a label."
-    if batch < WORTH * min(evidence.batch, evidence.pool_left):
+    if batch < _WORTH * min(evidence.batch, evidence.pool_left):
         return "budget", (
             f"The {_usd(evidence.remaining)} left pay for {counted(batch, 'more label')}, which is "
             "not worth another round."
@@ -133,8 +133,8 @@ def _seed(evidence: BudgetEvidence, affordable: int, batch: int) -> Plan:
         )
     total = _affordable(evidence)
     # Where there is one round only, nothing is to be kept for later ones.
-    share = int(SEED_SHARE * total) if evidence.most_rounds > 1 else min(total, evidence.batch)
-    wanted = min(MOST_SEEDS, max(SEEDS_PER_CLASS * evidence.classes, share))
+    share = int(_SEED_SHARE * total) if evidence.most_rounds > 1 else min(total, evidence.batch)
+    wanted = min(_MOST_SEEDS, max(_SEEDS_PER_CLASS * evidence.classes, share))
     seeds = min(wanted, max(1, share), evidence.pool_left)
     return Plan(
         action="select",
@@ -191,7 +191,7 @@ def _should_generate(evidence: BudgetEvidence) -> bool:
 
 def _thin(evidence: BudgetEvidence) -> str:
     names = thin_classes(evidence.labels)
-    return listed(names, MOST_THIN)
+    return listed(names, _MOST_THIN)
 
 
 def thin_classes(labels: Mapping[str, int]) -> list[str]:
@@ -200,7 +200,7 @@ def thin_classes(labels: Mapping[str, int]) -> list[str]:
     if total < 4 * len(labels):
         return []
     fair = total / len(labels)
-    thin = [name for name, count in labels.items() if count < THIN * fair]
+    thin = [name for name, count in labels.items() if count < _THIN * fair]
     return sorted(thin, key=lambda name: (labels[name], name))
 
 

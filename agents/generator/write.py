@@ -17,17 +17,17 @@ from querist.memory.answers import Answer, name_of
 from querist.memory.errors import BudgetExceeded, ModelError
 from querist.memory.records import Example, ExampleId, Origin, Task, content_id
 
-FloatArray = NDArray[np.floating]
-PER_CALL = 4
-TRIES = 3
-SHORTEST, LONGEST = 8, 1_000
-HEAT = 0.9
+_FloatArray = NDArray[np.floating]
+_PER_CALL = 4
+_TRIES = 3
+_SHORTEST, _LONGEST = 8, 1_000
+_HEAT = 0.9
 
 
-class Written(BaseModel):
+class _Written(BaseModel):
     """What the model is asked to return."""
 
-    texts: list[str] = Field(min_length=1, max_length=PER_CALL)
+    texts: list[str] = Field(min_length=1, max_length=_PER_CALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ async def write(
     """
     kept: list[Example] = []
     rejected: list[Rejected] = []
-    for sample in range(TRIES * -(-count // PER_CALL)):
+    for sample in range(_TRIES * -(-count // _PER_CALL)):
         if len(kept) >= count:
             break
         try:
@@ -75,7 +75,7 @@ async def write(
 
 
 def _fault(text: str, is_copy: Callable[[str], bool]) -> str:
-    if not SHORTEST <= len(text) <= LONGEST:
+    if not _SHORTEST <= len(text) <= _LONGEST:
         return "too short or too long"
     return "a copy of a known text" if is_copy(text) else ""
 
@@ -102,11 +102,11 @@ async def _ask(
         'things. Reply with JSON only: {"texts": [...]}.'
     )
     turns: list[Message] = [Message("system", system)]
-    for start in range(0, len(shown), PER_CALL):
-        texts = [one.text for one in shown[start : start + PER_CALL]]
+    for start in range(0, len(shown), _PER_CALL):
+        texts = [one.text for one in shown[start : start + _PER_CALL]]
         turns.append(Message("user", f"{len(texts)} texts of the class {label}:"))
         turns.append(Message("assistant", json.dumps({"texts": texts}, ensure_ascii=False)))
-    turns.append(Message("user", f"{PER_CALL} new texts of the class {label}:"))
-    request = ChatRequest(tuple(turns), max_tokens=400, temperature=HEAT, sample=sample)
-    reply = await ask_for(Written, request, model=model)
+    turns.append(Message("user", f"{_PER_CALL} new texts of the class {label}:"))
+    request = ChatRequest(tuple(turns), max_tokens=400, temperature=_HEAT, sample=sample)
+    reply = await ask_for(_Written, request, model=model)
     return [" ".join(text.split()) for text in reply.texts]

@@ -19,8 +19,8 @@ from querist.agents.models.structured import parse
 from querist.memory.errors import QueristError
 
 State = Literal["good", "fair", "bad"]
-COLOURS = ("red", "green", "blue")
-QUESTIONS = {
+_COLOURS = ("red", "green", "blue")
+_QUESTIONS = {
     "Fresh grass in spring": "green",
     "Blood": "red",
     "The sky on a clear day": "blue",
@@ -53,7 +53,7 @@ async def examine(model: MeteredModel) -> list[Finding]:
         began = time.monotonic()
         first = await model.complete(_question("Fresh grass in spring"))
         waited = time.monotonic() - began
-        others = [_question(thing) for thing in list(QUESTIONS)[1:]]
+        others = [_question(thing) for thing in list(_QUESTIONS)[1:]]
         began = time.monotonic()
         replies = await model.complete_all(others)
         rate = len(others) / (time.monotonic() - began)
@@ -69,18 +69,18 @@ async def examine(model: MeteredModel) -> list[Finding]:
 
 def _question(thing: str) -> ChatRequest:
     messages = (Message("system", _RULES), Message("user", f"Thing: {thing}"))
-    return ChatRequest(messages, max_tokens=32, choices=COLOURS)
+    return ChatRequest(messages, max_tokens=32, choices=_COLOURS)
 
 
 def _about_answers(answered: Sequence[Answered]) -> Iterator[Finding]:
     replies = [one.reply for one in answered]
-    read = [reply for reply in replies if reply.text in COLOURS]
+    read = [reply for reply in replies if reply.text in _COLOURS]
     right = sum(
-        reply.text == colour for reply, colour in zip(replies, QUESTIONS.values(), strict=False)
+        reply.text == colour for reply, colour in zip(replies, _QUESTIONS.values(), strict=False)
     )
-    total = len(QUESTIONS)
+    total = len(_QUESTIONS)
     if len(read) < total / 2:
-        lost = next(reply for reply in replies if reply.text not in COLOURS)
+        lost = next(reply for reply in replies if reply.text not in _COLOURS)
         why = {
             "length": "it was cut off before an answer: allow for more (models.thinking=8000)",
             "refused": f"it was refused: {lost.note}",

@@ -126,7 +126,7 @@ class MeteredModel:
         """
         key = call_key(self.model, request)
         if (known := self._ledger.replay([key])).get(key):
-            return replayed(key, known)
+            return _replayed(key, known)
         return await self._pay(key, request)
 
     async def complete_all(self, requests: Sequence[ChatRequest]) -> list[Answered | QueristError]:
@@ -137,7 +137,7 @@ class MeteredModel:
         news = {key: one for key, one in zip(keys, requests, strict=True) if key not in known}
         paid = {key: asyncio.create_task(self._pay(key, one)) for key, one in news.items()}
         await asyncio.gather(*paid.values(), return_exceptions=True)
-        return [replayed(key, known) if key in known else _outcome(paid[key]) for key in keys]
+        return [_replayed(key, known) if key in known else _outcome(paid[key]) for key in keys]
 
     async def _pay(self, key: CallKey, request: ChatRequest) -> Answered:
         garbled = False
@@ -232,7 +232,7 @@ def _is_cut_off(reply: ChatReply, request: ChatRequest) -> bool:
     return not without_thoughts(reply.text)
 
 
-def replayed(key: CallKey, known: dict[CallKey, dict[str, object]]) -> Answered:
+def _replayed(key: CallKey, known: dict[CallKey, dict[str, object]]) -> Answered:
     """Take a reply from the store."""
     reply = from_json(ChatReply, known[key])
     return Answered(replace(reply, replayed=True), Decimal(0), key)

@@ -16,11 +16,11 @@ from typing import Any
 
 from querist.tools.kinds.names import match_label
 
-LONGEST = 200_000
+_LONGEST = 200_000
 """Characters of a reply that are looked at."""
-MOST_BRACES = 50
+_MOST_BRACES = 50
 """Places of a reply that are tried as the beginning of a JSON object."""
-ANSWER_KEYS = ("answer", "label", "class", "category", "classification", "result", "choice")
+_ANSWER_KEYS = ("answer", "label", "class", "category", "classification", "result", "choice")
 
 _THOUGHT = re.compile(
     r"<(think|thinking|thought|reasoning|reflection|analysis)>.*?</\1>", re.DOTALL | re.IGNORECASE
@@ -69,7 +69,7 @@ def content_text(message: object) -> str:
 
 def without_thoughts(text: str) -> str:
     """Leave out what a model thought aloud before it answered; "" if it only thought."""
-    text = _FINAL.sub("", text[:LONGEST])
+    text = _FINAL.sub("", text[:_LONGEST])
     text = _THOUGHT.sub("", text)
     # Some templates open the thought in the prompt, so that only its end is in the reply.
     text = _BEGUN.sub("", _UNENDED.sub("", text))
@@ -145,7 +145,7 @@ def _shortened(words: str) -> Iterator[str]:
 
 def _values(body: Mapping[str, Any]) -> Iterator[str]:
     lowered = {str(key).strip().casefold(): value for key, value in body.items()}
-    named = [lowered[key] for key in ANSWER_KEYS if key in lowered]
+    named = [lowered[key] for key in _ANSWER_KEYS if key in lowered]
     for value in named or list(body.values()) * (len(body) == 1):
         if isinstance(value, list) and len(value) == 1:
             value = value[0]  # noqa: PLW2901 - a list of one is that one
@@ -192,7 +192,7 @@ def _number(text: str) -> float | None:
 
 
 def _braces(text: str) -> list[int]:
-    return [match.start() for match in re.finditer(r"\{", text)][:MOST_BRACES]
+    return [match.start() for match in re.finditer(r"\{", text)][:_MOST_BRACES]
 
 
 def _object_at(text: str, start: int) -> tuple[int, dict[str, Any]] | None:

@@ -13,8 +13,8 @@ from querist.agents.models.port import Usage
 
 BY_NAME = 2_048
 """Tokens of room for a model whose name says that it thinks."""
-MOST = 16_384
-GROWTH = 4
+_MOST = 16_384
+_GROWTH = 4
 
 _THINKERS = re.compile(
     r"(^|[/:_.-])(o[1-9](-|$)|gpt-5|gpt-6|gpt-oss|qwq|qwen3|magistral|grok-[3-9]|glm-4\.[5-9]|glm-5"
@@ -37,10 +37,10 @@ class Room:
 
     def widen(self, usage: Usage) -> bool:
         """Allow for more after a reply that was cut off; False where that is not to be tried."""
-        if self._is_fixed or self.tokens >= MOST:
+        if self._is_fixed or self.tokens >= _MOST:
             return False
-        wanted = max(BY_NAME, GROWTH * self.tokens, 2 * usage.output_tokens)
-        self.tokens = min(MOST, wanted)
+        wanted = max(BY_NAME, _GROWTH * self.tokens, 2 * usage.output_tokens)
+        self.tokens = min(_MOST, wanted)
         return True
 
 

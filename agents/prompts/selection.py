@@ -58,7 +58,7 @@ class PickPrompt:
         """Show numbered texts (see `quote`) and ask for the numbers of `want` of them."""
         parts = [_ROLE, self.criteria, self.guidelines]
         parts += [f"Choose exactly {self.want} of the numbered texts. {DATA}", _HOW[self.output]]
-        shown = [self.examples, numbered(texts), self.recap]
+        shown = [self.examples, _numbered(texts), self.recap]
         return ChatRequest(
             messages=(
                 Message("system", "\n".join(part for part in parts if part)),
@@ -87,7 +87,7 @@ def repair(request: ChatRequest, said: str, *, accepted: Sequence[int], want: in
     )
 
 
-def numbered(texts: Sequence[str]) -> str:
+def _numbered(texts: Sequence[str]) -> str:
     """Number quoted texts from 1."""
     return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, start=1))
 

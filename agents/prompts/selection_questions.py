@@ -17,7 +17,7 @@ GOOD_TRAINING_TEXT = (
     "A text is worth training on if it is well formed, tells something about the real world that "
     "can be learnt from, and holds nothing harmful."
 )
-LEVELS = tuple(str(number) for number in range(1, 11))
+_LEVELS = tuple(str(number) for number in range(1, 11))
 SURENESS = ("certain", "fairly sure", "doubtful", "guessing")
 """Four verbal levels of confidence, the highest first."""
 _LONGEST, _SUMMARY_TOKENS, _FEW_WORDS, _ONE_WORD = 1_500, 80, 16, 8
@@ -51,7 +51,7 @@ def difficulty(example: Example) -> ChatRequest:
     return ChatRequest(
         (Message("system", system), Message("user", f"Text: {quote(example, _LONGEST)}")),
         max_tokens=_ONE_WORD,
-        choices=LEVELS,
+        choices=_LEVELS,
     )
 
 

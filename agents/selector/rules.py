@@ -14,12 +14,12 @@ from querist.tools.strategies import Capability, get
 # examples ended one to two points above doubt alone; docs/strategies.md has longer curves.
 COLD_START = "facility_location"
 WARM = "0.3*margin + 0.7*facility_location"
-HOT = "0.7*margin + 0.3*facility_location"
-LABELS_PER_CLASS_WHEN_HOT = 25
-RELIABLE = 0.85
+_HOT = "0.7*margin + 0.3*facility_location"
+_LABELS_PER_CLASS_WHEN_HOT = 25
+_RELIABLE = 0.85
 """An annotator that is right less often is of no use on the examples that the model doubts."""
 
-FROM_A_MODEL = {Capability.PROBS, Capability.POSTERIOR, Capability.GRADIENTS}
+_FROM_A_MODEL = {Capability.PROBS, Capability.POSTERIOR, Capability.GRADIENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +77,19 @@ def _with_a_model(
     evidence: SelectorEvidence, count: int, *, seen: int, per_class: float
 ) -> Selection:
     strategy = WARM
-    if seen < len(evidence.labels) or per_class < LABELS_PER_CLASS_WHEN_HOT:
+    if seen < len(evidence.labels) or per_class < _LABELS_PER_CLASS_WHEN_HOT:
         reason = (
             f"With {per_class:.0f} labels a class the model's doubts are a third of the batch; the "
             "rest is typical of what is not labelled yet."
         )
-    elif evidence.skill is not None and evidence.skill < RELIABLE:
+    elif evidence.skill is not None and evidence.skill < _RELIABLE:
         reason = (
             f"The language model is right on {evidence.skill:.0%} only, and less often where the "
             "model is in doubt; so most of the batch is typical of the pool, and the doubtful "
             "examples in it go to people."
         )
     else:
-        strategy = HOT
+        strategy = _HOT
         reason = (
             f"With {per_class:.0f} labels a class the model's doubts point to what it would learn "
             "most from; a third of the batch keeps the labels typical."
@@ -98,7 +98,7 @@ def _with_a_model(
 
 
 def _needs_model(evidence: SelectorEvidence) -> bool:
-    return bool(get(evidence.configured).requires & FROM_A_MODEL)
+    return bool(get(evidence.configured).requires & _FROM_A_MODEL)
 
 
 def check(evidence: SelectorEvidence, ruling: Selection) -> None:

@@ -10,7 +10,7 @@ from querist.agents.mind import Agent, AgentSpec, Ruling
 from querist.memory.answers import Answer, Belief, name_of
 from querist.memory.records import Action, Example, Verdict
 
-MOST_LIKELY = 20
+_MOST_LIKELY = 20
 """Labels that a person who types a name is offered first."""
 
 
@@ -147,7 +147,7 @@ def _verdict(one: Opinions, ruling: Verification, *, escalate: bool, number: int
 def _likely(one: Opinions) -> tuple[str, ...]:
     if one.pooled is None:
         return ()
-    return tuple(name_of(answer) for answer in one.pooled.ranked[:MOST_LIKELY])
+    return tuple(name_of(answer) for answer in one.pooled.ranked[:_MOST_LIKELY])
 
 
 def _why_ask(one: Opinions, ruling: Verification) -> str:
@@ -216,11 +216,11 @@ def _signals(one: Opinions) -> dict[str, float]:
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def check(evidence: VerifierEvidence, ruling: Verification) -> None:
+def _check(evidence: VerifierEvidence, ruling: Verification) -> None:
     """Refuse to ask people more than the round may."""
     if ruling.questions > evidence.questions:
         raise ValueError(f"{ruling.questions} questions are more than {evidence.questions}")
 
 
-SPEC = AgentSpec(Agent.VERIFIER, rules=verify, ruling=Verification, check=check)
+SPEC = AgentSpec(Agent.VERIFIER, rules=verify, ruling=Verification, check=_check)
 """The agent as the loop knows it."""

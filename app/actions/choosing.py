@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     from querist.memory.runs import RunRow
     from querist.memory.store import Store
 
-MOST_ROWS = 30
-MOST_LINES = 20
+_MOST_ROWS = 30
+_MOST_LINES = 20
 """Of progress, where there is no terminal."""
-FIRST_COLUMN = {
+_FIRST_COLUMN = {
     "examples": "example",
     "evaluation": "estimate",
     "features": "column",
     "hyperparameters": "settings",
 }
-MEAN = {"features": "score>"}
+_MEAN = {"features": "score>"}
 Say = Callable[[Event], None]
 
 
@@ -106,14 +106,14 @@ def show_choice(screen: Screen, place: Place, store: Store, row: RunRow) -> None
 def show_result(screen: Screen, chosen: Chosen, *, spent: Decimal, cap: Decimal) -> None:
     """Print the arms, the winner, and what to write into the task file."""
     screen.line()
-    columns = [FIRST_COLUMN.get(chosen.what, chosen.what), "tries>"]
-    columns += [MEAN.get(chosen.what, "accuracy>"), "90 % interval"]
+    columns = [_FIRST_COLUMN.get(chosen.what, chosen.what), "tries>"]
+    columns += [_MEAN.get(chosen.what, "accuracy>"), "90 % interval"]
     columns += ["cost>", "rejected", "levelled off"]
-    rows = [_cells(row) for row in chosen.rows[:MOST_ROWS]]
+    rows = [_cells(row) for row in chosen.rows[:_MOST_ROWS]]
     kept = [i for i, name in enumerate(columns) if i == 0 or any(row[i] != "-" for row in rows)]
     screen.table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
-    if len(chosen.rows) > MOST_ROWS:
-        screen.line(f"... and {len(chosen.rows) - MOST_ROWS} more")
+    if len(chosen.rows) > _MOST_ROWS:
+        screen.line(f"... and {len(chosen.rows) - _MOST_ROWS} more")
     screen.line()
     if chosen.status != "finished":
         screen.line(f"Not finished: {chosen.status}. This is the state so far.", style="yellow")
@@ -233,7 +233,7 @@ def _progress(screen: Screen) -> Iterator[Say]:
                 return
             done, total = step.done, step.total
             # A log of one line a try would be long: TI-UCB tries one at a time, in milliseconds.
-            if done == total or not 0 <= done - said < total / MOST_LINES:
+            if done == total or not 0 <= done - said < total / _MOST_LINES:
                 said = done
                 screen.line(f"  {done} of {total}: {_words(step)}")
 

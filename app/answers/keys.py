@@ -10,8 +10,8 @@ from select import select
 
 END = ""
 """What is read when nothing more will come."""
-ESCAPE = "\x1b"
-HANG_UP = frozenset({"\x03", "\x04"})
+_ESCAPE = "\x1b"
+_HANG_UP = frozenset({"\x03", "\x04"})
 """Ctrl-C and Ctrl-D, where the terminal hands them to us."""
 
 ReadKey = Callable[[], str]
@@ -44,15 +44,15 @@ def _from_pipe() -> str:
 
 def _from_terminal(terminal: int) -> str:
     raw = os.read(terminal, 1)
-    if raw == ESCAPE.encode():
+    if raw == _ESCAPE.encode():
         # Arrows and function keys send more at once; none of it is an answer.
         while select([terminal], [], [], 0.02)[0]:
             os.read(terminal, 32)
-        return ESCAPE
+        return _ESCAPE
     while raw and _is_begun(raw):
         raw += os.read(terminal, 1)
     key = raw.decode("utf-8", "replace")
-    return END if key in HANG_UP else key
+    return END if key in _HANG_UP else key
 
 
 def _is_begun(raw: bytes) -> bool:

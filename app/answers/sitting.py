@@ -17,19 +17,19 @@ from querist.memory.records import Question
 
 # Without s, u, q and m, which are commands.
 KEYS = "123456789abcdefghijklnoprtvwxyzABCDEFGHIJKLNOPRTVWXYZ"
-HELP = "keys: answer   s skip   u undo   m show the guess   q quit   ? help"
-MORE_HELP = """\
+_HELP = "keys: answer   s skip   u undo   m show the guess   q quit   ? help"
+_MORE_HELP = """\
   press the key beside a label to answer; the next question comes at once
   s  skip: put the question aside for good (it costs nothing)
   u  undo: take back your last answer or skip, as long as the loop has not used it
   m  show our guess; it is hidden at first, because it would pull you along
   q  quit: what you have answered is kept"""
-TYPED_HELP = (
+_TYPED_HELP = (
     "type a part of a label, then its digit or Enter   "
     ":s skip   :u undo   :m guess   :q quit   ? labels"
 )
-COMMANDS = frozenset("sumq?")
-POLL = 0.5
+_COMMANDS = frozenset("sumq?")
+_POLL = 0.5
 """Seconds between two looks for new questions while the loop is at work."""
 
 
@@ -87,7 +87,7 @@ class Sitting:
                 n for n, _ in self.inbox.holders().values()
             ):
                 return True
-            self.sleep(POLL)
+            self.sleep(_POLL)
         return self.inbox.counts().get("open", 0) > 0
 
     # ------------------------------------------------------------ one question
@@ -105,10 +105,10 @@ class Sitting:
             if 0 <= place < len(labels):
                 self._close(question, labels[place][0])
                 return key
-            if key == END or (key in COMMANDS and self._obey(key, question, labels)):
+            if key == END or (key in _COMMANDS and self._obey(key, question, labels)):
                 return key
-            if key not in COMMANDS and not key.isspace():
-                self.screen.line(f"  {HELP}", style="dim")
+            if key not in _COMMANDS and not key.isspace():
+                self.screen.line(f"  {_HELP}", style="dim")
 
     def _ask_for_name(self, question: Question, names: Sequence[str], read_key: ReadKey) -> str:
         finder = TypeAhead(names, question.payload.likely)
@@ -120,7 +120,7 @@ class Sitting:
             if is_command or (key == "?" and not finder.typed):
                 is_command = False
                 labels = [(name, "") for name in names]
-                if key in COMMANDS and self._obey(key, question, labels, is_typed=True):
+                if key in _COMMANDS and self._obey(key, question, labels, is_typed=True):
                     return key
                 continue
             if key == ":" and not finder.typed:
@@ -150,9 +150,9 @@ class Sitting:
             self.screen.line(
                 "  " + ", ".join(sorted((name for name, _ in labels), key=str.casefold))
             )
-            self.screen.line(f"  {TYPED_HELP}", style="dim")
+            self.screen.line(f"  {_TYPED_HELP}", style="dim")
         elif key == "?":
-            self.screen.line(MORE_HELP)
+            self.screen.line(_MORE_HELP)
         return key in {"s", "u", "q"}
 
     def _show(
@@ -166,11 +166,11 @@ class Sitting:
         for line in self.answering.lines(question.payload):
             self.screen.line(line, style="bold")
         if is_typed:
-            self.screen.line(f"  {plural(len(labels), 'label')}: {TYPED_HELP}", style="dim")
+            self.screen.line(f"  {plural(len(labels), 'label')}: {_TYPED_HELP}", style="dim")
             return
         for key, (label, words) in zip(KEYS, labels, strict=False):
             self.screen.line(f"  {key}  {label}" + (f": {words}" if words else ""))
-        self.screen.line(f"  {HELP}", style="dim")
+        self.screen.line(f"  {_HELP}", style="dim")
 
     def _show_matches(self, finder: TypeAhead) -> None:
         matches = finder.matches

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 MOST_SHOWN = 9
 """Matches that are shown at once: each has a digit."""
-BACKSPACES = frozenset({"\x7f", "\x08"})
-ENTERS = frozenset({"\n", "\r"})
+_BACKSPACES = frozenset({"\x7f", "\x08"})
+_ENTERS = frozenset({"\n", "\r"})
 
 
 @dataclass(slots=True)
@@ -41,9 +41,9 @@ class TypeAhead:
         digit takes the match beside it.
         """
         matches = self.matches
-        if key in BACKSPACES:
+        if key in _BACKSPACES:
             self.typed = self.typed[:-1]
-        elif key in ENTERS:
+        elif key in _ENTERS:
             return self._settled(matches)
         elif key.isdigit() and key != "0" and matches and not self._is_spelled(key):
             place = int(key) - 1

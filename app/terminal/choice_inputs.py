@@ -20,7 +20,7 @@ from querist.tools.kinds import find_kind
 from querist.tools.money.prices import PriceList
 from querist.tools.wording import listed, shorten, suggest
 
-EXAMPLES = {
+_EXAMPLES = {
     "prompt": "querist choose prompt task.toml prompts/*.md --budget 0.5",
     "context": "querist choose context task.toml demonstrations.jsonl --top 4",
     "model": "querist choose model task.toml local openai:gpt-5-mini --budget 1",
@@ -31,7 +31,7 @@ EXAMPLES = {
     "evaluation": "querist choose evaluation task.toml --labels 50",
 }
 """What can be chosen, each with a command to start from."""
-OTHER_METHODS = {
+_OTHER_METHODS = {
     "evaluation": ("lure", "ase"),
     "features": ("score", "rank", "seq"),
     "architecture": ("generations", "ti-ucb"),
@@ -67,10 +67,10 @@ class Wanted:
 
     def check(self) -> None:
         """Refuse what cannot be meant, before anything is read."""
-        if self.what not in EXAMPLES:
+        if self.what not in _EXAMPLES:
             raise InvalidInput(
-                f"There is no choosing {shorten(self.what)}.{suggest(self.what, EXAMPLES)} "
-                f"There is: {', '.join(EXAMPLES)}. For example: {EXAMPLES['prompt']}"
+                f"There is no choosing {shorten(self.what)}.{suggest(self.what, _EXAMPLES)} "
+                f"There is: {', '.join(_EXAMPLES)}. For example: {_EXAMPLES['prompt']}"
             )
         if self.subject is None:
             raise InvalidInput(f"What to choose for is missing. For example: {self.example}")
@@ -88,7 +88,7 @@ class Wanted:
                 f"--labels N is missing: how many examples may be labelled. For example: "
                 f"{self.example}"
             )
-        known = (*METHODS.get(self.what, ()), *OTHER_METHODS.get(self.what, ()))
+        known = (*METHODS.get(self.what, ()), *_OTHER_METHODS.get(self.what, ()))
         self._check("--method", self.method, known)
         self._check("--propose", self.propose, PROPOSERS)
         self._check("--of", self.of, ("annotator", "head"))
@@ -110,7 +110,7 @@ class Wanted:
     @property
     def example(self) -> str:
         """A command that works."""
-        return EXAMPLES[self.what]
+        return _EXAMPLES[self.what]
 
     def config(self) -> RunConfig:
         """Read the task file with the options laid over it."""

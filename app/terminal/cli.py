@@ -20,7 +20,7 @@ from querist.app.terminal.strategies_command import strategies
 if TYPE_CHECKING:
     from querist.app.terminal.place import Place
 
-WORKSPACE = Path(".querist")
+_WORKSPACE = Path(".querist")
 
 
 app = typer.Typer(
@@ -78,7 +78,7 @@ def demo(
     budget: o.Budget = None,
     seed: o.Seed = None,
     change: o.Change = None,
-    workspace: o.Workspace = WORKSPACE,
+    workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
     """Run the whole loop on an example, with models included."""
@@ -108,7 +108,7 @@ def run(
     change: o.Change = None,
     seed: o.Seed = None,
     stay: o.Stay = None,
-    workspace: o.Workspace = WORKSPACE,
+    workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
     """Label a pool.
@@ -198,7 +198,7 @@ def resume(
     rounds: o.Rounds = None,
     change: o.Change = None,
     stay: o.Stay = None,
-    workspace: o.Workspace = WORKSPACE,
+    workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
     """Go on with a run, one that had ended as well.
@@ -216,7 +216,7 @@ def resume(
 def proceed(
     run: o.RunName = None,
     *,
-    workspace: o.Workspace = WORKSPACE,
+    workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
     """Let a run go on without the answers that it waits for.
@@ -232,7 +232,7 @@ def proceed(
 def pause(
     run: o.RunName = None,
     *,
-    workspace: o.Workspace = WORKSPACE,
+    workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
     """Ask a running run to pause at its next step."""
@@ -245,7 +245,7 @@ def pause(
 def stop(
     run: o.RunName = None,
     *,
-    workspace: o.Workspace = WORKSPACE,
+    workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
     """End a run early.
@@ -261,7 +261,7 @@ def stop(
 def status(
     run: o.RunName = None,
     *,
-    workspace: o.Workspace = WORKSPACE,
+    workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
     """Show all runs, or one run in detail."""
@@ -282,7 +282,7 @@ def report(
         Path | None,
         typer.Option("--output", "-o", help="Where to write it [default: in the run's folder]."),
     ] = None,
-    workspace: o.Workspace = WORKSPACE,
+    workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
     """Write a run's report: one HTML file, no network needed."""
@@ -299,7 +299,7 @@ def reconcile(
         bool | None,
         typer.Option("--billed/--not-billed", help="Whether the provider billed these calls."),
     ] = None,
-    workspace: o.Workspace = WORKSPACE,
+    workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
     """Settle reservations that a killed process left behind."""

@@ -17,7 +17,7 @@ from querist.memory.errors import InvalidInput
 from querist.tools.money.prices import parse_price
 from querist.tools.wording import listed, shorten, suggest
 
-FREE_TABLES = ("task.labels", "prices")
+_FREE_TABLES = ("task.labels", "prices")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ def read_changes(texts: Sequence[str], *, rounds: str | None = None) -> dict[str
 def _check_key(key: str) -> None:
     """Refuse keys that no configuration has, with the nearest that there is."""
     known = _keys(RunConfig)
-    if key in known or key.startswith(tuple(f"{table}." for table in FREE_TABLES)):
+    if key in known or key.startswith(tuple(f"{table}." for table in _FREE_TABLES)):
         return
     if any(one.startswith(f"{key}.") for one in known):
         raise InvalidInput(f"--set {key}: that is a table; name a key in it, as {key}.KEY=VALUE.")

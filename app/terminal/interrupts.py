@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-SHOW_CURSOR = "\x1b[?25h"
+_SHOW_CURSOR = "\x1b[?25h"
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ def pausing(drain: Callable[[], None], say: Callable[[str], None]) -> Iterator[I
         if seen.count > 1 and number == signal.SIGINT:
             # A hard end is safe: whatever was written is whole, and a resume goes on from there.
             if sys.stderr.isatty():
-                os.write(2, SHOW_CURSOR.encode())
+                os.write(2, _SHOW_CURSOR.encode())
             os.write(2, b"\nLeft at once; nothing is lost. How to go on: querist status\n")
             os._exit(seen.exit_code)
         drain()

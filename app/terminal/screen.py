@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 BARS = "▁▂▃▄▅▆▇█"
-SOURCES = {
+_SOURCES = {
     "human": "people",
     "llm": "the language model",
     "model": "the trained model",
@@ -116,7 +116,7 @@ def plural(count: int, noun: str) -> str:
 
 def source_words(source: str) -> str:
     """Name who a label is from."""
-    return SOURCES.get(source, source)
+    return _SOURCES.get(source, source)
 
 
 def sparkline(values: Sequence[float | None]) -> str:

@@ -13,11 +13,11 @@ from math import ceil, floor, log10
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 560, 300
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 42
-ROW, GAP = 22, 8
-COLOURS = {"human": 0, "llm": 1, "generated": 2, "model": 3, "gold": 4}
+LEFT, RIGHT, _TOP, BOTTOM = 46, 14, 14, 42
+ROW, _GAP = 22, 8
+_COLOURS = {"human": 0, "llm": 1, "generated": 2, "model": 3, "gold": 4}
 """Each source has one colour, whichever others there are, in every chart of every report."""
-OTHER_COLOUR = 5
+_OTHER_COLOUR = 5
 NAMES, NUMBERS = 150, 96
 
 
@@ -44,7 +44,7 @@ class Bar:
 
 def colour(source: str) -> int:
     """Number a source's colour as the page's style knows it."""
-    return COLOURS.get(source, OTHER_COLOUR)
+    return _COLOURS.get(source, _OTHER_COLOUR)
 
 
 def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
@@ -60,7 +60,7 @@ def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
     def at(x: float, y: float) -> tuple[float, float]:
         return (
             LEFT + x / most * (WIDTH - LEFT - RIGHT),
-            TOP + (high - y) / (high - low) * (HEIGHT - TOP - BOTTOM),
+            _TOP + (high - y) / (high - low) * (HEIGHT - _TOP - BOTTOM),
         )
 
     parts = [_grid(low, high, at), _x_axis(ticks, at, low=low, label=x_label)]
@@ -85,7 +85,7 @@ def bars(rows: Sequence[Bar], *, title: str) -> Markup:
     room = WIDTH - NAMES - NUMBERS
     parts = []
     for number, one in enumerate(rows):
-        y, x = TOP + number * (ROW + GAP), float(NAMES)
+        y, x = _TOP + number * (ROW + _GAP), float(NAMES)
         middle = y + ROW * 0.7
         parts.append(f'<text class="name" x="{NAMES - 8}" y="{middle}">{_cut(one.name)}</text>')
         for name, value in sorted(one.parts.items(), key=lambda part: colour(part[0])):
@@ -97,7 +97,7 @@ def bars(rows: Sequence[Bar], *, title: str) -> Markup:
             )
             x += width
         parts.append(f'<text x="{x + 6:.1f}" y="{middle}">{escape(one.words)}</text>')
-    return _svg("".join(parts), title=title, height=2 * TOP + len(rows) * (ROW + GAP))
+    return _svg("".join(parts), title=title, height=2 * _TOP + len(rows) * (ROW + _GAP))
 
 
 def reliability(
@@ -107,7 +107,7 @@ def reliability(
     size = 260
 
     def at(x: float, y: float) -> tuple[float, float]:
-        return LEFT + x * size, TOP + (1 - y) * size
+        return LEFT + x * size, _TOP + (1 - y) * size
 
     start, end = at(0, 0), at(1, 1)
     parts = [
@@ -118,7 +118,7 @@ def reliability(
         x, y = at(share, 0.0)
         parts.append(f'<text class="mid" x="{x:.0f}" y="{y + 16:.0f}">{100 * share:.0f} %</text>')
     parts.append(
-        f'<text class="mid" x="{LEFT + size / 2:.0f}" y="{TOP + size + 34}">how sure it is</text>'
+        f'<text class="mid" x="{LEFT + size / 2:.0f}" y="{_TOP + size + 34}">how sure it is</text>'
     )
     most = max((count for _, _, count in bins), default=1)
     for confidence, accuracy, count in bins:
@@ -129,7 +129,7 @@ def reliability(
             f'<circle class="s{colour(source)}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
             f"<title>{words}</title></circle>"
         )
-    return _svg("".join(parts), title=title, height=TOP + size + BOTTOM, width=size + LEFT + 30)
+    return _svg("".join(parts), title=title, height=_TOP + size + BOTTOM, width=size + LEFT + 30)
 
 
 # ---------------------------------------------------------------- pieces

@@ -8,10 +8,10 @@ from querist.app.terminal.screen import dollars, percent
 from querist.memory.records import Decision
 from querist.tools.wording import listed
 
-MOST_PARTS = 15
-LONGEST = 600
+_MOST_PARTS = 15
+_LONGEST = 600
 
-NAMES: Mapping[str, str] = {
+_NAMES: Mapping[str, str] = {
     "accept_at": "is kept when at least so sure",
     "action": "what comes next",
     "annotates": "a language model labels",
@@ -59,17 +59,17 @@ NAMES: Mapping[str, str] = {
     "weights": "whose opinion counts how much",
 }
 """Fields of evidence and rulings in words; others are shown with their underscores taken out."""
-UNSAID = {"reason", "waiting"}
+_UNSAID = {"reason", "waiting"}
 """They stand above already."""
-SOURCES = ("the annotator", "labelled neighbours", "the trained model")
+_SOURCES = ("the annotator", "labelled neighbours", "the trained model")
 
 
 def facts(body: Mapping[str, object]) -> list[tuple[str, str]]:
     """List names and values of what an agent knew or decided, without what is empty."""
     return [
-        (NAMES.get(key, key.replace("_", " ")), _value(key, value))
+        (_NAMES.get(key, key.replace("_", " ")), _value(key, value))
         for key, value in body.items()
-        if key not in UNSAID and value not in ("", None, [], {})
+        if key not in _UNSAID and value not in ("", None, [], {})
     ]
 
 
@@ -88,7 +88,7 @@ def mind_of(decision: Decision) -> str:
 
 
 def _named(arguments: Mapping[str, object]) -> str:
-    return listed([f"{name}={_value('', value)}" for name, value in arguments.items()], MOST_PARTS)
+    return listed([f"{name}={_value('', value)}" for name, value in arguments.items()], _MOST_PARTS)
 
 
 def machine_weight(trust: object) -> str:
@@ -113,16 +113,16 @@ def _value(key: str, value: object) -> str:
         return f"{value:,}"
     if isinstance(value, Mapping):
         parts = [f"{name} {_value('', part)}" for name, part in value.items()]
-        return listed(parts, MOST_PARTS)
+        return listed(parts, _MOST_PARTS)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return listed([_value("", part) for part in value], MOST_PARTS)
+        return listed([_value("", part) for part in value], _MOST_PARTS)
     text = str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _shares(weights: Sequence[object]) -> str:
     """Weights of sources as shares of the whole; how large they are in themselves says nothing."""
     known = [weight for weight in weights if isinstance(weight, int | float)]
     total = sum(known) or 1.0
-    pairs = zip(SOURCES, known, strict=False)
+    pairs = zip(_SOURCES, known, strict=False)
     return ", ".join(f"{name} {weight / total:.0%}" for name, weight in pairs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from querist.app.terminal.screen import percent, plural
 from querist.tools.arms.protocol import wilson
 
-FEW = 30
+_FEW = 30
 """Texts below which a figure deserves a word about how few they are."""
 
 
@@ -87,7 +87,7 @@ class Measured:
         """Say in a line which figure to believe when; empty where nothing was measured."""
         if self.test is None:
             return _WITHOUT_TEST[_kind(self.measured_on)] if self.own else ""
-        few = f", though {plural(self.test.n, 'text')} are few" if self.test.n < FEW else ""
+        few = f", though {plural(self.test.n, 'text')} are few" if self.test.n < _FEW else ""
         if self.own is None:
             return f"Test{few}. It is the only figure."
         said = f"Test{few}. {_BESIDE_TEST[_kind(self.measured_on)]}"

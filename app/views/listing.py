@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from querist.tools.registry import Entry
     from querist.tools.strategies import Strategy
 
-KEYS = {
+_KEYS = {
     "anthropic": "ANTHROPIC_API_KEY",
     "cohere": "COHERE_API_KEY",
     "deepseek": "DEEPSEEK_API_KEY",
@@ -36,8 +36,8 @@ KEYS = {
     "xai": "XAI_API_KEY",
 }
 """Where each provider's LangChain package looks for its key."""
-LATEST = 8
-MOST_REASONS = 20
+_LATEST = 8
+_MOST_REASONS = 20
 
 
 def show_runs(place: Place) -> None:
@@ -108,7 +108,7 @@ def show_run(place: Place, name: str) -> None:
         _show_all_troubles(screen, data)
         if data.decisions:
             screen.title("Latest decisions")
-        for one in data.decisions[-LATEST:]:
+        for one in data.decisions[-_LATEST:]:
             screen.line(f"  {one.round} {one.agent} ({mind_of(one)}): {one.reason}")
 
 
@@ -117,10 +117,10 @@ def _show_all_troubles(screen: Screen, data: ReportData) -> None:
     if data.lost:
         screen.title("Texts without a label because of the provider")
     for row in data.lost:
-        for reason, count in row.reasons[:MOST_REASONS]:
+        for reason, count in row.reasons[:_MOST_REASONS]:
             screen.line(f"  {row.word}, {plural(count, 'text')}: {reason}")
-        if len(row.reasons) > MOST_REASONS:
-            screen.line(f"  {row.word}: {len(row.reasons) - MOST_REASONS:,} more reasons")
+        if len(row.reasons) > _MOST_REASONS:
+            screen.line(f"  {row.word}: {len(row.reasons) - _MOST_REASONS:,} more reasons")
     if len(data.notices) > MOST_NOTICES:
         screen.title("Notes")
     for text in data.notices[MOST_NOTICES:]:
@@ -157,7 +157,7 @@ def _ready(name: str) -> str:
     package = f"langchain_{provider}"
     if provider != "openai" and find_spec(package) is None:
         return f"no: pip install {package.replace('_', '-')}"
-    key = KEYS.get(provider, "")
+    key = _KEYS.get(provider, "")
     return "yes" if os.environ.get(key) else f"no: set {key}"
 
 

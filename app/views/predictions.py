@@ -11,8 +11,8 @@ from querist.memory.records import Annotation, ExampleId, Split
 if TYPE_CHECKING:
     from querist.graph.workplace.context import Context
 
-BINS = 5
-LANGUAGE_MODEL = "the language model"
+_BINS = 5
+_LANGUAGE_MODEL = "the language model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Judged:
     @property
     def source(self) -> str:
         """Whose predictions they are, as labels name their source."""
-        return "llm" if self.who == LANGUAGE_MODEL else "model"
+        return "llm" if self.who == _LANGUAGE_MODEL else "model"
 
     @property
     def count(self) -> int:
@@ -95,7 +95,7 @@ def on_people(context: Context) -> Judged | None:
         (truth[example], answers.place(one.answer), one.confidence or 0.0)
         for example, one in said.items()
     ]
-    return _judged(LANGUAGE_MODEL, "people's labels", answers.names, pairs) if pairs else None
+    return _judged(_LANGUAGE_MODEL, "people's labels", answers.names, pairs) if pairs else None
 
 
 def _judged(
@@ -109,8 +109,8 @@ def _judged(
 
 def _bins(pairs: Sequence[tuple[int, int, float]]) -> list[Bin]:
     found = []
-    for i in range(BINS):
-        low, high = i / BINS, (i + 1) / BINS
+    for i in range(_BINS):
+        low, high = i / _BINS, (i + 1) / _BINS
         inside = [p for p in pairs if low < p[2] <= high]
         if inside:
             found.append(

@@ -37,12 +37,12 @@ from querist.memory.records import Event
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-LAST_LINES = 6
-KEPT = (RoundDone, Notice, WaitingForPeople, CommandClosed)
+_LAST_LINES = 6
+_KEPT = (RoundDone, Notice, WaitingForPeople, CommandClosed)
 """Events whose lines stay on a terminal; the others scroll by on the panel."""
 RECENT = 3
 
-PHASES: Mapping[type[EventBody], str] = {
+_PHASES: Mapping[type[EventBody], str] = {
     Embedded: "embedding texts",
     Initialized: "planning",
     Planned: "planning",
@@ -84,7 +84,7 @@ class Tally:
         # A few texts are embedded in between, too; only a longer wait for it is worth a word.
         if isinstance(body, Embedded) and body.done == body.total:
             return
-        self.phase = PHASES.get(type(body), self.phase)
+        self.phase = _PHASES.get(type(body), self.phase)
         match body:
             case Planned():
                 self._open_round(body)
@@ -129,7 +129,7 @@ class Tally:
         return max(0.0, left * sum(recent) / len(recent) - under_way)
 
 
-WORDS = {
+_WORDS = {
     "accept": "accepted",
     "reannotate": "sent back",
     "escalate": "for people",
@@ -176,8 +176,8 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
 
 
 def _verified_line(body: Verified) -> str:
-    counts = {key: getattr(body, key) for key in WORDS}
-    said = [f"{count} {WORDS[key]}" for key, count in counts.items() if count]
+    counts = {key: getattr(body, key) for key in _WORDS}
+    said = [f"{count} {_WORDS[key]}" for key, count in counts.items() if count]
     return f"  verified: {', '.join(said) or 'nothing'}"
 
 
@@ -206,7 +206,7 @@ class Watch:
         """Draw on a terminal, write lines elsewhere."""
         self._screen = screen
         self._tally = tally
-        self._lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -233,7 +233,7 @@ class Watch:
         self._tally.take(body)
         line = describe(body, self._tally)
         if line is not None:
-            self.say(line, is_kept=isinstance(body, KEPT))
+            self.say(line, is_kept=isinstance(body, _KEPT))
 
     def say(self, line: str, *, is_kept: bool = True) -> None:
         """Show a line; on a terminal one that is not kept scrolls by on the panel."""

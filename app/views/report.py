@@ -22,12 +22,12 @@ from querist.memory.files import write_whole
 REPORT = "report.html"
 MOST_CLASSES = 15
 """Classes that a chart and the open part of a table show; the folded part has the others."""
-MOST_IN_MATRIX = 20
-MOST_PAIRS = 200
-MOST_QUESTIONS = 200
-MOST_DECISIONS = 200
+_MOST_IN_MATRIX = 20
+_MOST_PAIRS = 200
+_MOST_QUESTIONS = 200
+_MOST_DECISIONS = 200
 """The latest, which can be opened; of earlier ones the reasons are listed."""
-LONGEST_TEXT = 2_000
+_LONGEST_TEXT = 2_000
 
 
 def write_report(data: ReportData, target: Path) -> Path:
@@ -76,10 +76,10 @@ def _texts(data: ReportData) -> dict[str, Any]:
         "classes": classes[:MOST_CLASSES],
         "more_classes": classes[MOST_CLASSES:],
         "more_confused": confused[MOST_CLASSES:],
-        "latest": data.decisions[-MOST_DECISIONS:],
-        "earlier": data.decisions[:-MOST_DECISIONS],
-        "questions": data.questions[:MOST_QUESTIONS],
-        "has_matrix": data.judged is not None and len(data.judged.names) <= MOST_IN_MATRIX,
+        "latest": data.decisions[-_MOST_DECISIONS:],
+        "earlier": data.decisions[:-_MOST_DECISIONS],
+        "questions": data.questions[:_MOST_QUESTIONS],
+        "has_matrix": data.judged is not None and len(data.judged.names) <= _MOST_IN_MATRIX,
         "confused": confused[:MOST_CLASSES],
         "sources": sorted({one for row in data.classes for one in row.by_source}, key=colour),
     }
@@ -149,7 +149,7 @@ def _confused(data: ReportData) -> list[tuple[str, str, int]]:
         for said, count in enumerate(row)
         if right != said and count
     ]
-    return sorted(pairs, key=lambda pair: -pair[2])[:MOST_PAIRS]
+    return sorted(pairs, key=lambda pair: -pair[2])[:_MOST_PAIRS]
 
 
 def _percent(share: float | None) -> str:
@@ -157,7 +157,7 @@ def _percent(share: float | None) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def _usd(amount: Decimal) -> str:

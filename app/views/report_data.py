@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from querist.graph.run import Run
     from querist.graph.workplace.context import Context
 
-ZERO = Decimal(0)
+_ZERO = Decimal(0)
 NOTHING_MISSING = "No answer is waited for any more."
 # Runs of earlier versions noted how many questions were open when something was decided.
 _STALE = re.compile(r" [\d,]+ questions? to people (?:are|is) still open\.")
 _STALE_WAIT = re.compile(
     r"[\d,]+ of [\d,]+ questions? (?:are|is) answered; [\d,]+ more (?:are|is) waited for"
 )
-PACKAGES = ("querist", "langgraph", "torch", "numpy", "scikit-learn", "xllamacpp")
+_PACKAGES = ("querist", "langgraph", "torch", "numpy", "scikit-learn", "xllamacpp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
     last = next((one for one in reversed(rounds) if one.metric is not None), None)
     detail: Mapping[str, Any] = last.detail if last else {}
     balance = context.ledger.balance()
-    in_doubt = sum((one.usd for one in doubts), ZERO)
+    in_doubt = sum((one.usd for one in doubts), _ZERO)
     return Headline(
         metric=last.metric if last else None,
         low=last.metric_low if last else None,
@@ -265,7 +265,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
 
 
 def _spend(ledger: Ledger) -> list[SpendRow]:
-    sums: dict[tuple[str, str], list[Any]] = defaultdict(lambda: [ZERO, 0, 0, 0])
+    sums: dict[tuple[str, str], list[Any]] = defaultdict(lambda: [_ZERO, 0, 0, 0])
     for line in ledger.lines():
         if line.entry != "settle":
             continue
@@ -325,7 +325,7 @@ def _question(question: Question) -> OpenQuestion:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in PACKAGES:
+    for name in _PACKAGES:
         try:
             found[name] = version(name)
         except ImportError:  # PackageNotFoundError is one

@@ -10,7 +10,7 @@ from querist.app.views.report_data import NOTHING_MISSING, ReportData
 from querist.tools.wording import any_of, shorten
 
 MOST_NOTICES = 5
-LONGEST_REASON = 80
+_LONGEST_REASON = 80
 
 
 def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path | None) -> None:
@@ -71,7 +71,7 @@ def _show_troubles(screen: Screen, data: ReportData, place: Place) -> None:
     for row in data.lost:
         more = " and other reasons" if len(row.reasons) > 1 else ""
         screen.line(
-            f"{row.word:<9} {plural(row.count, 'text')}: {shorten(row.reason, LONGEST_REASON)}"
+            f"{row.word:<9} {plural(row.count, 'text')}: {shorten(row.reason, _LONGEST_REASON)}"
             f"{more} (see {place.command(f'status {data.run}')})",
             style="yellow",
         )

@@ -11,8 +11,8 @@ from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
 from querist.memory.records import Annotation, ExampleId
 
-LONGEST = 160
-STATUS_WORDS = {
+_LONGEST = 160
+_STATUS_WORDS = {
     "refused": "Refused",
     "failed": "Failed",
     "unparsable": "Unread",
@@ -50,7 +50,7 @@ def lost_rows(labelling: Labelling, labelled: Collection[ExampleId]) -> list[Los
         if example not in answered:
             reasons[said.status][_reason(said)] += 1
     rows = [
-        LostRow(STATUS_WORDS.get(status, status), counts.total(), counts.most_common())
+        LostRow(_STATUS_WORDS.get(status, status), counts.total(), counts.most_common())
         for status, counts in reasons.items()
     ]
     return sorted(rows, key=lambda row: -row.count)
@@ -64,4 +64,6 @@ def notices(journal: Journal) -> list[str]:
 
 def _reason(said: Annotation) -> str:
     words = " ".join(said.rationale.split()).removeprefix(_PREFIX)
-    return (words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…") or "no reason was given"
+    return (
+        words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+    ) or "no reason was given"

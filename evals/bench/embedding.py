@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--texts", type=int, default=2000, help="texts per data set")
     options = parser.parse_args(arguments)
-    data = find_data()
+    data = _find_data()
     if data is None:
         sys.stderr.write("No data: set QUERIST_DATA to a folder with ag_news, trec6 and sst2.\n")
         return 2
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     print_line("|---|---|---|---|---|---|\n")
     for name in _SETS:
-        row = compare(data / name, ours=ours, theirs=theirs, texts=options.texts)
+        row = _compare(data / name, ours=ours, theirs=theirs, texts=options.texts)
         print_line(
             f"| {row.data} | {row.ours:.0f} | {row.theirs:.0f} | {row.ratio:.2f} "
             f"| {row.our_accuracy:.3f} | {row.their_accuracy:.3f} |\n"
@@ -78,14 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def find_data() -> Path | None:
+def _find_data() -> Path | None:
     """Find the data sets: the folder QUERIST_DATA, or `../shared/data` beside the repository."""
     beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
     folder = Path(os.environ.get("QUERIST_DATA", beside))
     return folder if all((folder / name / "train.jsonl.gz").exists() for name in _SETS) else None
 
 
-def compare(folder: Path, *, ours: Embed, theirs: Embed, texts: int) -> Row:
+def _compare(folder: Path, *, ours: Embed, theirs: Embed, texts: int) -> Row:
     """Embed with both in turn, then train and judge on each one's vectors."""
     train = _read(folder / "train.jsonl.gz", texts // 2)
     test = _read(folder / "test.jsonl.gz", texts // 2)

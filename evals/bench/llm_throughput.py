@@ -36,9 +36,9 @@ from querist.memory.store import open_store
 from querist.tools.kinds import DEFAULT
 from querist.tools.money.prices import Price
 
-IN_FLIGHT = 100
-TASK = Task("bench", DEFAULT.name, (LabelClass("good", "praise"), LabelClass("bad", "blame")))
-MESSAGES = [
+_IN_FLIGHT = 100
+_TASK = Task("bench", DEFAULT.name, (LabelClass("good", "praise"), LabelClass("bad", "blame")))
+_MESSAGES = [
     {"role": "system", "content": "Classify. Labels: good, bad."},
     {"role": "user", "content": 'Text: "a text of ordinary length that somebody once wrote"'},
 ]
@@ -52,14 +52,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     clients: dict[str, Callable[[int, str], Awaitable[None]]] = {
-        "Querist: annotate + ledger + store": querist,
-        "raw asyncio sockets": raw_sockets,
-        "openai SDK, aiohttp transport": openai_aiohttp,
-        "openai SDK, default transport": openai_default,
-        "LangChain ChatOpenAI": langchain,
+        "Querist: annotate + ledger + store": _querist,
+        "raw asyncio sockets": _raw_sockets,
+        "openai SDK, aiohttp transport": _openai_aiohttp,
+        "openai SDK, default transport": _openai_default,
+        "LangChain ChatOpenAI": _langchain,
     }
     rates: dict[str, list[float]] = {name: [] for name in clients}
-    with mock_provider(options.latency) as port:
+    with _mock_provider(options.latency) as port:
         for client in clients.values():  # imports and first connections are nobody's speed
             asyncio.run(_drive(client, 2, port))
         for _ in range(options.repeats):
@@ -68,7 +68,7 @@ def main() -> None:
                 asyncio.run(_drive(client, options.rows, port))
                 rates[name].append(options.rows / (time.perf_counter() - started))
     ours = statistics.median(rates["Querist: annotate + ledger + store"])
-    print(f"{options.rows} rows, {options.latency * 1000:.0f} ms latency, {IN_FLIGHT} in flight\n")
+    print(f"{options.rows} rows, {options.latency * 1000:.0f} ms latency, {_IN_FLIGHT} in flight\n")
     print("| client | rows/s | ours / it |\n|---|---|---|")
     for name, values in rates.items():
         rate = statistics.median(values)
@@ -80,7 +80,7 @@ async def _drive(client: Callable[[int, str], Awaitable[None]], rows: int, port:
 
 
 @contextlib.contextmanager
-def mock_provider(latency: float) -> Iterator[int]:
+def _mock_provider(latency: float) -> Iterator[int]:
     """Start the mock provider in another process and give its port."""
     command = [sys.executable, "-m", "querist.evals.mock_server", "--port", "0"]
     command += ["--labels", "good,bad", "--latency", str(latency)]
@@ -92,19 +92,19 @@ def mock_provider(latency: float) -> Iterator[int]:
             process.terminate()
 
 
-async def querist(rows: int, url: str) -> None:
+async def _querist(rows: int, url: str) -> None:
     """Label `rows` examples as the loop does, in chunks of the loop's size."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         store = stack.enter_context(open_store(Path(folder)))
         runs = Runs(store)
         run = RunId("bench")
-        runs.create(run, task=TASK, dataset="bench", config={}, cap=Decimal(100))
+        runs.create(run, task=_TASK, dataset="bench", config={}, cap=Decimal(100))
         lease = runs.take(run)
         model = MeteredModel(
             open_model(
                 "openai:bench",
-                ModelSettings(cache=Path(folder), base_url=url, in_flight=IN_FLIGHT),
+                ModelSettings(cache=Path(folder), base_url=url, in_flight=_IN_FLIGHT),
             ),
             price=Price(Decimal("0.15"), Decimal("0.60")),
             ledger=Ledger(store, run, lease=lease),
@@ -117,7 +117,7 @@ async def querist(rows: int, url: str) -> None:
         ]
         labelling.open_batch(1, [one.id for one in examples])
         items = [Item(one) for one in examples]
-        prompt = Prompt(TASK)
+        prompt = Prompt(_TASK)
         outcome = await annotate(items, prompt=prompt, model=model, votes=1, number=1)
         labelling.annotated(1, outcome.annotations)
         await model.model.aclose()
@@ -125,10 +125,10 @@ async def querist(rows: int, url: str) -> None:
         assert Ledger(store, run).balance().settled > 0
 
 
-async def raw_sockets(rows: int, url: str) -> None:
+async def _raw_sockets(rows: int, url: str) -> None:
     """Speak HTTP by hand over kept-alive connections."""
     port = urllib.parse.urlsplit(url).port
-    body = json.dumps({"model": "bench", "messages": MESSAGES, "max_tokens": 32}).encode()
+    body = json.dumps({"model": "bench", "messages": _MESSAGES, "max_tokens": 32}).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
     request = head.encode() + b"Content-Type: application/json\r\n\r\n" + body
     left = iter(range(rows))
@@ -142,10 +142,10 @@ async def raw_sockets(rows: int, url: str) -> None:
             json.loads(await reader.readexactly(length))
         writer.close()
 
-    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+    await asyncio.gather(*(worker() for _ in range(_IN_FLIGHT)))
 
 
-async def openai_aiohttp(rows: int, url: str) -> None:
+async def _openai_aiohttp(rows: int, url: str) -> None:
     """Call through the openai SDK over aiohttp."""
     import openai
 
@@ -155,7 +155,7 @@ async def openai_aiohttp(rows: int, url: str) -> None:
     await _openai(client, rows)
 
 
-async def openai_default(rows: int, url: str) -> None:
+async def _openai_default(rows: int, url: str) -> None:
     """Call through the openai SDK over its default transport."""
     import openai
 
@@ -166,7 +166,7 @@ async def _openai(client: object, rows: int) -> None:
     import openai
 
     assert isinstance(client, openai.AsyncOpenAI)
-    gate = asyncio.Semaphore(IN_FLIGHT)
+    gate = asyncio.Semaphore(_IN_FLIGHT)
 
     async def call(number: int) -> None:
         async with gate:
@@ -180,7 +180,7 @@ async def _openai(client: object, rows: int) -> None:
     await client.close()
 
 
-async def langchain(rows: int, url: str) -> None:
+async def _langchain(rows: int, url: str) -> None:
     """Call through LangChain's wrapper."""
     import openai
     from langchain_openai import ChatOpenAI
@@ -191,7 +191,7 @@ async def langchain(rows: int, url: str) -> None:
     chat = ChatOpenAI(
         model="bench", base_url=url, api_key=SecretStr("none"), http_async_client=client
     )
-    gate = asyncio.Semaphore(IN_FLIGHT)
+    gate = asyncio.Semaphore(_IN_FLIGHT)
 
     async def call(number: int) -> None:
         async with gate:
@@ -202,7 +202,7 @@ async def langchain(rows: int, url: str) -> None:
 
 
 def _numbered(number: int) -> Any:
-    return [MESSAGES[0], {"role": "user", "content": f"{MESSAGES[1]['content']} {number}"}]
+    return [_MESSAGES[0], {"role": "user", "content": f"{_MESSAGES[1]['content']} {number}"}]
 
 
 if __name__ == "__main__":

@@ -48,16 +48,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure_rounds(Path(folder), examples=options.examples, rounds=options.rounds)
+        rows = _measure_rounds(Path(folder), examples=options.examples, rounds=options.rounds)
     print(f"{options.examples:,} examples\n\n| what | measured | at most |\n|---|---|---|")
     for what, value, most in rows:
         print(f"| {what} | {value} | {most} |")
 
 
-def measure_rounds(folder: Path, *, examples: int, rounds: int) -> list[tuple[str, str, str]]:
+def _measure_rounds(folder: Path, *, examples: int, rounds: int) -> list[tuple[str, str, str]]:
     """Import a made pool and run a few rounds over it."""
     pool = folder / "pool.jsonl"
-    write_pool(pool, examples)
+    _write_pool(pool, examples)
     body: dict[str, Any] = {
         "task": {"name": "scale", "labels": list(LABELS)},
         "data": {"pool": str(pool), "text": "text", "gold": "label", "embedder": "hashing"},
@@ -77,7 +77,7 @@ def _measure(body: dict[str, Any], store: Store) -> list[tuple[str, str, str]]:
     imported = time.perf_counter() - started
     run.use(models={"local": ScriptedModel(_answer, name="local", in_flight=64)})
     ends: list[float] = []
-    with stopwatch() as spent:
+    with _stopwatch() as spent:
         marks: list[float] = []
 
         def listen(event: Event) -> None:
@@ -87,7 +87,7 @@ def _measure(body: dict[str, Any], store: Store) -> list[tuple[str, str, str]]:
 
         asyncio.run(run.drive(listen))
     own = [(ends[i + 1] - ends[i]) - (marks[i + 1] - marks[i]) for i in range(1, len(ends) - 1)]
-    checkpoint = largest_checkpoint(store.folder / "runs" / run.id / CHECKPOINTS)
+    checkpoint = _largest_checkpoint(store.folder / "runs" / run.id / CHECKPOINTS)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return [
         ("import", f"{imported:.1f} s", "30 s"),
@@ -99,7 +99,7 @@ def _measure(body: dict[str, Any], store: Store) -> list[tuple[str, str, str]]:
     ]
 
 
-def write_pool(path: Path, count: int) -> None:
+def _write_pool(path: Path, count: int) -> None:
     """Write a made pool; the label is what most of the words belong to."""
     rng = random.Random(0)  # noqa: S311
     with path.open("w") as out:
@@ -110,7 +110,7 @@ def write_pool(path: Path, count: int) -> None:
             out.write(json.dumps(row) + "\n")
 
 
-def largest_checkpoint(path: Path) -> int:
+def _largest_checkpoint(path: Path) -> int:
     """Size in bytes of the largest checkpoint that LangGraph wrote."""
     import sqlite3
 
@@ -120,7 +120,7 @@ def largest_checkpoint(path: Path) -> int:
 
 
 @contextmanager
-def stopwatch() -> Iterator[dict[str, float]]:
+def _stopwatch() -> Iterator[dict[str, float]]:
     """Count the seconds in metered calls, embedding, training and the simulated person."""
     spent: dict[str, float] = defaultdict(float)
 

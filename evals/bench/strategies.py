@@ -32,8 +32,8 @@ from querist.tools.strategies import available, get
 from querist.tools.strategies.querying import Capability, Labelled, QueryContext, Targets
 from querist.tools.training.proxy import GradientFactors
 
-WIDTH, CLASSES, MEMBERS, LABELLED, TARGETS = 384, 10, 10, 100, 200
-WHY_PICKS_DIFFER = {
+WIDTH, CLASSES, _MEMBERS, LABELLED, TARGETS = 384, 10, 10, 100, 200
+_WHY_PICKS_DIFFER = {
     "random": "a draw",
     "k_means": "local optima; small-text works on unit vectors",
     "typiclust": "k-means has local optima, and so other clusters",
@@ -74,13 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.only or [one.name for one in available() if Capability.LLM not in one.needs]
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as place:
-            make_pool(Path(place), rows)
+            _make_pool(Path(place), rows)
             for threads in options.threads:
                 _print_table(Path(place), names, rows=rows, threads=threads, options=options)
     return 0
 
 
-def make_pool(folder: Path, rows: int) -> None:
+def _make_pool(folder: Path, rows: int) -> None:
     """Write a pool of 50 loose clusters on the sphere, a model of it, and a committee."""
     rng = np.random.default_rng(0)
     count = rows + LABELLED + TARGETS
@@ -92,9 +92,9 @@ def make_pool(folder: Path, rows: int) -> None:
         some += centres[rng.integers(0, 50, len(some))]
         some /= np.linalg.norm(some, axis=1, keepdims=True)
     head = rng.normal(size=(WIDTH, CLASSES)).astype(np.float32) * 4
-    shifts = rng.normal(size=(MEMBERS, WIDTH, CLASSES)).astype(np.float32)
+    shifts = rng.normal(size=(_MEMBERS, WIDTH, CLASSES)).astype(np.float32)
     shares = np.exp(log_softmax(vectors @ head))
-    posterior = np.empty((count, MEMBERS, CLASSES), dtype=np.float32)
+    posterior = np.empty((count, _MEMBERS, CLASSES), dtype=np.float32)
     for number, shift in enumerate(shifts):
         posterior[:, number] = np.exp(log_softmax(vectors @ (head + 2 * shift)))
     pool, known = slice(0, rows), slice(rows, rows + LABELLED)
@@ -113,7 +113,7 @@ def make_pool(folder: Path, rows: int) -> None:
         np.save(folder / f"{name}.npy", array)
 
 
-def show(arrays: dict[str, Any]) -> QueryContext:
+def _show(arrays: dict[str, Any]) -> QueryContext:
     """Show a strategy the benchmark pool."""
     shares: FloatArray = arrays["probabilities"]
     errors = shares - np.eye(shares.shape[1], dtype=np.float32)[shares.argmax(axis=1)]
@@ -145,7 +145,7 @@ def _measure_ours(folder: Path, name: str, batch: int) -> None:
     arrays["targets"] = np.load(folder / "targets.npy")
     arrays["target_posterior"] = np.load(folder / "target_posterior.npy")
     small = strategy_peers.first_rows(arrays, 300)
-    contexts = {len(pool["embeddings"]): show(pool) for pool in (small, arrays)}
+    contexts = {len(pool["embeddings"]): _show(pool) for pool in (small, arrays)}
     chosen = get(name)
 
     def select(pool: dict[str, Any], count: int) -> object:
@@ -189,7 +189,7 @@ def _print_table(
             continue
         same = len(set(best.picks) & set(ours.picks)) / max(1, len(ours.picks))
         if same < 1:
-            differing.append(f"{name}: {WHY_PICKS_DIFFER.get(name, 'ties and rounding')}")
+            differing.append(f"{name}: {_WHY_PICKS_DIFFER.get(name, 'ties and rounding')}")
         print(
             f"{line} {library} | {best.seconds:.3f} | {best.megabytes:.0f} "
             f"| {best.seconds / ours.seconds:.1f} | {same:.0%} |",

@@ -26,7 +26,7 @@ Arrays = dict[str, Any]
 Select = Callable[[Arrays, int], Any]
 
 PEERS: dict[tuple[str, str], Select] = {}
-NAMES = (
+_NAMES = (
     "embeddings",
     "probabilities",
     "posterior",
@@ -38,7 +38,7 @@ _WARM_ROWS, _WARM_BATCH = 300, 5
 _REPEATS, _ENOUGH = 3, 2.0
 
 
-def peer(library: str, *strategies: str) -> Callable[[Select], Select]:
+def _peer(library: str, *strategies: str) -> Callable[[Select], Select]:
     """Register a function as a library's version of some strategies."""
 
     def register(select: Select) -> Select:
@@ -51,7 +51,7 @@ def peer(library: str, *strategies: str) -> Callable[[Select], Select]:
 
 def load(folder: Path) -> Arrays:
     """Read the arrays of a benchmark pool."""
-    return {name: np.load(folder / f"{name}.npy") for name in NAMES}
+    return {name: np.load(folder / f"{name}.npy") for name in _NAMES}
 
 
 def first_rows(arrays: Arrays, rows: int) -> Arrays:
@@ -151,31 +151,31 @@ for _ours, _theirs in (
     ("margin", "margin_sampling"),
     ("entropy", "entropy"),
 ):
-    peer("scikit-activeml", _ours)(_activeml_uncertainty(_theirs))
+    _peer("scikit-activeml", _ours)(_activeml_uncertainty(_theirs))
 
 
-@peer("scikit-activeml", "random")
+@_peer("scikit-activeml", "random")
 def _(arrays: Arrays, batch: int) -> Any:
     return _activeml("RandomSampling", arrays, batch)
 
 
-@peer("scikit-activeml", "k_center")
+@_peer("scikit-activeml", "k_center")
 def _(arrays: Arrays, batch: int) -> Any:
     return _activeml("CoreSet", arrays, batch)
 
 
-@peer("scikit-activeml", "typiclust")
+@_peer("scikit-activeml", "typiclust")
 def _(arrays: Arrays, batch: int) -> Any:
     return _activeml("TypiClust", arrays, batch, k=20)
 
 
-@peer("scikit-activeml", "prob_cover")
+@_peer("scikit-activeml", "prob_cover")
 def _(arrays: Arrays, batch: int) -> Any:
     classes = arrays["probabilities"].shape[1]
     return _activeml("ProbCover", arrays, batch, n_classes=classes)
 
 
-@peer("scikit-activeml", "badge", "contrastive")
+@_peer("scikit-activeml", "badge", "contrastive")
 def _(arrays: Arrays, batch: int) -> Any:
     name = {"badge": "Badge", "contrastive": "ContrastiveAL"}[arrays["strategy"]]
     options = {"nearest_neighbors_dict": {"n_neighbors": 10}} if name == "ContrastiveAL" else {}
@@ -183,7 +183,7 @@ def _(arrays: Arrays, batch: int) -> Any:
     return _activeml(name, arrays, batch, query=query, **options)
 
 
-@peer("scikit-activeml", "discriminative")
+@_peer("scikit-activeml", "discriminative")
 def _(arrays: Arrays, batch: int) -> Any:
     wrap = importlib.import_module("skactiveml.classifier").SklearnClassifier
     linear = importlib.import_module("sklearn.linear_model").LogisticRegression
@@ -191,20 +191,20 @@ def _(arrays: Arrays, batch: int) -> Any:
     return _activeml("DiscriminativeAL", arrays, batch, query={"discriminator": judge})
 
 
-@peer("scikit-activeml", "qbc")
+@_peer("scikit-activeml", "qbc")
 def _(arrays: Arrays, batch: int) -> Any:
     pool = importlib.import_module("skactiveml.pool")
     votes = arrays["posterior"].argmax(axis=2)
     return _top(pool.vote_entropy(votes, np.arange(arrays["posterior"].shape[2])), batch)
 
 
-@peer("scikit-activeml", "qbc_kl")
+@_peer("scikit-activeml", "qbc_kl")
 def _(arrays: Arrays, batch: int) -> Any:
     pool = importlib.import_module("skactiveml.pool")
     return _top(pool.average_kl_divergence(arrays["posterior"].transpose(1, 0, 2)), batch)
 
 
-@peer("scikit-activeml", "batch_bald")
+@_peer("scikit-activeml", "batch_bald")
 def _(arrays: Arrays, batch: int) -> Any:
     pool = importlib.import_module("skactiveml.pool")
     draws = arrays["posterior"].transpose(1, 0, 2)
@@ -212,7 +212,7 @@ def _(arrays: Arrays, batch: int) -> Any:
     return np.nanargmax(utilities, axis=1)
 
 
-@peer("small-text", "k_center")
+@_peer("small-text", "k_center")
 def _(arrays: Arrays, batch: int) -> Any:
     module = importlib.import_module("small_text.query_strategies.coresets")
     rows, _ = _with_labelled(arrays)
@@ -224,14 +224,14 @@ def _(arrays: Arrays, batch: int) -> Any:
     )
 
 
-@peer("small-text", "k_means")
+@_peer("small-text", "k_means")
 def _(arrays: Arrays, batch: int) -> Any:
     kind = importlib.import_module("small_text.query_strategies").EmbeddingKMeans
     rows = np.arange(len(arrays["embeddings"]))
     return kind().sample(None, None, rows, None, None, batch, arrays["embeddings"])
 
 
-@peer("small-text", "least_confidence", "breaking_ties", "entropy", "bald")
+@_peer("small-text", "least_confidence", "breaking_ties", "entropy", "bald")
 def _(arrays: Arrays, batch: int) -> Any:
     module = importlib.import_module("small_text.query_strategies")
     names = {"least_confidence": "LeastConfidence", "breaking_ties": "BreakingTies"}
@@ -247,7 +247,7 @@ def _(arrays: Arrays, batch: int) -> Any:
     return kind().query(model, arrays["embeddings"], rows, none, none, n=batch)
 
 
-@peer("modAL", "least_confidence", "margin", "entropy")
+@_peer("modAL", "least_confidence", "margin", "entropy")
 def _(arrays: Arrays, batch: int) -> Any:
     module = importlib.import_module("modAL.uncertainty")
     names = {"least_confidence": "uncertainty", "margin": "margin", "entropy": "entropy"}
@@ -256,7 +256,7 @@ def _(arrays: Arrays, batch: int) -> Any:
     return select(model, arrays["embeddings"], n_instances=batch)[0]
 
 
-@peer("baal", "least_confidence", "margin", "entropy", "bald", "batch_bald")
+@_peer("baal", "least_confidence", "margin", "entropy", "bald", "batch_bald")
 def _(arrays: Arrays, batch: int) -> Any:
     module = importlib.import_module("baal.active.heuristics")
     name = arrays["strategy"]
@@ -269,7 +269,7 @@ def _(arrays: Arrays, batch: int) -> Any:
     return np.asarray(heuristic(draws))[:batch]
 
 
-@peer("ALiPy", "least_confidence", "margin", "entropy")
+@_peer("ALiPy", "least_confidence", "margin", "entropy")
 def _(arrays: Arrays, batch: int) -> Any:
     # Written for Python below 3.10; without this name it does not run at all.
     collections.Iterable = collections.abc.Iterable  # type: ignore[attr-defined]
@@ -282,7 +282,7 @@ def _(arrays: Arrays, batch: int) -> Any:
     return chooser.select_by_prediction_mat(rows, arrays["probabilities"].copy(), batch_size=batch)
 
 
-@peer("ALiPy", "k_center")
+@_peer("ALiPy", "k_center")
 def _(arrays: Arrays, batch: int) -> Any:
     collections.Iterable = collections.abc.Iterable  # type: ignore[attr-defined]
     module = importlib.import_module("alipy.query_strategy")
@@ -293,7 +293,7 @@ def _(arrays: Arrays, batch: int) -> Any:
     return np.asarray(picks) - known
 
 
-@peer("cleanlab", "least_confidence")
+@_peer("cleanlab", "least_confidence")
 def _(arrays: Arrays, batch: int) -> Any:
     module = importlib.import_module("cleanlab.multiannotator")
     votes = np.repeat(arrays["classes"][:, None], 2, axis=1).astype(float)

@@ -16,7 +16,7 @@ TEXTS = (
     "long " * 3_000,
     "The heating is broken again.",
 )
-SAME = 5e-3
+_SAME = 5e-3
 """Components that differ by less are taken to be the same: quantised weights round by batch."""
 
 
@@ -37,11 +37,11 @@ def check_embedder(embedder: Embedder) -> None:
     lengths = np.linalg.norm(vectors, axis=1)
     fits = np.isclose(lengths, 1, atol=1e-2) | (lengths == 0)
     assert fits.all(), f"Vectors have length 1, and not {lengths[~fits].round(3).tolist()}."
-    assert np.abs(vectors[0] - vectors[-1]).max() < SAME, "Equal texts have equal vectors."
-    assert np.abs(vectors[0] - vectors[1]).max() > SAME, "Different texts have different vectors."
+    assert np.abs(vectors[0] - vectors[-1]).max() < _SAME, "Equal texts have equal vectors."
+    assert np.abs(vectors[0] - vectors[1]).max() > _SAME, "Different texts have different vectors."
     empty = embedder.embed([])
     assert empty.shape == (0, embedder.dimensions), f"No texts came as {empty.shape}."
     alone = np.concatenate([embedder.embed([text]) for text in TEXTS])
-    assert np.abs(alone - vectors).max() < SAME, "What else is in a batch must not matter."
+    assert np.abs(alone - vectors).max() < _SAME, "What else is in a batch must not matter."
     turned = embedder.embed(TEXTS[::-1])[::-1]
-    assert np.abs(turned - vectors).max() < SAME, "Vectors come in the order of their texts."
+    assert np.abs(turned - vectors).max() < _SAME, "Vectors come in the order of their texts."

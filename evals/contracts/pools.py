@@ -25,13 +25,13 @@ from querist.tools.money.prices import Price
 from querist.tools.strategies.querying import Capability, Labelled, QueryContext, Targets
 from querist.tools.training.proxy import GradientFactors
 
-TASK = Task(
+_TASK = Task(
     "requests",
     "classification",
     tuple(LabelClass(name) for name in ("repair", "billing", "other")),
     "What is the tenant's message about?",
 )
-TEXTS = (
+_TEXTS = (
     "The heating is broken again.",
     "My invoice for March is wrong.",
     "When does the office open?",
@@ -39,7 +39,7 @@ TEXTS = (
     "Why did you charge me twice?",
     "I like the new garden.",
 )
-MEMBERS, WIDTH = 4, 5
+_MEMBERS, _WIDTH = 4, 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,10 +112,10 @@ def small_pools() -> Iterator[SmallPool]:
     """Give pools of every sort; each is asked for fewer than it has, for all, and for more."""
     rng = np.random.default_rng(1)
     shares = rng.dirichlet(np.ones(3), size=24).astype(np.float32)
-    rows = rng.normal(size=(24, WIDTH)).astype(np.float32)
-    targets = rng.normal(size=(3, WIDTH)).astype(np.float32)
-    none = np.empty((0, WIDTH), dtype=np.float32)
-    known = rng.normal(size=(4, WIDTH)).astype(np.float32)
+    rows = rng.normal(size=(24, _WIDTH)).astype(np.float32)
+    targets = rng.normal(size=(3, _WIDTH)).astype(np.float32)
+    none = np.empty((0, _WIDTH), dtype=np.float32)
+    known = rng.normal(size=(4, _WIDTH)).astype(np.float32)
     even = np.full((24, 3), 1 / 3, dtype=np.float32)
     alike = np.repeat(rows[:1], 24, axis=0)
     yield SmallPool("a usual pool", rows, shares, known, targets)
@@ -134,7 +134,7 @@ def scripted_advisor(
     """Open a language model that answers from a function, with so much money to spend on it."""
     with TemporaryDirectory() as folder, open_store(Path(folder)) as store:
         runs = Runs(store)
-        runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal(usd))
+        runs.create(RunId("run"), task=_TASK, dataset="d", config={}, cap=Decimal(usd))
         metered = MeteredModel(
             ScriptedModel(answer),
             price=Price(Decimal("0.5"), Decimal("1.5")),
@@ -142,7 +142,7 @@ def scripted_advisor(
             agent="selector",
             patience=Patience(total=0.05, first=0.01),
         )
-        yield Advisor(metered, task=TASK)
+        yield Advisor(metered, task=_TASK)
 
 
 def answer_sensibly(request: ChatRequest) -> str | dict[str, float]:
@@ -156,11 +156,11 @@ def answer_sensibly(request: ChatRequest) -> str | dict[str, float]:
 def _committee(probabilities: FloatArray) -> FloatArray:
     """Make up a committee around predictions (N, C): member k shifts every row alike."""
     classes = probabilities.shape[1]
-    tilt = np.random.default_rng(5).normal(size=(MEMBERS, classes))
+    tilt = np.random.default_rng(5).normal(size=(_MEMBERS, classes))
     raised = (probabilities[:, None, :] + 1e-3) * np.exp(tilt)
     return np.asarray(raised / raised.sum(axis=2, keepdims=True), dtype=np.float32)
 
 
 def _example(name: str, row: int) -> Example:
-    text = f"{TEXTS[row % len(TEXTS)]} Case {row}."
+    text = f"{_TEXTS[row % len(_TEXTS)]} Case {row}."
     return Example(ExampleId(name), {"text": text})

@@ -9,8 +9,8 @@ import numpy as np
 from querist.tools.compute.arrays import IntArray
 from querist.tools.opinions.stopping import History, StoppingRule
 
-ROUNDS = 20
-SAMPLE = 1_000
+_ROUNDS = 20
+_SAMPLE = 1_000
 
 
 def check_stopping_rule(make: Callable[..., StoppingRule]) -> None:
@@ -23,20 +23,20 @@ def check_stopping_rule(make: Callable[..., StoppingRule]) -> None:
     assert rule.name, "A stopping rule has a name."
     nothing = History(metrics=())
     assert not rule.judge(nothing).reached, f"{rule.name} stops before the first round."
-    rising = [0.3 + 0.03 * number for number in range(ROUNDS)]
-    changing = np.random.default_rng(0).integers(0, 3, size=(ROUNDS, SAMPLE))
+    rising = [0.3 + 0.03 * number for number in range(_ROUNDS)]
+    changing = np.random.default_rng(0).integers(0, 3, size=(_ROUNDS, _SAMPLE))
     stopped = _first_stop(rule, rising, changing)
     assert stopped is None, f"{rule.name} stops in round {stopped} of a curve that still rises."
-    flat = [*rising[:5], *([rising[4]] * (ROUNDS - 5))]
-    settled = np.concatenate([changing[:5], np.repeat(changing[4:5], ROUNDS - 5, axis=0)])
-    for count in range(1, ROUNDS + 1):
+    flat = [*rising[:5], *([rising[4]] * (_ROUNDS - 5))]
+    settled = np.concatenate([changing[:5], np.repeat(changing[4:5], _ROUNDS - 5, axis=0)])
+    for count in range(1, _ROUNDS + 1):
         seen = _history(flat, settled, count)
         first, second = rule.judge(seen), rule.judge(seen)
         assert first == second, f"{rule.name} said two things of one history."
         assert first.reason, f"{rule.name} must say why, also where it goes on."
     if "window" in getattr(getattr(make, "parameters", None), "model_fields", ()):
         stops = [_first_stop(make(window=window), flat, settled) for window in (2, 3, 4, 5)]
-        rounds = [ROUNDS + 1 if stop is None else stop for stop in stops]
+        rounds = [_ROUNDS + 1 if stop is None else stop for stop in stops]
         assert rounds == sorted(rounds), (
             f"{rule.name} with windows of 2 to 5 stops in rounds {stops}: a longer window must "
             "not stop earlier."

@@ -16,7 +16,7 @@ from querist.evals.contracts.pools import (
 from querist.memory.errors import InvalidInput
 from querist.tools.strategies.querying import Capability, QueryResult, QueryStrategy
 
-COUNTS = (0, 1, 5, 24, 30)
+_COUNTS = (0, 1, 5, 24, 30)
 
 
 def check_strategy(strategy: QueryStrategy) -> None:
@@ -33,7 +33,7 @@ def check_strategy(strategy: QueryStrategy) -> None:
     asks = Capability.LLM in strategy.requires
     with scripted_advisor(answer_sensibly) if asks else nullcontext() as advisor:
         for pool in small_pools():
-            for count in COUNTS:
+            for count in _COUNTS:
                 _check_choice(strategy, pool, count, advisor)
     if asks:
         usual = next(small_pools())

@@ -12,14 +12,14 @@ from querist.tools.compute.arrays import FloatArray
 from querist.tools.embedding.embedders import HashingEmbedder
 from querist.tools.training.port import Inputs, Predictor, Trainer, TrainingRows
 
-CLASSES = ("repair", "billing", "garden")
+_CLASSES = ("repair", "billing", "garden")
 WORDS = (
     ("heating", "broken", "leak", "door", "lock", "window"),
     ("invoice", "charge", "payment", "refund", "bill", "price"),
     ("rose", "lawn", "tree", "hedge", "flower", "bench"),
 )
-PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}
-SAME = 1e-3
+_PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}
+_SAME = 1e-3
 """Chances that differ by less are taken to be the same."""
 
 
@@ -53,7 +53,7 @@ def _check_chances(model: Predictor, held: Inputs) -> FloatArray:
     assert np.allclose(chances.sum(axis=1), 1, atol=1e-4), "The chances of a row sum to 1."
     assert model.predict_proba(_take(held, [])).shape == (0, 3), "No rows give no rows."
     alone = np.concatenate([model.predict_proba(_take(held, [row])) for row in range(5)])
-    assert np.allclose(alone, chances[:5], atol=SAME), (
+    assert np.allclose(alone, chances[:5], atol=_SAME), (
         "What is said of a row must not depend on the others beside it."
     )
     return chances
@@ -83,7 +83,7 @@ def _check_files(trainer: Trainer, model: Predictor, held: Inputs, chances: Floa
         model.save(folder)
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert files, "A model that is saved leaves files."
-        pickled = [path.name for path in files if path.suffix in PICKLES]
+        pickled = [path.name for path in files if path.suffix in _PICKLES]
         assert not pickled, f"{pickled} may run code when they are read; save arrays or JSON."
         _same(chances, trainer.load(folder), held, "A model that is read again is the same.")
         for path in files:
@@ -97,7 +97,7 @@ def _check_files(trainer: Trainer, model: Predictor, held: Inputs, chances: Floa
 
 def _same(chances: FloatArray, model: Predictor, held: Inputs, words: str) -> None:
     apart = float(np.abs(model.predict_proba(held) - chances).max())
-    assert apart < SAME, f"{words} Chances differ by up to {apart:.3f}."
+    assert apart < _SAME, f"{words} Chances differ by up to {apart:.3f}."
 
 
 def _rows(
@@ -115,7 +115,7 @@ def _rows(
         inputs=_inputs(trainer, numbers),
         targets=targets,
         weights=weights,
-        classes=CLASSES,
+        classes=_CLASSES,
         seed=7,
     )
 

@@ -24,14 +24,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-DATASETS = ("ag_news", "subj", "sst2", "trec6")
-ARMS: Mapping[str, Mapping[str, Any]] = {
+_DATASETS = ("ag_news", "subj", "sst2", "trec6")
+_ARMS: Mapping[str, Mapping[str, Any]] = {
     "loop": {},
     "random selection": {"loop.strategy": "random"},
     "people only": {"annotator.enabled": False, "loop.strategy": "random"},
     "LLM labels only": {"people.kind": "none", "loop.strategy": "random"},
 }
-POOL, TEST = 3_000, 1_000
+_POOL, _TEST = 3_000, 1_000
 """Rows drawn from each data set (the same for all arms), so that embedding takes a minute."""
 
 
@@ -56,8 +56,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("evals/results/accuracy_per_dollar"))
     parser.add_argument("--work", type=Path, default=Path(".querist/accuracy_per_dollar"))
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
-    parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument("--datasets", nargs="+", default=list(_DATASETS))
+    parser.add_argument("--arms", nargs="+", default=list(_ARMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", default="5")
     parser.add_argument("--processes", type=int, default=2)
@@ -72,11 +72,11 @@ def main() -> None:
     with ProcessPoolExecutor(options.processes) as processes:
         for name, seconds in processes.map(_job, jobs):
             print(f"{name}: {seconds:.0f} s", flush=True)
-    points = read_points(options.out)
-    table = as_table(points)
+    points = _read_points(options.out)
+    table = _as_table(points)
     (options.out / "table.md").write_text(table)
     print(table)
-    draw(points, options.out / "plot.svg")
+    _draw(points, options.out / "plot.svg")
 
 
 def _job(job: tuple[str, str, int, argparse.Namespace]) -> tuple[str, float]:
@@ -86,18 +86,18 @@ def _job(job: tuple[str, str, int, argparse.Namespace]) -> tuple[str, float]:
     if path.exists():
         return f"{name} (was there)", 0.0
     started = time.monotonic()
-    points = run_arm(dataset, arm, seed=seed, budget=options.budget, work=options.work / name)
+    points = _run_arm(dataset, arm, seed=seed, budget=options.budget, work=options.work / name)
     path.write_text(json.dumps([asdict(one) for one in points], indent=1))
     return name, time.monotonic() - started
 
 
-def run_arm(dataset: str, arm: str, *, seed: int, budget: str, work: Path) -> list[Point]:
+def _run_arm(dataset: str, arm: str, *, seed: int, budget: str, work: Path) -> list[Point]:
     """Run one arm to its end and read the curve from its store."""
     source = data_folder() / dataset
     meta = json.loads((source / "meta.json").read_text())
     work.mkdir(parents=True, exist_ok=True)
-    pool = sample(source / "train.jsonl.gz", work / "pool.jsonl", count=POOL)
-    test = sample(source / "test.jsonl.gz", work / "test.jsonl", count=TEST)
+    pool = _sample(source / "train.jsonl.gz", work / "pool.jsonl", count=_POOL)
+    test = _sample(source / "test.jsonl.gz", work / "test.jsonl", count=_TEST)
     body: dict[str, Any] = {
         "task": {"name": dataset, "instructions": f"{meta['task']}.", "labels": meta["labels"]},
         "data": {"pool": str(pool), "test": str(test), "text": "text", "gold": "label"},
@@ -117,7 +117,7 @@ def _curve(body: dict[str, Any], arm: str, *, seed: int, dataset: str, work: Pat
     from querist.graph.run import Run
     from querist.memory.store import open_store
 
-    for key, value in ARMS[arm].items():
+    for key, value in _ARMS[arm].items():
         put(body, key, value)
     started = time.monotonic()
     with open_store(work) as store:
@@ -151,7 +151,7 @@ def data_folder() -> Path:
     return folder
 
 
-def sample(source: Path, target: Path, *, count: int) -> Path:
+def _sample(source: Path, target: Path, *, count: int) -> Path:
     """Draw the same rows of a file every time."""
     with gzip.open(source, "rt", encoding="utf-8") as lines:
         rows = lines.readlines()
@@ -161,7 +161,7 @@ def sample(source: Path, target: Path, *, count: int) -> Path:
     return target
 
 
-def read_points(folder: Path) -> list[Point]:
+def _read_points(folder: Path) -> list[Point]:
     """Read all results that are there."""
     return [
         Point(**row)
@@ -170,7 +170,7 @@ def read_points(folder: Path) -> list[Point]:
     ]
 
 
-def as_table(points: Sequence[Point]) -> str:
+def _as_table(points: Sequence[Point]) -> str:
     """Write final accuracies as Markdown: mean over seeds, with the standard deviation."""
     last: dict[tuple[str, str], list[Point]] = defaultdict(list)
     for one in points:
@@ -178,7 +178,7 @@ def as_table(points: Sequence[Point]) -> str:
         if runs and runs[-1].seed == one.seed:
             runs.pop()
         runs.append(one)
-    arms = [arm for arm in ARMS if any(key[1] == arm for key in last)]
+    arms = [arm for arm in _ARMS if any(key[1] == arm for key in last)]
     head = "".join(f" {arm} |" for arm in arms)
     lines = [f"| data set |{head} LLM annotator |", "|---|" + "---|" * (len(arms) + 1)]
     for dataset in dict.fromkeys(key[0] for key in last):
@@ -198,7 +198,7 @@ def _cell(runs: Sequence[Point]) -> str:
     return f"{statistics.mean(values):.3f} ± {spread:.3f} (${usd:.2f})"
 
 
-def draw(points: Sequence[Point], path: Path) -> None:
+def _draw(points: Sequence[Point], path: Path) -> None:
     """Draw accuracy against dollars, one panel a data set, a line an arm."""
     import matplotlib as mpl
 
@@ -208,7 +208,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     datasets = list(dict.fromkeys(one.dataset for one in points))
     figure, panels = plt.subplots(1, len(datasets), figsize=(4 * len(datasets), 3.4))
     for panel, dataset in zip([panels] if len(datasets) == 1 else panels, datasets, strict=True):
-        for arm in ARMS:
+        for arm in _ARMS:
             by_round: dict[float, list[float]] = defaultdict(list)
             for one in points:
                 if one.dataset == dataset and one.arm == arm:

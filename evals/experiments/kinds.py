@@ -31,7 +31,7 @@ from querist.memory.records import Split
 from querist.memory.store import open_store
 from querist.tools.kinds import kind_of
 
-BATCH = 40
+_BATCH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Set:
     fields: tuple[str, ...]
 
 
-SETS = (
+_SETS = (
     Set("dblp_scholar", "matching", ("left", "right")),
     Set("semeval2010_re", "relation", ("text",)),
     Set("hh_rlhf_harmless", "preference", ("text", "response_a", "response_b")),
@@ -65,7 +65,7 @@ def main() -> None:
     print("| data | kind | metric | always the usual answer | people only | labels | ", end="")
     print("with the model | its labels + people's | the model alone |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for chosen in SETS:
+    for chosen in _SETS:
         if options.only in (None, chosen.name):
             print(_row(chosen, data, options), flush=True)
 
@@ -144,12 +144,12 @@ def _config(
             "text": list(chosen.fields),
             "gold": "label",
         },
-        "budget": {"usd": f"{0.05 * BATCH * options.rounds:.2f}", "human_label_usd": "0.05"},
+        "budget": {"usd": f"{0.05 * _BATCH * options.rounds:.2f}", "human_label_usd": "0.05"},
         "people": {"kind": "simulated"},
         "annotator": {"enabled": asks},
         "generator": {"enabled": False},
         # Without a language model all of a batch goes to people.
-        "loop": {"rounds": options.rounds, "batch": BATCH, "seed": seed, "plateau_delta": 0},
+        "loop": {"rounds": options.rounds, "batch": _BATCH, "seed": seed, "plateau_delta": 0},
     }
     return make_config(body, source=chosen.name)
 

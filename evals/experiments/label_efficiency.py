@@ -33,8 +33,8 @@ from querist.tools.strategies import get
 from querist.tools.strategies.querying import Capability, Labelled, QueryContext
 from querist.tools.training.proxy import LinearHead, LinearModel, fit_committee
 
-POOL, TEST = 3_000, 1_000
-STRATEGIES = (
+_POOL, _TEST = 3_000, 1_000
+_STRATEGIES = (
     "random",
     "margin",
     "entropy",
@@ -47,7 +47,7 @@ STRATEGIES = (
     "cluster_margin",
     "0.3*margin + 0.7*facility_location",
 )
-PEERS = ("modAL margin", "scikit-activeml margin")
+_PEERS = ("modAL margin", "scikit-activeml margin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,33 +93,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("evals/results/label_efficiency"))
     parser.add_argument("--datasets", nargs="+", default=list(PLANS))
-    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
+    parser.add_argument("--strategies", nargs="+", default=list(_STRATEGIES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--peer-python", default=sys.executable, help="an interpreter with peers")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for dataset in options.datasets:
         rows = load(dataset, cache=options.out)
-        for name in [*options.strategies, *PEERS]:
+        for name in [*options.strategies, *_PEERS]:
             for seed in range(options.seeds):
                 path = options.out / f"{dataset}~{name.replace('/', '-')}~{seed}.json"
                 if path.exists():
                     continue
-                if name in PEERS:
-                    curve = run_peer(name, rows, dataset, seed=seed, python=options.peer_python)
+                if name in _PEERS:
+                    curve = _run_peer(name, rows, dataset, seed=seed, python=options.peer_python)
                 else:
-                    curve = run(name, rows, PLANS[dataset], seed=seed)
+                    curve = _run(name, rows, PLANS[dataset], seed=seed)
                 if curve is not None:
                     path.write_text(json.dumps(curve))
             print(f"{dataset}: {name}", file=sys.stderr, flush=True)
     curves = read_curves(options.out)
-    table = as_table(curves)
+    table = _as_table(curves)
     (options.out / "table.md").write_text(table)
     print(table)
-    draw(curves, options.out / "plot.svg")
+    _draw(curves, options.out / "plot.svg")
 
 
-def run(name: str, rows: Rows, plan: Plan, *, seed: int) -> Curve:
+def _run(name: str, rows: Rows, plan: Plan, *, seed: int) -> Curve:
     """Select, reveal and train until the plan's end."""
     rng = np.random.default_rng(seed)
     chosen = first_labels(rows, plan, seed=seed)
@@ -175,7 +175,7 @@ def _context(
     )
 
 
-def run_peer(name: str, rows: Rows, dataset: str, *, seed: int, python: str) -> Curve | None:
+def _run_peer(name: str, rows: Rows, dataset: str, *, seed: int, python: str) -> Curve | None:
     """Run another library's loop in its own interpreter; None where it is not installed."""
     plan = PLANS[dataset]
     with tempfile.TemporaryDirectory() as folder:
@@ -247,8 +247,8 @@ def _texts(dataset: str) -> dict[str, NDArray[np.generic]]:
     embedder = MiniLM()
     found: dict[str, NDArray[np.generic]] = {}
     for part, most, vectors, truth in (
-        ("train", POOL, "pool", "truth"),
-        ("test", TEST, "test", "test_truth"),
+        ("train", _POOL, "pool", "truth"),
+        ("test", _TEST, "test", "test_truth"),
     ):
         with gzip.open(
             data_folder() / dataset / f"{part}.jsonl.gz", "rt", encoding="utf-8"
@@ -274,13 +274,13 @@ def read_curves(folder: Path) -> Curves:
     return found
 
 
-def area(curve: Curve) -> float:
+def _area(curve: Curve) -> float:
     """Mean score over the curve: the area under it, from the start to the end."""
     labels, values = zip(*curve, strict=True)
     return float(np.trapezoid(values, labels) / (labels[-1] - labels[0]))
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
+def _interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean, and half the width of its 95 % t interval."""
     from scipy.stats import t
 
@@ -290,9 +290,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(half)
 
 
-def as_table(curves: Curves) -> str:
+def _as_table(curves: Curves) -> str:
     """Write mean scores along the curve, and at its end, as Markdown."""
-    names = [one for one in (*STRATEGIES, *PEERS) if any(key[1] == one for key in curves)]
+    names = [one for one in (*_STRATEGIES, *_PEERS) if any(key[1] == one for key in curves)]
     datasets = [one for one in PLANS if any(key[0] == one for key in curves)]
     heads = [f"{one} ({PLANS[one].end})" for one in datasets]
     lines = [f"| strategy | {' | '.join(heads)} |", "|---|" + "---|" * len(datasets)]
@@ -303,14 +303,14 @@ def as_table(curves: Curves) -> str:
             if not found:
                 cells.append("-")
                 continue
-            mean, half = interval([area(one) for one in found])
-            last, _ = interval([one[-1][1] for one in found])
+            mean, half = _interval([_area(one) for one in found])
+            last, _ = _interval([one[-1][1] for one in found])
             cells.append(f"{100 * mean:.1f} ± {100 * half:.1f}; {100 * last:.1f}")
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def draw(curves: Curves, path: Path) -> None:
+def _draw(curves: Curves, path: Path) -> None:
     """Draw score against labels, one panel a data set."""
     import matplotlib as mpl
 
@@ -321,13 +321,13 @@ def draw(curves: Curves, path: Path) -> None:
     figure, panels = plt.subplots(2, (len(datasets) + 1) // 2, figsize=(13, 7), squeeze=False)
     colours = plt.get_cmap("tab20")
     for panel, dataset in zip(panels.flat, datasets, strict=False):
-        for number, name in enumerate((*STRATEGIES, *PEERS)):
+        for number, name in enumerate((*_STRATEGIES, *_PEERS)):
             found = curves.get((dataset, name), [])
             if not found:
                 continue
             labels = [n for n, _ in found[0]]
             mean = np.mean([[value for _, value in one] for one in found], axis=0)
-            style = "--" if name in PEERS else ":" if name == "random" else "-"
+            style = "--" if name in _PEERS else ":" if name == "random" else "-"
             panel.plot(labels, mean, style, color=colours(number % 20), lw=1.2, label=name)
         panel.set(title=dataset, xlabel="labels", ylabel=PLANS[dataset].metric)
         panel.grid(alpha=0.3)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-Step = Callable[[list[int]], tuple[Any, list[int]]]
+_Step = Callable[[list[int]], tuple[Any, list[int]]]
 
 
 def main() -> None:

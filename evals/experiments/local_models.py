@@ -37,13 +37,13 @@ from querist.tools.arms.protocol import wilson
 from querist.tools.kinds import DEFAULT, answers_of
 from querist.tools.money.prices import Price
 
-DATASETS = ("trec6", "ag_news", "sst2")
-SHOTS = (0, 8)
-FREE = Price(Decimal(0), Decimal(0))
+_DATASETS = ("trec6", "ag_news", "sst2")
+_SHOTS = (0, 8)
+_FREE = Price(Decimal(0), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class _Cell:
     """One model, asked in one form, on one data set."""
 
     model: str
@@ -69,7 +69,7 @@ def main() -> None:
     """Print the table, a line as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
+    parser.add_argument("--datasets", nargs="+", default=list(_DATASETS))
     parser.add_argument("--texts", type=int, default=200)
     options = parser.parse_args()
     print("| model | form | data set | demonstrations | accuracy | seconds a text |")
@@ -91,13 +91,13 @@ async def _measure(name: str, form: str, options: argparse.Namespace, store: Sto
     if form == "plain":
         model.header = GgufHeader(control=model.header.control)
     for dataset in options.datasets:
-        for shots in SHOTS:
+        for shots in _SHOTS:
             where = f"{form} {dataset} {shots}"
             right, seconds = await _label(
                 model, dataset, store, where=where, shots=shots, count=options.texts
             )
             stem = Path(name.partition(":")[2] or name).stem
-            cell = Cell(stem, form, dataset, shots, right, options.texts, seconds)
+            cell = _Cell(stem, form, dataset, shots, right, options.texts, seconds)
             print(cell.row, flush=True)
     await model.aclose()
 
@@ -114,7 +114,7 @@ async def _label(
     runs = Runs(store)
     runs.create(run, task=task, dataset="", config={}, cap=Decimal(1))
     ledger = Ledger(store, run, lease=runs.take(run))
-    metered = MeteredModel(model, price=FREE, ledger=ledger, agent="annotator")
+    metered = MeteredModel(model, price=_FREE, ledger=ledger, agent="annotator")
     prompt = Prompt(task, shown)
     prior = await label_bias(prompt, model=metered)
     began = time.monotonic()

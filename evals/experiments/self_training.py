@@ -38,7 +38,7 @@ from querist.tools.strategies import get
 from querist.tools.strategies.querying import Capability, QueryContext
 from querist.tools.training.proxy import LinearHead, LinearModel
 
-DATASETS = ("trec6", "ag_news", "subj", "banking77")
+_DATASETS = ("trec6", "ag_news", "subj", "banking77")
 ARMS: Mapping[str, tuple[str, bool]] = {
     "random": ("random", False),
     "margin": ("margin", False),
@@ -46,15 +46,15 @@ ARMS: Mapping[str, tuple[str, bool]] = {
     "ac_tune": ("ac_tune", True),
 }
 """By name: the strategy, and whether its pseudo-labels are trained on."""
-PLAN = Plan(start=25, step=25, end=200)
-SHOWN = (50, 100, 200)
+_PLAN = Plan(start=25, step=25, end=200)
+_SHOWN = (50, 100, 200)
 
 
 def main() -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("evals/results/self_training"))
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
+    parser.add_argument("--datasets", nargs="+", default=list(_DATASETS))
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -68,36 +68,36 @@ def main() -> None:
             for seed in range(options.seeds):
                 path = options.out / f"{dataset}~{arm}~{seed}.json"
                 if not path.exists():
-                    path.write_text(json.dumps(run(arm, rows, seed=seed)))
+                    path.write_text(json.dumps(_run(arm, rows, seed=seed)))
             seconds = time.monotonic() - started
             print(f"{dataset}: {arm}, {seconds:.0f} s", file=sys.stderr, flush=True)
-    table = as_table(read_curves(options.out))
+    table = _as_table(read_curves(options.out))
     (options.out / "table.md").write_text(table)
     print(table)
 
 
-def run(arm: str, rows: Rows, *, seed: int) -> Curve:
+def _run(arm: str, rows: Rows, *, seed: int) -> Curve:
     """Select, reveal and train until the plan's end."""
     name, trains_on_pseudo = ARMS[arm]
     rng = np.random.default_rng(seed)
-    chosen = first_labels(rows, PLAN, seed=seed)
+    chosen = first_labels(rows, _PLAN, seed=seed)
     state: dict[str, NDArray[np.floating]] = {}
     pseudo: Pseudo | None = None
     curve: Curve = []
     while True:
-        model = train(rows, chosen, pseudo if trains_on_pseudo else None, seed=seed)
+        model = _train(rows, chosen, pseudo if trains_on_pseudo else None, seed=seed)
         guess = model.predict_proba(rows.test).argmax(axis=1)
-        curve.append((len(chosen), score(guess, rows.test_truth, PLAN.metric)))
-        if len(chosen) >= PLAN.end:
+        curve.append((len(chosen), score(guess, rows.test_truth, _PLAN.metric)))
+        if len(chosen) >= _PLAN.end:
             return curve
         rest = np.setdiff1d(np.arange(len(rows.pool)), chosen)
-        asked = context_of(rows.pool[rest], rest, model, number=len(curve), rng=rng, state=state)
-        result = get(name).query(asked, PLAN.step)
+        asked = _context_of(rows.pool[rest], rest, model, number=len(curve), rng=rng, state=state)
+        result = get(name).query(asked, _PLAN.step)
         chosen += rest[result.indices].tolist()
         pseudo = result.diagnostics.get("pseudo")
 
 
-def train(rows: Rows, chosen: Sequence[int], pseudo: Pseudo | None, *, seed: int) -> LinearModel:
+def _train(rows: Rows, chosen: Sequence[int], pseudo: Pseudo | None, *, seed: int) -> LinearModel:
     """Fit the linear head to gold labels, and to pseudo-labels if there are any."""
     known = np.array(chosen)
     targets = np.eye(rows.classes, dtype=np.float32)[rows.truth[known]]
@@ -116,7 +116,7 @@ def train(rows: Rows, chosen: Sequence[int], pseudo: Pseudo | None, *, seed: int
     return self_train(labelled, PseudoRows(offered, pseudo.probabilities, weights), seed=seed)
 
 
-def context_of(
+def _context_of(
     vectors: NDArray[np.float32],
     rest: NDArray[np.intp],
     model: LinearModel,
@@ -138,13 +138,13 @@ def context_of(
     )
 
 
-def as_table(curves: Curves) -> str:
+def _as_table(curves: Curves) -> str:
     """Write mean accuracy in per cent ± its standard error, at a few label counts, as Markdown."""
     lines = ["| data set | labels | " + " | ".join(ARMS) + " |", "|---|---|" + "---|" * len(ARMS)]
-    for dataset in DATASETS:
+    for dataset in _DATASETS:
         if not any(key[0] == dataset for key in curves):
             continue
-        for labels in SHOWN:
+        for labels in _SHOWN:
             cells = [_cell(curves.get((dataset, arm), []), labels) for arm in ARMS]
             lines.append(f"| {dataset} | {labels} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -47,9 +47,9 @@ METHODS: Mapping[str, tuple[Method, ...]] = {
     "context": ("sar", "go", "mmr"),
 }
 """By what is chosen; the first is the default."""
-MANY = {"clst", "gse"}
+_MANY = {"clst", "gse"}
 """Methods for more arms than there are evaluations."""
-MOST_TARGETS = 300
+_MOST_TARGETS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ async def choose_prompt(session: Session, prompts: Mapping[str, str], terms: Ter
     examples = gold_examples(session)
     total = _total(session, arms, examples, terms, noun="prompts")
     method = terms.method or "sh"
-    if method in MANY:
+    if method in _MANY:
         vectors = context.view.embed_texts(list(prompts.values()))
         make = ClusteredHalving if method == "clst" else PredictedHalving
         selector: ArmSelector = make(vectors, total, rng=session.rng, most=len(examples))
@@ -268,7 +268,7 @@ def _total(
     free = all(one.model.is_free for one in arms)
     dearest = Decimal(0) if free else max(one.ceiling(longest) for one in arms)
     # Embeddings speak for arms that were never tried.
-    are_many = terms.method in MANY
+    are_many = terms.method in _MANY
     return how_many(
         least=2 if are_many else len(arms),
         usual=max(2 * USUAL_TRIES, 2 * len(arms)) if are_many else USUAL_TRIES * len(arms),
@@ -334,7 +334,7 @@ def _by_vectors(
     context = session.context
     texts = [one.passage or (one.shown.example.text if one.shown else "") for one in pieces]
     vectors = context.view.embed_texts(texts)
-    targets = context.view.embed_texts([one.text for one in examples[:MOST_TARGETS]])
+    targets = context.view.embed_texts([one.text for one in examples[:_MOST_TARGETS]])
     if method == "mmr":
         picks = relevant_and_varied(vectors, targets.mean(axis=0), count=count)
         return [int(one) for one in picks]

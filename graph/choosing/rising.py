@@ -39,7 +39,7 @@ ARMS = 8
 USUAL_TRIES = 30
 """Epochs an arm if nobody said how many. With fewer, two tries of each cost more than trends bring:
 UCB1 collects 0.03 more a try with 6 an arm, 0.01 with 15, and as much with 30."""
-WINDOW, GAP, BONUS = 10, 0.1, 0.05
+_WINDOW, _GAP, _BONUS = 10, 0.1, 0.05
 """The method's omega, gamma and c. Measured on the embeddings of six data sets: accuracies hardly
 vary from epoch to epoch, so c = 1 plays all alike (0.02 a try above equal shares; 0.05 gets 0.08).
 Windows of 4 to 20 collect the same, but of the heads that a window of 4 calls levelled off one in
@@ -80,7 +80,7 @@ async def choose_rising_head(
     # In a thread, as the proposer may ask a language model meanwhile.
     configs = await asyncio.to_thread(proposals, ARMS, [])
     names, curves = name_configs(configs), Curves(configs, data, seed=seed)
-    selector = TimeIncreasing(ARMS, total, window=WINDOW, gap=GAP, c=BONUS)
+    selector = TimeIncreasing(ARMS, total, window=_WINDOW, gap=_GAP, c=_BONUS)
     await _play(session, selector, curves, names, total=total)
     ranked = _ranked(session, selector)
     rows = tuple(_row(session, selector, arm, names[arm], data) for arm in ranked)
@@ -156,7 +156,7 @@ def _remarks(rows: Sequence[ArmRow], data: Data) -> tuple[str, ...]:
     )
     if any(row.levelled_after is not None for row in rows):
         return (measure,)
-    return (measure, f"No head was seen to level off; it takes {2 * WINDOW} tries of it to see.")
+    return (measure, f"No head was seen to level off; it takes {2 * _WINDOW} tries of it to see.")
 
 
 def _origin(proposals: Proposals, proposer: Proposer) -> tuple[str, ...]:
@@ -172,14 +172,14 @@ def _compare(session: Session, selector: TimeIncreasing, curves: Curves) -> tupl
     total = selector.record.total
     if session.status != "finished":
         return ()
-    plain = _collected(_plays(UpperBound(ARMS, total, c=BONUS), curves), session.should_stop)
+    plain = _collected(_plays(UpperBound(ARMS, total, c=_BONUS), curves), session.should_stop)
     turns = (curves.accuracy(Pull(i % ARMS, i // ARMS)) for i in range(total))
     equal = _collected(turns, session.should_stop)
     if plain is None or equal is None:
         return ()
     found = sum(selector.record.sums)
     said = f"Total reward, accuracy summed over {total} tries: {found:.1f}. On the same heads UCB1 "
-    return (f"{said}(its c is {BONUS}, too) gets {plain:.1f}, equal shares {equal:.1f}.",)
+    return (f"{said}(its c is {_BONUS}, too) gets {plain:.1f}, equal shares {equal:.1f}.",)
 
 
 def _plays(selector: ArmSelector, curves: Curves) -> Iterator[float]:

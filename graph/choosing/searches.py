@@ -48,16 +48,16 @@ from querist.tools.arms import (
 from querist.tools.arms import heads as head_spaces
 from querist.tools.arms.heads import Head
 
-MOST_SHOWN, MOST_VOTES = 16, 3
+_MOST_SHOWN, _MOST_VOTES = 16, 3
 ANNOTATOR = Space(
     {
-        "shared": Options((0, 2, 4, 8, MOST_SHOWN)),
-        "votes": Options((1, MOST_VOTES)),
+        "shared": Options((0, 2, 4, 8, _MOST_SHOWN)),
+        "votes": Options((1, _MOST_VOTES)),
         "calibrate": Options((True, False)),
     }
 )
 """The keys of a task file's [annotator] table that this searches; the resource is examples."""
-USUAL_EXAMPLES = 120
+_USUAL_EXAMPLES = 120
 EPOCHS = 27
 GENERATIONS = 3
 
@@ -71,11 +71,11 @@ async def choose_annotator_settings(
     """
     context = session.context
     examples = gold_examples(session)
-    bank, rest = _bank(examples, context.answers.answers, min(MOST_SHOWN, len(examples) // 3))
+    bank, rest = _bank(examples, context.answers.answers, min(_MOST_SHOWN, len(examples) // 3))
     model = context.models.named(context.config.models.annotator, agent=Agent.SELECTOR)
-    widest = Labeller(model, Prompt(context.task, bank), votes=MOST_VOTES)
+    widest = Labeller(model, Prompt(context.task, bank), votes=_MOST_VOTES)
     affordable = _affordable(widest, rest, context.config.budget.usd)
-    most = _resource(min(evaluations or USUAL_EXAMPLES, affordable), len(rest))
+    most = _resource(min(evaluations or _USUAL_EXAMPLES, affordable), len(rest))
     about = "how a language model labels texts"
     proposals = make_proposals(session, ANNOTATOR, proposer, about=about)
     search = StagedSearch(hyperband_ladders(most), proposals)

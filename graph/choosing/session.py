@@ -26,7 +26,7 @@ from querist.memory.runs import Heartbeat, Runs
 from querist.memory.store import Store
 from querist.tools.arms import ArmSelector, Pull, pulls_at_once, wilson
 
-AT_ONCE = 32
+_AT_ONCE = 32
 USUAL_TRIES = 20
 """Evaluations an arm if nobody said how many."""
 
@@ -79,7 +79,7 @@ class Session:
         *,
         total: int,
         name: Callable[[int], str],
-        at_once: int = AT_ONCE,
+        at_once: int = _AT_ONCE,
         plan: str = "",
         is_redone: bool = False,
     ) -> None:

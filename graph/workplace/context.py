@@ -39,7 +39,7 @@ from querist.tools.kinds import AnswerSet, Kind, answers_of, kind_of
 if TYPE_CHECKING:
     from langgraph.runtime import RunControl
 
-FloatArray = NDArray[np.floating]
+_FloatArray = NDArray[np.floating]
 Listener = Callable[[Event], None]
 
 

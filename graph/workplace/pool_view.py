@@ -18,7 +18,7 @@ from querist.tools.compute.arrays import FloatArray
 from querist.tools.embedding.embedders import Embedder, embed_all
 from querist.tools.kinds import answers_of, kind_of
 
-TOLD_EVERY = 512
+_TOLD_EVERY = 512
 """Texts between two words about how far embedding is."""
 
 
@@ -103,7 +103,7 @@ class PoolView:
 
         def progress(done: int, total: int) -> None:
             nonlocal told
-            if done == total or done - told >= TOLD_EVERY:
+            if done == total or done - told >= _TOLD_EVERY:
                 told = done
                 self._tell(Embedded(done, total))
 

@@ -13,7 +13,7 @@ from querist.tools.compute.arrays import TIE, FloatArray, unit_rows
 from querist.tools.engines.greedy_cover import Cover, Similarities, cover_within, greedy_cover
 from querist.tools.engines.neighbours import nearest_neighbours, similarities
 
-MOST_ITEMS = 4_000
+_MOST_ITEMS = 4_000
 
 
 def choose_for_annotation(
@@ -31,7 +31,7 @@ def choose_for_annotation(
     Above 4,000 rows the cover is measured on an evenly spaced 4,000 of them.
     """
     rows = unit_rows(embeddings)
-    step = -(-len(rows) // MOST_ITEMS)
+    step = -(-len(rows) // _MOST_ITEMS)
     similar = similarities(rows, rows[::step])
     covered = None
     if labelled is not None and len(labelled):

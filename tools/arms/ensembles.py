@@ -22,13 +22,13 @@ class Ensemble(NamedTuple):
     score: float
 
 
-def accuracy(probabilities: FloatArray, gold: IntArray) -> float:
+def _accuracy(probabilities: FloatArray, gold: IntArray) -> float:
     """Give the share of rows (N, C) whose likeliest class is right."""
     return float((probabilities.argmax(axis=1) == gold).mean())
 
 
 def greedy_ensemble(
-    probabilities: FloatArray, gold: IntArray, *, rounds: int = 20, metric: Metric = accuracy
+    probabilities: FloatArray, gold: IntArray, *, rounds: int = 20, metric: Metric = _accuracy
 ) -> Ensemble:
     """Add to the best model, with replacement, whichever improves the average most (Caruana, 2004).
 

@@ -58,7 +58,7 @@ class UpperBound:
 
     def index(self, arm: int) -> float:
         """Give the upper bound that an arm is chosen by."""
-        return self.expected(arm) + bonus(self.record, arm, self._c)
+        return self.expected(arm) + _bonus(self.record, arm, self._c)
 
     def expected(self, arm: int) -> float:
         """Give what the next pull is expected to bring."""
@@ -126,7 +126,7 @@ class TimeIncreasing:
 
     def index(self, arm: int) -> float:
         """Give the upper bound that an arm is chosen by."""
-        return self.expected(arm) + bonus(self.record, arm, self._c)
+        return self.expected(arm) + _bonus(self.record, arm, self._c)
 
     def expected(self, arm: int) -> float:
         """Give what the next pull is expected to bring."""
@@ -143,7 +143,7 @@ class TimeIncreasing:
         return tuple(sorted(arms, key=lambda arm: (-self.expected(arm), arm)))[:count]
 
 
-def bonus(record: Record, arm: int, c: float) -> float:
+def _bonus(record: Record, arm: int, c: float) -> float:
     """Give c sqrt(2 ln t / n), t all pulls so far."""
     return c * math.sqrt(2 * math.log(max(1, record.total)) / record.pulls[arm])
 

@@ -22,7 +22,7 @@ from querist.tools.compute.arrays import FloatArray, IntArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-VARIABLE = "QUERIST_DEVICE"
+_VARIABLE = "QUERIST_DEVICE"
 """Name of the environment variable that says what to compute on: cpu, cuda, cuda:1."""
 WORTH_CARRYING = 10_000_000
 """Numbers in an array from which a product on the device repays carrying it there."""
@@ -88,7 +88,7 @@ def chosen_device() -> Any | None:
 
     Raises InvalidInput when the environment names one that is not there.
     """
-    name = os.environ.get(VARIABLE, "").strip()
+    name = os.environ.get(_VARIABLE, "").strip()
     if not name and not _may_be_there():
         return None
     import torch
@@ -101,7 +101,7 @@ def chosen_device() -> Any | None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidInput(
-            f"{VARIABLE}={name} names a device that cannot be used here ({reason}). Unset it to "
+            f"{_VARIABLE}={name} names a device that cannot be used here ({reason}). Unset it to "
             "use what there is, or set it to cpu."
         ) from error
     return None if device.type == "cpu" else device

@@ -11,8 +11,8 @@ from querist.tools.data.table import Row, Table, has_path, is_number, top_column
 from querist.tools.kinds.names import match_spelling
 from querist.tools.wording import quoted, shorten, suggest
 
-TEXT_COLUMNS = ("text", "sentence", "content", "body", "message", "data")
-HEADLESS_REMEDY = (
+_TEXT_COLUMNS = ("text", "sentence", "content", "body", "message", "data")
+_HEADLESS_REMEDY = (
     "If the first line is a row and no header, say so: --set data.header=false; the columns are "
     f"then called {HEADLESS}1, {HEADLESS}2 and so on."
 )
@@ -51,7 +51,7 @@ def choose_columns(
         chosen = "id" if "id" in table.columns and "id" not in columns.fields else None
     fields = columns.fields or (_text_column(table, columns, labels),)
     if not columns.fields and table.has_header and _reads_like_data(fields[0], labels):
-        table.remarks.note(f"The text's column is called {shorten(fields[0])}. {HEADLESS_REMEDY}")
+        table.remarks.note(f"The text's column is called {shorten(fields[0])}. {_HEADLESS_REMEDY}")
     return replace(columns, id=chosen, fields=fields)
 
 
@@ -84,7 +84,7 @@ def _header_hint(table: Table, labels: Collection[str] | None) -> str:
     if not table.has_header:
         return ""
     if any(_reads_like_data(name, labels) for name in table.columns):
-        return f" {HEADLESS_REMEDY}"
+        return f" {_HEADLESS_REMEDY}"
     return " The first line of a CSV names them."
 
 
@@ -113,7 +113,7 @@ def _text_column(table: Table, columns: ColumnMap, labels: Collection[str] | Non
     sample = table.sample(usable)
     wordy = [c for c in usable if c in table.text_columns and not _holds_labels(sample, c, labels)]
     empty = [c for c in usable if all(row.get(c) in (None, "") for row in sample)]
-    usual = [c for c in usable if c.casefold() in TEXT_COLUMNS and (c in wordy or c in empty)]
+    usual = [c for c in usable if c.casefold() in _TEXT_COLUMNS and (c in wordy or c in empty)]
     for candidates in (usual, wordy):
         if len(candidates) == 1:
             return _checked(table, candidates[0], labels)
@@ -128,7 +128,7 @@ def _checked(table: Table, name: str, labels: Collection[str] | None) -> str:
     if any(_holds_labels(sample, cell, labels) for cell in cells):
         raise InvalidInput(
             f"{table.name}: the first line ({quoted(table.columns)}) looks like a row, not like "
-            f"the columns' names. {HEADLESS_REMEDY} If it is a header, name the text's column "
+            f"the columns' names. {_HEADLESS_REMEDY} If it is a header, name the text's column "
             f"(--text {shorten(name)}, or data.text in a task file)."
         )
     return name

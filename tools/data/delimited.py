@@ -20,7 +20,7 @@ from querist.tools.data.encoding import LONGEST_LINE, TextFile
 from querist.tools.data.table import Broken, NumberedRow, Remarks, Table, look_ahead
 from querist.tools.wording import shorten
 
-MARKS = ",;\t|"
+_MARKS = ",;\t|"
 HEADLESS = "column"
 """What columns without a name are called, with their number."""
 _SAMPLE = 30
@@ -75,12 +75,12 @@ def _delimiter(lines: _Lines, *, tab: bool) -> str:
     lines.give_back([first])
     sample = list(islice(lines, _SAMPLE))
     lines.give_back(sample)
-    widths = {mark: _widths(sample, mark) for mark in MARKS}
+    widths = {mark: _widths(sample, mark) for mark in _MARKS}
     # A comma in a table without tabs may be a misnamed file's, or part of its only column.
     if tab and ("\t" in first or all(width[0] < 2 for width in widths.values())):
         return "\t"
     return max(
-        MARKS,
+        _MARKS,
         key=lambda mark: (
             widths[mark][0] > 1 and widths[mark].count(widths[mark][0]) * 2 > len(widths[mark]),
             widths[mark][0],

@@ -24,7 +24,7 @@ from querist.tools.wording import places
 AUTO = "auto"
 # A line beyond this is a file of another kind; reading it whole would only fill the memory.
 LONGEST_LINE = 50_000_000
-HOW_TO_SAY = "say what it is with --encoding (data.encoding in a task file), for example"
+_HOW_TO_SAY = "say what it is with --encoding (data.encoding in a task file), for example"
 _SAMPLE = 4096
 _CHUNK = 1 << 20
 # The longer mark of UTF-32 begins with that of UTF-16.
@@ -254,10 +254,10 @@ def _not_utf8(stream: BinaryIO, name: str) -> _Codec:
     if undefined or max(runs / accents, accents / (accents + letters)) > _MOST_ACCENTS:
         raise InvalidInput(
             f"{where}, and it does not look like Windows-1252 either. Save it as UTF-8, or "
-            f"{HOW_TO_SAY} --encoding cp1251, shift_jis or gb18030."
+            f"{_HOW_TO_SAY} --encoding cp1251, shift_jis or gb18030."
         )
     return _Codec(
         _WINDOWS,
-        note=f"{where}: it was read as Windows-1252. If letters look wrong, {HOW_TO_SAY} "
+        note=f"{where}: it was read as Windows-1252. If letters look wrong, {_HOW_TO_SAY} "
         "--encoding latin-1, cp1250 or mac_roman",
     )

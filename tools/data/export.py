@@ -49,7 +49,7 @@ def export_rows(
     Without `force` nothing that is there is replaced.
 
     `hf` writes a folder for `datasets.load_from_disk`; `label-studio` writes the tasks and beside
-    them `STEM.config.xml`, the labelling interface. The columns are those of `flat`; lists and
+    them `STEM.config.xml`, the labelling interface. The columns are those of `_flat`; lists and
     objects are JSON text everywhere but in JSON Lines. Raises `StoreError` when the disk will not
     take it, `InvalidInput` for a wrong format or target, `MissingExtra` for `hf` without the extra.
     """
@@ -77,7 +77,7 @@ def export_rows(
 # ---------------------------------------------------------------- columns
 
 
-def flat(row: ExportRow, *, fields: Sequence[str]) -> dict[str, object]:
+def _flat(row: ExportRow, *, fields: Sequence[str]) -> dict[str, object]:
     """Lay a row out in columns: id, the fields, the label and its provenance.
 
     A field keeps its name; a column of ours with the same name gets the prefix `querist_`. `usd`
@@ -100,7 +100,7 @@ def _provenance(row: ExportRow) -> dict[str, object]:
     example, label = row.example, row.label
     return {
         "id": str(example.id),
-        "label": plain_answer(label.answer) if label else None,
+        "label": _plain_answer(label.answer) if label else None,
         "source": label.source if label else None,
         "who": label.who if label else None,
         "weight": _finite(label.weight) if label else None,
@@ -117,7 +117,7 @@ def _provenance(row: ExportRow) -> dict[str, object]:
     }
 
 
-def plain_answer(answer: Answer) -> str | float | list[object] | None:
+def _plain_answer(answer: Answer) -> str | float | list[object] | None:
     """Give an answer as JSON would have it, without its aspects."""
     if isinstance(answer, Choices):
         return list(answer.values)
@@ -162,7 +162,7 @@ def _write_jsonl(rows: Sequence[ExportRow], path: Path, task: Task) -> None:
     fields = _fields(rows, task)
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for row in rows:
-            stream.write(json.dumps(flat(row, fields=fields), ensure_ascii=False) + "\n")
+            stream.write(json.dumps(_flat(row, fields=fields), ensure_ascii=False) + "\n")
 
 
 def _write_csv(rows: Sequence[ExportRow], path: Path, task: Task) -> None:
@@ -218,11 +218,11 @@ def _columns(rows: Sequence[ExportRow], task: Task) -> dict[str, list[object]]:
     """Turn the rows into columns; answers that are not texts become JSON text."""
     fields = _fields(rows, task)
     # A row without anything names the columns of an export without rows.
-    names = flat(ExportRow(Example(ExampleId(""), {})), fields=fields)
+    names = _flat(ExportRow(Example(ExampleId(""), {})), fields=fields)
     columns: dict[str, list[object]] = {name: [] for name in names}
     label = _free("label", fields)
     for row in rows:
-        for name, value in flat(row, fields=fields).items():
+        for name, value in _flat(row, fields=fields).items():
             cell = str(value) if name == label and isinstance(value, float) else _as_cell(value)
             columns[name].append(cell)
     return columns

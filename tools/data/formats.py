@@ -19,9 +19,9 @@ from querist.tools.data.json_rows import USUAL_SPLITS, json_array, json_lines
 from querist.tools.data.table import SAMPLE, NumberedRow, Remarks, Row, Table, look_ahead
 from querist.tools.wording import listed, shorten, suggest
 
-ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
-HUB = "hf://"
-PATH = 300
+_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
+_HUB = "hf://"
+_PATH = 300
 """Characters of a path that a message shows."""
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst")
@@ -42,7 +42,7 @@ def open_table(
     Where a data set has several splits and none is named, `split` picks the usual one for it
     (`train` for the pool). Raises `InvalidInput`, and `MissingExtra` without the `hub` extra.
     """
-    if str(source).startswith(HUB):
+    if str(source).startswith(_HUB):
         return _open_hub(str(source), split=split)
     path, wanted = _find(str(source))
     name = path.name
@@ -53,7 +53,7 @@ def open_table(
     if path.stat().st_size == 0:
         raise InvalidInput(f"{name} is empty: there is nothing to import. Is it the right file?")
     ending = Path(name.lower().removesuffix(".gz")).suffix
-    if ending in _SPREADSHEETS or ending in _ARCHIVES or ending not in ENDINGS:
+    if ending in _SPREADSHEETS or ending in _ARCHIVES or ending not in _ENDINGS:
         raise InvalidInput(_say_unknown(name, ending))
     if ending in {".parquet", ".arrow"} and not name.lower().endswith(".gz"):
         return _open_parquet(path) if ending == ".parquet" else _open_arrow(path)
@@ -95,7 +95,7 @@ def _say_unknown(name: str, ending: str) -> str:
     if ending in _ARCHIVES:
         return f"{name} is an archive. Unpack it, and name a file in it (or compress that as .gz)."
     return (
-        f"{name}: cannot tell its format from its name. Expected {', '.join(ENDINGS)} "
+        f"{name}: cannot tell its format from its name. Expected {', '.join(_ENDINGS)} "
         "(the text formats also with .gz), a datasets folder, or hf://NAME."
     )
 
@@ -112,11 +112,11 @@ def _find(source: str) -> tuple[Path, str]:
         parent = path.parent
         names = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{shorten(source, PATH)} cannot be opened: {error}.") from error
+        raise InvalidInput(f"{shorten(source, _PATH)} cannot be opened: {error}.") from error
     if not parent.is_dir():
-        raise InvalidInput(f"There is no folder {shorten(str(parent), PATH)}. Check the path.")
+        raise InvalidInput(f"There is no folder {shorten(str(parent), _PATH)}. Check the path.")
     raise InvalidInput(
-        f"There is no file {shorten(path.name, PATH)}.{suggest(path.name, names)} "
+        f"There is no file {shorten(path.name, _PATH)}.{suggest(path.name, names)} "
         f"Check the name and the folder ({parent.resolve()})."
     )
 
@@ -141,7 +141,7 @@ def _open_arrow(path: Path) -> Table:
 
 def _open_folder(path: Path, *, wanted: str, split: Split) -> Table:
     if not any((path / mark).is_file() for mark in ("dataset_dict.json", "dataset_info.json")):
-        files = sorted(e.name for e in path.iterdir() if e.suffix in {*ENDINGS, ".gz"})
+        files = sorted(e.name for e in path.iterdir() if e.suffix in {*_ENDINGS, ".gz"})
         found = f"It holds {', '.join(files[:8])}: name one of them." if files else ""
         raise InvalidInput(
             f"{path} is a folder that datasets' save_to_disk did not write. "
@@ -156,7 +156,7 @@ def _open_folder(path: Path, *, wanted: str, split: Split) -> Table:
 def _open_hub(source: str, *, split: Split) -> Table:
     """Load from the hub. `a/b` is tried as owner and name first, then as name and config."""
     datasets = _datasets()
-    repository, _, wanted = source.removeprefix(HUB).partition(":")
+    repository, _, wanted = source.removeprefix(_HUB).partition(":")
     parts = repository.strip("/").split("/")
     tries = [("/".join(parts[:2]), "/".join(parts[2:]) or None)]
     if len(parts) == 2:
@@ -194,7 +194,7 @@ def _datasets() -> Any:
 def _pick(loaded: Any, name: str, *, wanted: str, split: Split) -> Any:
     """Take one split of a data set that may have several."""
     if not isinstance(loaded, Mapping):
-        if wanted and not name.startswith(HUB) and str(loaded.split or "") != wanted:
+        if wanted and not name.startswith(_HUB) and str(loaded.split or "") != wanted:
             raise InvalidInput(f"{name} has no splits. Give the folder without :{wanted}.")
         return loaded
     choices = (

@@ -26,7 +26,7 @@ from querist.tools.wording import MOST_PLACES, counted, places, quoted, shorten
 
 __all__ = ["ColumnMap", "Imported", "RowNote", "dataset_id", "load_examples"]
 
-LONGEST_ID = 200
+_LONGEST_ID = 200
 _CLEANED = "control characters cleaned"
 _LATER = "no label, but a later row of the same text has one: taken from there"
 
@@ -218,8 +218,8 @@ class _Intake:
         name = clean(_text_at(row, self.columns.id)).strip()
         if is_blank(name):
             raise _Unusable(f"nothing in the id column {self.columns.id!r}")
-        if len(name) > LONGEST_ID:
-            raise _Unusable(f"id over {LONGEST_ID} characters")
+        if len(name) > _LONGEST_ID:
+            raise _Unusable(f"id over {_LONGEST_ID} characters")
         return name
 
     def _refuse_repeats(

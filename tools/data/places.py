@@ -12,7 +12,7 @@ from querist.memory.errors import InvalidInput, StoreError
 from querist.tools.wording import listed
 
 ExportFormat = Literal["jsonl", "csv", "parquet", "hf", "label-studio"]
-BY_ENDING: dict[str, ExportFormat] = {
+_BY_ENDING: dict[str, ExportFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",
@@ -26,12 +26,12 @@ def format_of(path: Path, given: ExportFormat | None) -> ExportFormat:
 
     Raises `InvalidInput` for a name that says nothing, or something else than what is given.
     """
-    named = BY_ENDING.get(path.suffix.lower())
+    named = _BY_ENDING.get(path.suffix.lower())
     if given is None:
         if named is None:
             raise InvalidInput(
                 f"{path.name} does not say in which format to write. Let it end in "
-                f"{listed(list(BY_ENDING))}, or give --format ({listed(get_args(ExportFormat))})."
+                f"{listed(list(_BY_ENDING))}, or give --format ({listed(get_args(ExportFormat))})."
             )
         return named
     if named is not None and named != given:

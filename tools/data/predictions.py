@@ -30,7 +30,7 @@ from querist.tools.kinds.names import is_blank
 from querist.tools.training.model_folder import AT_ONCE, Model, Record
 from querist.tools.wording import quoted
 
-PREDICTED, CONFIDENCE = "predicted", "confidence"
+_PREDICTED, _CONFIDENCE = "predicted", "confidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _free(name: str, columns: Sequence[str]) -> str:
 class _JsonLines:
     def __init__(self, path: Path, table: Table) -> None:
         self._stream = path.open("w", encoding="utf-8", errors="replace", newline="\n")
-        self._names = [_free(n, table.columns) for n in (PREDICTED, CONFIDENCE, "probabilities")]
+        self._names = [_free(n, table.columns) for n in (_PREDICTED, _CONFIDENCE, "probabilities")]
 
     def write(self, rows: Sequence[Predicted]) -> None:
         for row in rows:
@@ -186,7 +186,7 @@ class _Csv:
     def __init__(self, path: Path, table: Table, task: Task) -> None:
         self._stream = path.open("w", encoding="utf-8", errors="replace", newline="")
         self._columns, self._classes = table.columns, task.names
-        names = (PREDICTED, CONFIDENCE, *(f"p({name})" for name in task.names))
+        names = (_PREDICTED, _CONFIDENCE, *(f"p({name})" for name in task.names))
         self._writer = csv.writer(self._stream)
         ours = [_free(name, table.columns) for name in names]
         self._writer.writerow([*table.columns, *ours])
@@ -204,7 +204,7 @@ class _Parquet:
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
         self._columns, self._classes = table.columns, task.names
-        ours = [(PREDICTED, pa.string()), (CONFIDENCE, pa.float32())]
+        ours = [(_PREDICTED, pa.string()), (_CONFIDENCE, pa.float32())]
         ours += [(f"p({name})", pa.float32()) for name in task.names]
         self._schema = pa.schema(
             [(name, pa.string()) for name in table.columns]

@@ -15,9 +15,9 @@ NumberedRow = tuple[int, Row]
 Unit = Literal["line", "row"]
 
 # Without a schema the columns are learnt from this many rows; gold labels may be sparse.
-LOOK_AHEAD = 10_000
+_LOOK_AHEAD = 10_000
 SAMPLE = 200
-MOSTLY = 0.9
+_MOSTLY = 0.9
 """The share of a column's values that makes it one of texts: odd ones do not change its kind."""
 
 
@@ -118,7 +118,7 @@ def look_ahead(
 
     `unnamed` columns had no name in the header; where they hold nothing they are no columns.
     """
-    head = list(islice(rows, LOOK_AHEAD))
+    head = list(islice(rows, _LOOK_AHEAD))
     if not head:
         raise InvalidInput(f"{name} has no rows: there is nothing to import.")
     columns = dict.fromkeys(column for _, row in head for column in row)
@@ -181,7 +181,7 @@ def _is_wordy(values: Iterable[object]) -> bool:
     given = [value for value in values if value is not None and value != ""]
     texts = [value for value in given if isinstance(value, str)]
     numbers = sum(map(is_number, texts))
-    return bool(texts) and len(texts) >= MOSTLY * len(given) and numbers <= MOSTLY * len(texts)
+    return bool(texts) and len(texts) >= _MOSTLY * len(given) and numbers <= _MOSTLY * len(texts)
 
 
 def is_number(text: str) -> bool:

@@ -27,8 +27,8 @@ __all__ = [
     "open_embedder",
     "weights_of",
 ]
-GROUP = "querist.embedder"
-PRECISIONS = {"int8", "float32", "float16"}
+_GROUP = "querist.embedder"
+_PRECISIONS = {"int8", "float32", "float16"}
 
 _BATCH = 256
 
@@ -54,11 +54,11 @@ T = TypeVar("T", bound=Embedder)
 def embedder(name: str, *, summary: str, cost: str = "") -> Callable[[Callable[..., T]], Entry[T]]:
     """Declare what makes an embedder, under the name that task files use."""
     card = make_card(summary, cost=cost)
-    return lambda factory: declare(GROUP, name, factory=factory, card=card)
+    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
 
 
 EMBEDDERS = Registry[Embedder](
-    "embedder", group=GROUP, modules=("querist.tools.embedding.embedders",)
+    "embedder", group=_GROUP, modules=("querist.tools.embedding.embedders",)
 )
 
 
@@ -120,7 +120,7 @@ def weights_of(name: str) -> str:
     Vectors of one MiniLM in 8-bit integers and in floats are 0.997 alike.
     """
     stem, _, precision = name.rpartition("-")
-    return stem if precision in PRECISIONS else name
+    return stem if precision in _PRECISIONS else name
 
 
 def embed_all(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from querist.tools.compute.accelerator import Rows, fetch, place, products
 from querist.tools.compute.arrays import FloatArray, IntArray
 
-BLOCK = 8192
+_BLOCK = 8192
 """Rows that are worked on at a time; with a few dozen columns they stay in the cache."""
 
 # A distance by products is wrong by up to 2.5e-6 |x||y|, whatever the kernel (measured, on up to
@@ -232,7 +232,7 @@ class _Factored(Protocol):
 AnyFactored = TypeVar("AnyFactored", bound=_Factored)
 
 
-def blocks(count: int, size: int = BLOCK) -> Iterator[slice]:
+def blocks(count: int, size: int = _BLOCK) -> Iterator[slice]:
     """Cut `count` rows into slices of at most `size`."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 

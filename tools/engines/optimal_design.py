@@ -43,7 +43,7 @@ def prior_covariance(labelled: FloatArray, *, width: int, ridge: float = 1.0) ->
     return np.asarray(np.linalg.inv(ridge * np.eye(width) + known.T @ known))
 
 
-def variances(rows: FloatArray, covariance: FloatArray) -> NDArray[np.float64]:
+def _variances(rows: FloatArray, covariance: FloatArray) -> NDArray[np.float64]:
     """Give x' S x for rows (N, d), in blocks."""
     result = np.empty(len(rows))
     kind = _precision(rows)
@@ -54,7 +54,7 @@ def variances(rows: FloatArray, covariance: FloatArray) -> NDArray[np.float64]:
     return result
 
 
-class Leverage:
+class _Leverage:
     """Variances x' S x, which fall as rows are picked and their labels counted on."""
 
     def __init__(self, rows: FloatArray, covariance: FloatArray) -> None:
@@ -86,8 +86,8 @@ def d_optimal(rows: FloatArray, covariance: FloatArray, *, count: int) -> NDArra
         lengths = np.einsum("nd,nd->n", rows, rows, dtype=_precision(rows))
         values = lengths.astype(np.float64) * covariance[0, 0]
     else:
-        values = variances(rows, covariance)
-    return take_highest(values, Leverage(rows, covariance), count=min(count, len(rows)))
+        values = _variances(rows, covariance)
+    return take_highest(values, _Leverage(rows, covariance), count=min(count, len(rows)))
 
 
 def approximate_design(rows: FloatArray, *, tolerance: float = 0.01) -> Design:
@@ -109,7 +109,7 @@ def approximate_design(rows: FloatArray, *, tolerance: float = 0.01) -> Design:
             weights[working] = _frank_wolfe(whitened[working], weights[working], rank, tolerance)
         support = whitened[weights > 0]
         moment = (support * weights[weights > 0, None]).T @ support
-        values = variances(whitened, np.linalg.inv(moment))
+        values = _variances(whitened, np.linalg.inv(moment))
         worst = float(values.max())
         if worst <= rank * (1 + tolerance):
             break
@@ -150,7 +150,7 @@ def round_design(
     numbers = apportion(design.weights, count)
     asked = np.flatnonzero(numbers)
     chosen = asked[np.argsort(-design.weights[asked], kind="stable")][:count]
-    leverage = Leverage(rows, covariance)
+    leverage = _Leverage(rows, covariance)
     for row in chosen:
         leverage.add(int(row))
     rest = np.setdiff1d(np.arange(len(rows)), chosen)
@@ -170,7 +170,7 @@ def transductive_design(
     """
     count = min(count, len(rows))
     covariance = np.array(covariance, dtype=np.float64)
-    own = variances(rows, covariance)
+    own = _variances(rows, covariance)
     # In the rows' own precision: a large pool is not copied to doubles.
     kind = rows.dtype
     across = (rows @ (covariance @ targets.T).astype(kind)).astype(np.float64)

@@ -15,9 +15,9 @@ from pathlib import Path
 from querist.memory.errors import InvalidInput, ModelRefused
 from querist.tools.wording import shorten, suggest
 
-SHIPPED = Path(__file__).with_name("prices.toml")
-DEAREST = 1_000_000
-KEYS = ("input", "output", "cached_input", "per_call")
+_SHIPPED = Path(__file__).with_name("prices.toml")
+_DEAREST = 1_000_000
+_KEYS = ("input", "output", "cached_input", "per_call")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class PriceList:
         Overrides are a TOML file with a `[prices]` table, or that table itself: a model's name to
         a `Price` or to its keys. Raises `InvalidInput` for anything that is not a price.
         """
-        shipped = _read(SHIPPED)
+        shipped = _read(_SHIPPED)
         as_of = shipped["as_of"]
         if not isinstance(as_of, date):
             raise TypeError(as_of)
-        prices = _parsed(shipped["prices"], SHIPPED.name)
+        prices = _parsed(shipped["prices"], _SHIPPED.name)
         if isinstance(overrides, Path):
             prices |= _parsed(_read(overrides).get("prices", {}), overrides.name)
         elif overrides is not None:
@@ -126,10 +126,10 @@ def _price(entry: object, where: str) -> Price:
     if not isinstance(entry, Mapping):
         raise InvalidInput(f"{where}: expected input and output, found {shorten(entry)}.")
     for key in entry:
-        if key not in KEYS:
+        if key not in _KEYS:
             raise InvalidInput(
-                f"{where}: there is no key {key!r}.{suggest(str(key), KEYS)} "
-                f"The keys are {', '.join(KEYS)}."
+                f"{where}: there is no key {key!r}.{suggest(str(key), _KEYS)} "
+                f"The keys are {', '.join(_KEYS)}."
             )
     missing = [key for key in ("input", "output") if key not in entry]
     if missing:
@@ -147,8 +147,8 @@ def _amount(value: object, where: str) -> Decimal:
     except DecimalException as error:
         raise InvalidInput(f"{where}: a price must be a number, found {shorten(value)}.") from error
     # The upper bound keeps a slip of the keyboard from overflowing the arithmetic.
-    if not amount.is_finite() or not 0 <= amount <= DEAREST:
+    if not amount.is_finite() or not 0 <= amount <= _DEAREST:
         raise InvalidInput(
-            f"{where}: a price must be from 0 to {DEAREST:,}, found {shorten(value)}."
+            f"{where}: a price must be from 0 to {_DEAREST:,}, found {shorten(value)}."
         )
     return amount

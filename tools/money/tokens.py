@@ -27,7 +27,7 @@ PER_MESSAGE = 8
 PER_CALL = 12
 EXPECTED_PER_MESSAGE = 4
 EXPECTED_PER_CALL = 3
-OPENAI = frozenset({"", "openai", "azure_openai"})
+_OPENAI = frozenset({"", "openai", "azure_openai"})
 
 
 class Vocabulary(NamedTuple):
@@ -176,7 +176,7 @@ def _encoding_name(model: str) -> str | None:
     provider, colon, name = model.partition(":")
     if not colon:
         provider, name = "", model
-    if provider not in OPENAI or find_spec("tiktoken") is None:
+    if provider not in _OPENAI or find_spec("tiktoken") is None:
         return None
     from tiktoken.model import encoding_name_for_model
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray, IntArray
 
-LEVEL = 1.6448536269514722
+_LEVEL = 1.6448536269514722
 _TINY = 1e-12
 
 
@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
     @property
     def interval(self) -> tuple[float, float]:
         """The 90 % interval, if errors are normal."""
-        return self.value - LEVEL * self.error, self.value + LEVEL * self.error
+        return self.value - _LEVEL * self.error, self.value + _LEVEL * self.error
 
 
 def log_losses(model: FloatArray) -> FloatArray:

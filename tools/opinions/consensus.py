@@ -19,7 +19,7 @@ from querist.tools.opinions.training_set import Vectors, soft_target
 
 START_WEIGHTS = (1.0, 0.3, 0.5)
 """What annotator, neighbours and model count before anything was measured."""
-NEIGHBOURS = 10
+_NEIGHBOURS = 10
 
 
 class Predictor(Protocol):
@@ -55,11 +55,11 @@ class Consensus:
     def neighbours(self, examples: Sequence[ExampleId]) -> FloatArray | None:
         """What the closest labelled examples say, themselves left out: (N, C)."""
         bank = [label for label in self.labels.values() if label.weight > 0]
-        if len(bank) <= NEIGHBOURS or not examples:
+        if len(bank) <= _NEIGHBOURS or not examples:
             return None
         ids = [label.example for label in bank]
         says = np.stack([soft_target(label, self.answers) * label.weight for label in bank])
-        close, similarity = nearest(self.vectors(examples), self.vectors(ids), NEIGHBOURS + 1)
+        close, similarity = nearest(self.vectors(examples), self.vectors(ids), _NEIGHBOURS + 1)
         place = {example: row for row, example in enumerate(ids)}
         own = close == np.array([place.get(example, -1) for example in examples])[:, None]
         # Squared, so that what is only a little alike has little to say.

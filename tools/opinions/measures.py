@@ -12,8 +12,8 @@ import numpy as np
 
 from querist.tools.compute.arrays import FloatArray, IntArray
 
-LEVEL = 0.90
-DRAWS = 1_000
+_LEVEL = 0.90
+_DRAWS = 1_000
 Statistic = Callable[[FloatArray], FloatArray]
 """Confusion matrices (..., C, C + 1) to values (...)."""
 
@@ -48,7 +48,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     """Interval of a share (Wilson, 1927): sound for few examples and for shares near 0 and 1."""
     from scipy.stats import binomtest
 
-    found = binomtest(hits, n).proportion_ci(LEVEL, method="wilson")
+    found = binomtest(hits, n).proportion_ci(_LEVEL, method="wilson")
     return float(found.low), float(found.high)
 
 
@@ -61,7 +61,7 @@ def bootstrap(matrix: FloatArray, statistic: Statistic, *, seed: int = 0) -> tup
     """
     n = int(matrix.sum())
     chances = matrix.ravel() / n
-    drawn = np.random.default_rng(seed).multinomial(n, chances, size=DRAWS)
-    values = statistic(drawn.reshape(DRAWS, *matrix.shape).astype(np.float64))
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    drawn = np.random.default_rng(seed).multinomial(n, chances, size=_DRAWS)
+    values = statistic(drawn.reshape(_DRAWS, *matrix.shape).astype(np.float64))
+    low, high = np.quantile(values, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)

@@ -21,7 +21,7 @@ from querist.tools.opinions.calibration import LabelModel
 
 OWN_CALIBRATION = 12
 """Labels by people that a prompt version needs for a label model of its own."""
-PRIOR_COUNT = 5
+_PRIOR_COUNT = 5
 """Labels that every answer is taken to have had before any was seen."""
 
 _Row = tuple[FloatArray, int, float]
@@ -134,7 +134,7 @@ class Reliability:
         for ids in self._by_version.values():
             logs = np.log(np.stack([self._said[example] for example in ids]))
             if len(ids) >= OWN_CALIBRATION:
-                logs = log_softmax(logs - label_bias(logs, self._usual))
+                logs = log_softmax(logs - _label_bias(logs, self._usual))
             found.update(zip(ids, np.exp(logs), strict=True))
         return found
 
@@ -146,7 +146,7 @@ class Reliability:
             weights=np.array(list(self.sampling_weight.values())),
             minlength=len(self._answers),
         )
-        return np.asarray(np.log((counts + PRIOR_COUNT) / (counts + PRIOR_COUNT).sum()))
+        return np.asarray(np.log((counts + _PRIOR_COUNT) / (counts + _PRIOR_COUNT).sum()))
 
     @cached_property
     def _said(self) -> dict[ExampleId, FloatArray]:
@@ -175,7 +175,7 @@ class Reliability:
         return float(np.average(hits, weights=weights))
 
 
-def label_bias(logs: FloatArray, usual: FloatArray) -> FloatArray:
+def _label_bias(logs: FloatArray, usual: FloatArray) -> FloatArray:
     """How far the mean log-probability (N, C) -> (C,) is from what is `usual` (C,).
 
     Batch calibration (Zhou et al., 2024): over many examples a model without bias would name each

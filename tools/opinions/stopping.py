@@ -29,9 +29,17 @@ from querist.tools.compute.arrays import IntArray
 from querist.tools.opinions.plateau import Plateau, plateau
 from querist.tools.registry import Count, Entry, Registry, Share, declare, make_card
 
+__all__ = [
+    "STOPPING_RULES",
+    "History",
+    "StoppingRule",
+    "agreement",
+    "stopping_rule",
+]
+
 T = TypeVar("T", bound="StoppingRule")
 
-GROUP = "querist.stopping_rule"
+_GROUP = "querist.stopping_rule"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,11 +69,11 @@ def stopping_rule(
 ) -> Callable[[Callable[..., T]], Entry[T]]:
     """Declare what makes a stopping rule; its keyword-only parameters are the rule's."""
     card = make_card(summary, citation=citation, explanation=explanation)
-    return lambda factory: declare(GROUP, name, factory=factory, card=card)
+    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
 
 
 STOPPING_RULES = Registry[StoppingRule](
-    "stopping rule", group=GROUP, modules=("querist.tools.opinions.stopping",)
+    "stopping rule", group=_GROUP, modules=("querist.tools.opinions.stopping",)
 )
 
 

@@ -15,7 +15,7 @@ from querist.tools.opinions.beliefs import certainty
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
 from querist.tools.training.proxy import cross_fit
 
-TRUSTS = (0.0, 0.1, 0.3, 1.0, 3.0)
+_TRUSTS = (0.0, 0.1, 0.3, 1.0, 3.0)
 """How much a language model's label may count in training, beside 1 for a person's."""
 FOLDS = 5
 
@@ -73,7 +73,7 @@ def gather_training_set(
     sure = certainty(soft) if ids else np.empty(0)
     if trust is None:
         counts = [reliability.sampling_weight[example] for example in sorted(reliability.truth)]
-        trust = measure_trust(inputs, soft, sure, is_human=is_human, counts=np.array(counts))
+        trust = _measure_trust(inputs, soft, sure, is_human=is_human, counts=np.array(counts))
     weights = np.where(is_human, 1.0, trust * sure)
     return TrainingSet(ids, inputs, soft, weights, np.flatnonzero(is_human), trust)
 
@@ -86,7 +86,7 @@ def _target(label: Label, reliability: Reliability, answers: AnswerSet) -> Float
     return soft_target(label, answers)
 
 
-def measure_trust(
+def _measure_trust(
     inputs: FloatArray,
     targets: FloatArray,
     sure: FloatArray,
@@ -104,10 +104,10 @@ def measure_trust(
         return 1.0
     truth = targets[human].argmax(axis=1)
     losses = []
-    for trust in TRUSTS:
+    for trust in _TRUSTS:
         weights = np.where(is_human, 1.0, trust * sure)
         predicted = cross_fit(inputs, targets, weights=weights, folds=FOLDS, score_rows=human)
         lost = -np.log(predicted[np.arange(len(human)), truth] + 1e-9)
         losses.append(np.average(lost, weights=counts))
     # A grid, because the loss is flat near its least and a fit takes a tenth of a second.
-    return TRUSTS[int(np.argmin(losses))]
+    return _TRUSTS[int(np.argmin(losses))]

@@ -35,7 +35,7 @@ _STAGE = re.compile(rf"\s*([\w.-]+?\s*(?:\(.*\))?)\s*(?:@\s*({_NUMBER}))?\s*", r
 
 
 @dataclass(frozen=True, slots=True)
-class Pipeline:
+class _Pipeline:
     """Each stage keeps `factor` times the batch for the next; `last` chooses the batch."""
 
     name: str
@@ -60,7 +60,7 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
+class _Mixture:
     """Each part chooses its share of the batch, knowing what the parts before it took."""
 
     name: str
@@ -92,7 +92,7 @@ def parse(text: str, make: Make) -> QueryStrategy:
     if len(parts) == 1:
         return parts[0][0]
     name = " + ".join(f"{written}{part.name}" for part, _, written in parts)
-    return Mixture(name, tuple((part, weight) for part, weight, _ in parts))
+    return _Mixture(name, tuple((part, weight) for part, weight, _ in parts))
 
 
 def share_out(count: int, weights: Sequence[float]) -> list[int]:
@@ -139,7 +139,7 @@ def _parse_part(text: str, make: Make) -> tuple[QueryStrategy, float, str]:
         return last, weight, written
     named = [f"{stage.name}@{kept:g}" if kept else stage.name for stage, kept in filters]
     narrowing = tuple((stage, kept or _DEFAULT_FACTOR) for stage, kept in filters)
-    return Pipeline(" > ".join([*named, last.name]), narrowing, last), weight, written
+    return _Pipeline(" > ".join([*named, last.name]), narrowing, last), weight, written
 
 
 def _parse_stage(text: str, make: Make) -> tuple[QueryStrategy, float | None]:

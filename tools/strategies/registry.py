@@ -35,7 +35,7 @@ from querist.tools.strategies.querying import (
 Choose = Callable[..., QueryResult]
 """A function of a context and a count, with parameters behind them."""
 
-GROUP = "querist.strategy"
+_GROUP = "querist.strategy"
 _MODULES = (
     "clustering",
     "committee",
@@ -96,7 +96,7 @@ def strategy(
 
 STRATEGIES = Registry[Strategy](
     "strategy",
-    group=GROUP,
+    group=_GROUP,
     modules=tuple(f"querist.tools.strategies.{name}" for name in _MODULES),
     listing="querist strategies",
 )
@@ -123,4 +123,4 @@ def _declare(
         named = {key: value for key, value in values.items() if value is not None}
         return Strategy(write_call(name, named), functools.partial(choose, **values), needs)
 
-    return declare(GROUP, name, factory=make, card=card, signature=choose, needs=needs)
+    return declare(_GROUP, name, factory=make, card=card, signature=choose, needs=needs)

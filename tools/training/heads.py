@@ -15,7 +15,7 @@ from querist.tools.registry import Positive
 from querist.tools.training.port import Inputs, Need, TrainingRows, trainer
 from querist.tools.training.proxy import LinearHead, LinearModel
 
-HEAD = "head.npz"
+_HEAD = "head.npz"
 _VECTORS: frozenset[Need] = frozenset({"vectors"})
 
 
@@ -31,7 +31,7 @@ class LinearPredictor:
 
     def save(self, folder: Path, /) -> None:
         """Write one file of arrays."""
-        write_whole(folder / HEAD, pack(self.model.arrays()))
+        write_whole(folder / _HEAD, pack(self.model.arrays()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class CentroidPredictor:
     def save(self, folder: Path, /) -> None:
         """Write one file of arrays."""
         arrays = {"centroids": self.centroids, "sharpness": np.array(self.sharpness)}
-        write_whole(folder / HEAD, pack(arrays))
+        write_whole(folder / _HEAD, pack(arrays))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,10 @@ def nearest_centroid(*, sharpness: Positive = 10.0) -> CentroidTrainer:
 
 def _read_head(folder: Path) -> Mapping[str, FloatArray]:
     try:
-        return unpack((folder / HEAD).read_bytes())
+        return unpack((folder / _HEAD).read_bytes())
     except (OSError, ValueError) as error:
         raise _damaged(folder, error) from error
 
 
 def _damaged(folder: Path, error: Exception) -> InvalidInput:
-    return InvalidInput(f"{folder / HEAD} is not a saved head ({error}); train it again.")
+    return InvalidInput(f"{folder / _HEAD} is not a saved head ({error}); train it again.")

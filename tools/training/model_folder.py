@@ -40,7 +40,13 @@ from querist.tools.training.weights import (
 )
 from querist.tools.wording import quoted
 
-_CARD = """\
+__all__ = [
+    "Model",
+    "Predictions",
+    "Record",
+]
+
+_CARD_TEXT = """\
 ---
 library_name: querist
 pipeline_tag: text-classification
@@ -73,7 +79,7 @@ Or `querist predict path/of/this/folder texts.csv --output out.csv`.
 Its probabilities are calibrated on labels that it did not see, for texts like those of its pool; on
 other texts they say little.
 """
-CARD = "README.md"
+_CARD = "README.md"
 AT_ONCE = 1_024
 """Examples that are predicted together; memory holds no more of them."""
 
@@ -164,7 +170,7 @@ class Model:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             weights = save_weights(folder, self.predictor)
-            write_whole(folder / CARD, self.card.encode())
+            write_whole(folder / _CARD, self.card.encode())
             # Last: until it names them, nobody reads the new weights.
             config = json.dumps(self._config(weights), indent=2, ensure_ascii=False)
             write_whole(folder / CONFIG, config.encode())
@@ -253,7 +259,9 @@ class Model:
         )
         quality = "\n".join(f"- {line}" for line in facts.get("quality", ["Not measured."]))
         training = "\n".join(f"- {line}" for line in facts.get("training", ["Not recorded."]))
-        return _CARD.format(name=self.task.name, about=about, quality=quality, training=training)
+        return _CARD_TEXT.format(
+            name=self.task.name, about=about, quality=quality, training=training
+        )
 
     def _config(self, weights: Weights) -> dict[str, Any]:
         return {

@@ -28,7 +28,17 @@ from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.registry import Entry, Registry, declare, make_card
 
-GROUP = "querist.trainer"
+__all__ = [
+    "TRAINERS",
+    "Inputs",
+    "Need",
+    "Predictor",
+    "Trainer",
+    "TrainingRows",
+    "trainer",
+]
+
+_GROUP = "querist.trainer"
 
 Need = Literal["vectors", "texts"]
 """What of an example a trainer reads: its frozen embedding, or the text itself."""
@@ -151,7 +161,7 @@ def trainer(
     """Declare what makes a trainer; its keyword-only parameters are the trainer's."""
     card = make_card(summary, cost=cost, citation=citation, explanation=explanation)
     needed = frozenset(needs)
-    return lambda factory: declare(GROUP, name, factory=factory, card=card, needs=needed)
+    return lambda factory: declare(_GROUP, name, factory=factory, card=card, needs=needed)
 
 
-TRAINERS = Registry[Trainer]("trainer", group=GROUP, modules=("querist.tools.training.heads",))
+TRAINERS = Registry[Trainer]("trainer", group=_GROUP, modules=("querist.tools.training.heads",))

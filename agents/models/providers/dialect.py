@@ -18,7 +18,7 @@ from querist.agents.models.port import ChatRequest, without_system
 from querist.agents.models.providers.refusals import Refusal
 
 Form = Literal["json_schema", "json_object", "words"]
-TOP_LOGPROBS = (20, 5, 0)
+_TOP_LOGPROBS = (20, 5, 0)
 LIMITS = ("max_tokens", "max_completion_tokens", "")
 
 _FORMAT = re.compile(
@@ -48,7 +48,7 @@ class _Options:
     """The largest limit that it takes."""
     temperature: bool = True
     logprobs: bool = True
-    top_logprobs: int = TOP_LOGPROBS[0]
+    top_logprobs: int = _TOP_LOGPROBS[0]
     form: Form = "json_schema"
     system: bool = True
 
@@ -151,8 +151,8 @@ class Dialect:
         now = self.options
         if "top_logprobs" in words and now.top_logprobs:
             told = _AT_MOST.search(words)
-            most = int(told.group(1).replace(",", "")) if told else TOP_LOGPROBS[1]
-            fewer = min(most, TOP_LOGPROBS[1]) if most >= now.top_logprobs else most
+            most = int(told.group(1).replace(",", "")) if told else _TOP_LOGPROBS[1]
+            fewer = min(most, _TOP_LOGPROBS[1]) if most >= now.top_logprobs else most
             now.top_logprobs = fewer if fewer < now.top_logprobs else 0
             return f"at most {now.top_logprobs} alternatives a token"
         now.logprobs = False

@@ -18,7 +18,7 @@ _TOKENS, _KINDS = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
 _STRING, _ARRAY = 8, 9
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _CONTROL = 3
-MOST = 10_000_000
+_MOST = 10_000_000
 """Entries that a header may have; a larger number is damage."""
 
 
@@ -96,6 +96,6 @@ def _numbers(file: BufferedReader, form: str) -> tuple[int, ...]:
 
 
 def _bounded(count: int) -> int:
-    if count > MOST:
+    if count > _MOST:
         raise ValueError(f"{count} entries are more than a header has")
     return count

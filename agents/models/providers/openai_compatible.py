@@ -41,7 +41,7 @@ from querist.memory.errors import ModelError, ModelRefused
 from querist.memory.records import Confidence
 from querist.tools.money.tokens import TokenCounter, count_messages
 
-MOST_LESSONS = 16
+_MOST_LESSONS = 16
 """How often one request is rewritten before the endpoint is given up."""
 # httpx's names for what went wrong before anything was sent; whatever else may have been billed.
 _NEVER_SENT = frozenset(
@@ -135,7 +135,7 @@ class OpenAICompatible:
     async def complete(self, request: ChatRequest) -> ChatReply:
         """Answer one request, rewritten until the endpoint takes it."""
         refusal = Refusal(400, "no reason was given")
-        for _ in range(MOST_LESSONS):
+        for _ in range(_MOST_LESSONS):
             version = self.dialect.version
             answer = await self._send(request)
             if not isinstance(answer, Refusal):

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 
 from querist.memory.records import utc_now
 
-LONGEST = 300
+_LONGEST = 300
 
 _FILTERED = re.compile(
     r"content[ _-]?(filter|policy|management policy|moderation)|moderation|flagged|was filtered"
@@ -92,8 +92,8 @@ def read_refusal(
     """Read an error; `otherwise` is its text where the body tells nothing."""
     told = _told(body)
     message = " ".join((told["message"] or otherwise or "no reason was given").split())
-    if len(message) > LONGEST:
-        message = f"{message[:LONGEST]}…"
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST]}…"
     return Refusal(
         status, message, told["code"], told["param"], retry_after=_retry_after(headers or {})
     )

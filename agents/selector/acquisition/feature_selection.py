@@ -110,14 +110,14 @@ def read_ranking(
     """
     found: list[str] = []
     for line in lines:
-        name = closest(_MARKS.sub("", line), features)
+        name = _closest(_MARKS.sub("", line), features)
         if name is not None and name not in found:
             found.append(name)
     missing = [one for one in features if one not in found]
     return found + [missing[place] for place in rng.permutation(len(missing))], len(missing)
 
 
-def closest(text: str, features: Sequence[str]) -> str | None:
+def _closest(text: str, features: Sequence[str]) -> str | None:
     """Find the name that a text is most like, if it is like one at all."""
     plain = {name: name.casefold() for name in features}
     text = text.casefold().strip()
@@ -204,7 +204,7 @@ def _one_by_one(
         request = next_feature(chosen, left, target=ask.target, context=ask.context, score=score)
         reply = ask.advisor.ask_one(request)
         said = reply.text.strip() if isinstance(reply, ChatReply) else ""
-        pick = names[said] if said in left else closest(said, [names[one] for one in left])
+        pick = names[said] if said in left else _closest(said, [names[one] for one in left])
         if pick is None:
             pick = names[left[int(ask.rng.integers(len(left)))]]
             fallen += 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -22,9 +21,9 @@ Predict = Callable[[FloatArray], FloatArray]
 Score = Callable[[FloatArray], FloatArray]
 """Probabilities prob[n, s, k, c] in, a score for each of N rows out."""
 
-BEST = 10
-SAMPLES = 8
-MOST_LOST = 0.2
+_BEST = 10
+_SAMPLES = 8
+_MOST_LOST = 0.2
 _BINS = 4
 
 
@@ -39,13 +38,6 @@ class Acquisition:
     score: float
 
 
-class AcquisitionPolicy(Protocol):
-    """Chooses what to buy next, within a price."""
-
-    def choose(self, rows: FloatArray, budget: float, /) -> list[Acquisition]:
-        """Choose among rows (N, F) whose missing features are NaN; the prices fit the budget."""
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PartialBuyer:
     """Buys the features that matter of the rows that matter, and their labels."""
@@ -58,9 +50,9 @@ class PartialBuyer:
     label_price: float = 1.0
     buys_label: bool = True
     score: Score = po_eig
-    samples: int = SAMPLES
-    best: int = BEST
-    most_lost: float = MOST_LOST
+    samples: int = _SAMPLES
+    best: int = _BEST
+    most_lost: float = _MOST_LOST
     """Share of a row's score that leaving features out may cost."""
     price_limit: float | None = None
     """Stop leaving features out as soon as an action costs no more than this."""
@@ -116,7 +108,7 @@ def keep_features(
     features: Sequence[int],
     *,
     score: Score = po_eig,
-    most_lost: float = MOST_LOST,
+    most_lost: float = _MOST_LOST,
     is_cheap: Callable[[Sequence[int]], bool] = lambda _: False,
 ) -> tuple[list[int], float]:
     """Leave features out one by one, always the one whose loss costs the score least.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -21,22 +20,9 @@ from querist.agents.selector.advice.yes_no import ask_yes_no
 from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray
 
-CERTAINTY = 0.95
+_CERTAINTY = 0.95
 """A judge is believed no more than this (1 - epsilon): an over-sure one ends every doubt."""
 _BULLET = re.compile(r"^[\s\d.)*\-]+")
-
-
-class QuestionPolicy(Protocol):
-    """Asks one question after the other, and says what the answers make likely."""
-
-    def next_question(self) -> str | None:
-        """Choose a question; None when enough is known, or nothing more can be asked."""
-
-    def observe(self, answer: float, /) -> None:
-        """Take the answer to the last question: 1 is yes, 0 no, and between is in between."""
-
-    def posterior(self) -> FloatArray:
-        """Tell how likely each item is the wanted one: (n,), summing to 1."""
 
 
 class PreferenceInference:
@@ -109,11 +95,11 @@ class PreferenceInference:
             sample=len(self._answered),
         )
         # Asked twice, a question would count twice, and feign certainty.
-        seen = {plain(one) for one, _ in self._answered}
+        seen = {_plain(one) for one, _ in self._answered}
         fresh: list[str] = []
         for one in read_questions(self._advisor.ask_one(request)):
-            if plain(one) not in seen:
-                seen.add(plain(one))
+            if _plain(one) not in seen:
+                seen.add(_plain(one))
                 fresh.append(one)
         return fresh[: self._proposals]
 
@@ -124,7 +110,7 @@ class PreferenceInference:
         rows = said.reshape(len(questions), len(self._items))
         for question, row in zip(questions, rows, strict=True):
             if np.isfinite(row).all():
-                self._judged[question] = np.clip(row, 1 - CERTAINTY, CERTAINTY)
+                self._judged[question] = np.clip(row, 1 - _CERTAINTY, _CERTAINTY)
 
 
 def expected_information(beliefs: FloatArray, yes: FloatArray) -> float:
@@ -156,7 +142,7 @@ def read_questions(reply: Reply) -> list[str]:
     return [text for one in lines if (text := _BULLET.sub("", one).strip()[:200])]
 
 
-def plain(question: str) -> str:
+def _plain(question: str) -> str:
     """Write a question so that the same one is equal however it is spelt."""
     return " ".join(re.findall(r"\w+", question.casefold()))
 

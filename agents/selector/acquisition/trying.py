@@ -70,7 +70,7 @@ async def label_all(work: Sequence[Work]) -> list[list[Said]]:
     answers: dict[int, list[Said]] = {}
     for number in sorted(waves):
         # Where one fails, the others go on to their end: what they were sent is paid for.
-        pieces = (label(work[i]) for i in waves[number])
+        pieces = (_label(work[i]) for i in waves[number])
         for i, found in zip(
             waves[number], await asyncio.gather(*pieces, return_exceptions=True), strict=True
         ):
@@ -80,7 +80,7 @@ async def label_all(work: Sequence[Work]) -> list[list[Said]]:
     return [answers[i] for i in range(len(work))]
 
 
-async def label(work: Work) -> list[Said]:
+async def _label(work: Work) -> list[Said]:
     """Label examples; raises what kept the model from answering."""
     labeller, prior = work.labeller, None
     if labeller.is_calibrated:

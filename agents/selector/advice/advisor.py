@@ -26,7 +26,7 @@ T = TypeVar("T")
 Reply = ChatReply | ModelError | BudgetExceeded
 Run = Callable[[Coroutine[Any, Any, T]], T]
 
-ROOM = 32_000
+_ROOM = 32_000
 """Tokens that a model is taken to read at once unless it says otherwise."""
 _AT_ONCE = 64
 _SHARE = "A question of the selection, within its share of the budget,"
@@ -87,7 +87,7 @@ class Advisor:
     @property
     def room(self) -> int:
         """How many tokens a prompt and its answer may have."""
-        return int(getattr(self._model.model, "context", ROOM))
+        return int(getattr(self._model.model, "context", _ROOM))
 
     def can_look(self, kind: Literal["first_token", "input"]) -> bool:
         """Tell whether the model gives the log-probabilities that `ChatRequest.look` names."""

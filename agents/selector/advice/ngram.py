@@ -30,7 +30,7 @@ class NgramModel:
         self._histories: Counter[tuple[str, ...]] = Counter()
         words: set[str] = {_END}
         for text in texts:
-            tokens = split(text)
+            tokens = _split(text)
             words.update(tokens)
             grams = _grams(tokens, order)
             self._grams.update(grams)
@@ -42,7 +42,7 @@ class NgramModel:
 
         A text that the model was trained on would otherwise look usual because of itself.
         """
-        tokens = split(text)
+        tokens = _split(text)
         own = Counter(_grams(tokens, self._order)) if is_own else Counter()
         before = Counter[tuple[str, ...]]()
         for gram, count in own.items():
@@ -66,7 +66,7 @@ def pool_perplexities(texts: Sequence[str], *, order: int = 5) -> FloatArray:
     return np.array([model.perplexity(text, is_own=True) for text in texts])
 
 
-def split(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     """Split into lower-case words and marks."""
     return _TOKEN.findall(text.casefold())
 

@@ -43,7 +43,7 @@ class Settings:
     """Eps: pseudo-labels below it are left out."""
 
 
-USUAL = Settings()
+_USUAL = Settings()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,17 +74,17 @@ def ac_tune(
     context: QueryContext,
     count: int,
     *,
-    regions: Count = USUAL.regions,
-    per_region: Count = USUAL.per_region,
-    spread_weight: float = USUAL.spread_weight,
-    largest_share: Share = USUAL.largest_share,
-    compat: bool = USUAL.compat,
-    first_momentum: Share = USUAL.momentum[0],
-    last_momentum: Share = USUAL.momentum[1],
-    rounds: Count = USUAL.rounds,
-    first_pseudo_share: Share = USUAL.pseudo_share[0],
-    last_pseudo_share: Share = USUAL.pseudo_share[1],
-    least_confidence: Share = USUAL.least_confidence,
+    regions: Count = _USUAL.regions,
+    per_region: Count = _USUAL.per_region,
+    spread_weight: float = _USUAL.spread_weight,
+    largest_share: Share = _USUAL.largest_share,
+    compat: bool = _USUAL.compat,
+    first_momentum: Share = _USUAL.momentum[0],
+    last_momentum: Share = _USUAL.momentum[1],
+    rounds: Count = _USUAL.rounds,
+    first_pseudo_share: Share = _USUAL.pseudo_share[0],
+    last_pseudo_share: Share = _USUAL.pseudo_share[1],
+    least_confidence: Share = _USUAL.least_confidence,
 ) -> QueryResult:
     """Query by region, and put pseudo-labels for the rest beside it."""
     settings = Settings(
@@ -115,7 +115,7 @@ def query_by_region(context: QueryContext, count: int, settings: Settings) -> Qu
         compat=settings.compat,
     )
     picks = take_by_region(ranked, regions, doubts, count=count, settings=settings)
-    smooth = remember(context, probabilities, settings)
+    smooth = _remember(context, probabilities, settings)
     pseudo = _pseudo(context, smooth, picks, settings)
     return conclude(context, picks, count, scores=doubts, pseudo=pseudo, regions=ranked.tolist())
 
@@ -166,7 +166,7 @@ def take_by_region(
     return np.array(picks, dtype=np.intp)
 
 
-def remember(context: QueryContext, probabilities: FloatArray, settings: Settings) -> FloatArray:
+def _remember(context: QueryContext, probabilities: FloatArray, settings: Settings) -> FloatArray:
     """Mix the newest predictions into the memory: (1 - gamma) m + gamma p."""
     memory = Recall(context.state, "ac_tune")
     before, known = memory.get(context.ids, probabilities)

@@ -28,7 +28,7 @@ from querist.tools.strategies.querying import Capability, QueryContext, QueryRes
 
 Recap = Literal["none", "full", "index"]
 
-PER_CALL = 32
+_PER_CALL = 32
 _LONGEST, _SHORTEST = 400, 60
 _MOST_RECAPPED = 100
 _STATE = "active_llm.highest"
@@ -46,7 +46,7 @@ class Settings:
     guidelines: bool = False
     """Whether the task's own guidelines are shown: the best prompt names no task."""
     window: int = 200
-    per_call: int = PER_CALL
+    per_call: int = _PER_CALL
 
 
 def active_llm(
@@ -184,7 +184,7 @@ class _Walk:
 def _variant(
     name: str, recap: Recap, *, summary: str, cost: str, explanation: str
 ) -> Entry[Strategy]:
-    usual = PER_CALL if recap == "none" else 25
+    usual = _PER_CALL if recap == "none" else 25
 
     @strategy(
         name,
@@ -211,7 +211,7 @@ def _variant(
     return choose
 
 
-VARIANTS = (
+_VARIANTS = (
     _variant(
         "active_llm",
         "none",

@@ -28,8 +28,8 @@ from querist.tools.strategies.querying import Capability, QueryContext, QueryRes
 Metric = Literal["disagreement", "entropy", "variance", "confidence"]
 
 NO_SOLUTION = "no solution"
-HEAT = 0.7
-MOST = 200
+_HEAT = 0.7
+_MOST = 200
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _ANNOUNCED = re.compile(r"(?:answer(?:\s+is)?|label)\s*[:=]?\s*(.+)", re.IGNORECASE)
 
@@ -39,7 +39,7 @@ class Settings:
     """How many answers to how many questions; `reasons` asks for a chain of thought first."""
 
     answers: int = 5
-    most: int = MOST
+    most: int = _MOST
     reasons: bool = False
     """Off, and one word each, for a task with classes; tasks without always reason."""
 
@@ -52,7 +52,7 @@ def active_prompt(
     advisor = advisor_of(context)
     rows = sample(context, max(settings.most, count))
     examples = context.examples(rows)
-    answers = sample_answers(examples, advisor=advisor, settings=settings)
+    answers = _sample_answers(examples, advisor=advisor, settings=settings)
     answered = np.array([bool(one) for one in answers], dtype=bool)
     names = advisor.task.names
     if metric == "confidence":
@@ -101,7 +101,7 @@ def spread(
     return disagreement(counts)
 
 
-def sample_answers(
+def _sample_answers(
     examples: Sequence[Example], *, advisor: Advisor, settings: Settings
 ) -> list[list[str]]:
     """Draw answers to each example; a question with an unanswered call has fewer, or none."""
@@ -140,12 +140,12 @@ def final_answer(text: str, names: Sequence[str] = ()) -> str:
         return NO_SOLUTION
     numbers = _NUMBER.findall(tail)
     if numbers:
-        return plain_number(numbers[-1])
+        return _plain_number(numbers[-1])
     words = tail.strip().strip(".\"'").casefold() if announced else ""
     return words or NO_SOLUTION
 
 
-def plain_number(text: str) -> str:
+def _plain_number(text: str) -> str:
     """Write equal numbers the same way."""
     value = float(text.replace(",", ""))
     return str(int(value)) if value.is_integer() else repr(value)
@@ -153,9 +153,9 @@ def plain_number(text: str) -> str:
 
 def _request(example: Example, advisor: Advisor, *, reasons: bool, number: int) -> ChatRequest:
     if reasons:
-        return reason(example, task=advisor.task, heat=HEAT, sample=number)
+        return reason(example, task=advisor.task, heat=_HEAT, sample=number)
     prompt = Prompt(advisor.task)
-    return prompt.request(example, temperature=HEAT, sample=number)
+    return prompt.request(example, temperature=_HEAT, sample=number)
 
 
 def _read(reply: ChatReply, names: Sequence[str], *, reasons: bool) -> str:
@@ -219,7 +219,7 @@ def _variant(
         count: int,
         *,
         answers: Count = 5,
-        most: Count = MOST,
+        most: Count = _MOST,
         reasons: bool = False,
     ) -> QueryResult:
         settings = Settings(answers, most, reasons)
@@ -229,7 +229,7 @@ def _variant(
 
 
 _CALLS = "5 LLM calls for each of at most 200 texts, once"
-VARIANTS = (
+_VARIANTS = (
     _variant(
         "active_prompt",
         "disagreement",

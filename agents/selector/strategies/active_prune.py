@@ -28,9 +28,9 @@ from querist.tools.registry import Count, Positive, Share
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
-BETA = 0.1
+_BETA = 0.1
 """How far wording like what is labelled is moved down; not verified against the paper."""
-LLM_CANDIDATES = 300
+_LLM_CANDIDATES = 300
 
 
 @strategy(
@@ -50,13 +50,13 @@ def active_prune(
     count: int,
     *,
     usual_share: Share = 0.5,
-    beta: Positive = BETA,
-    llm_candidates: Count = LLM_CANDIDATES,
+    beta: Positive = _BETA,
+    llm_candidates: Count = _LLM_CANDIDATES,
 ) -> QueryResult:
     """Keep `usual_share` of `count` by low perplexity, the rest by the model's yes."""
     advisor = advisor_of(context)
     examples = context.examples(np.arange(len(context.ids)))
-    perplexities = current_perplexities(context, examples, beta=beta)
+    perplexities = _current_perplexities(context, examples, beta=beta)
     usual = highest(-perplexities)[: round(usual_share * count)]
     rest = np.setdiff1d(np.arange(len(context.ids)), usual)
     if len(rest) > llm_candidates:
@@ -76,7 +76,7 @@ def active_prune(
     )
 
 
-def current_perplexities(
+def _current_perplexities(
     context: QueryContext, examples: Sequence[Example], *, beta: float
 ) -> FloatArray:
     """Take perplexities from the last round, moved by what was labelled since; else the first.

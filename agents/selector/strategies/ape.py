@@ -26,9 +26,9 @@ from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
-MOST = 100
+_MOST = 100
 MOST_SHOWN = 8
-WORDINGS = (
+_WORDINGS = (
     "{task}",
     "{task}\nLook at what sets the labels apart before you decide.",
     "You are a careful annotator. {task}\nIf in doubt, take the label that fits best overall.",
@@ -70,7 +70,7 @@ def ape(
     count: int,
     *,
     variants: Count = 3,
-    most: Count = MOST,
+    most: Count = _MOST,
     count_invalid: bool = False,
 ) -> QueryResult:
     """Rank by vote entropy; ties go to the lower mean probability of the winner."""
@@ -79,7 +79,7 @@ def ape(
     rows = sample(context, max(most, count))
     shown, _ = demonstrations(context, advisor.task)
     committee = make_committee(shown, variants, rng=context.rng)
-    votes, doubts = poll(context.examples(rows), committee, advisor=advisor)
+    votes, doubts = _poll(context.examples(rows), committee, advisor=advisor)
     scores = disagreement(votes, classes=len(advisor.task.names), count_invalid=count_invalid)
     unanswered = (votes == _MISSING).all(axis=1)
     order = highest(np.where(unanswered, np.nan, scores), doubts)
@@ -108,11 +108,11 @@ def make_committee(
     for number in range(variants):
         order = rng.permutation(len(shown))[:MOST_SHOWN]
         drawn = tuple(shown[one] for one in order)
-        committee.append(Variant(WORDINGS[number % len(WORDINGS)], drawn))
+        committee.append(Variant(_WORDINGS[number % len(_WORDINGS)], drawn))
     return committee
 
 
-def poll(
+def _poll(
     examples: Sequence[Example], committee: Sequence[Variant], *, advisor: Advisor
 ) -> tuple[IntArray, FloatArray]:
     """Let the committee vote: (N, V) class numbers, -1 invalid, -2 unanswered; and doubts (N,).

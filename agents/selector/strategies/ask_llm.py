@@ -15,7 +15,7 @@ from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
-MOST = 1_000
+_MOST = 1_000
 
 
 @strategy(
@@ -35,7 +35,7 @@ def ask_llm(
     count: int,
     *,
     criterion: str = GOOD_TRAINING_TEXT,
-    most: Count = MOST,
+    most: Count = _MOST,
 ) -> QueryResult:
     """Rank by the log-odds of "yes"; texts without an answer come last, at random."""
     advisor = advisor_of(context)

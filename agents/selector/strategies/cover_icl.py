@@ -31,10 +31,10 @@ from querist.tools.strategies.querying import Capability, QueryContext, QueryRes
 
 Variant = Literal["cover", "weighted", "base"]
 
-HARD_SHARE = 0.5
-NEIGHBOURS = 5
-SHOTS = 5
-MOST = 300
+_HARD_SHARE = 0.5
+_NEIGHBOURS = 5
+_SHOTS = 5
+_MOST = 300
 _DECAY = 0.1
 
 
@@ -43,10 +43,10 @@ def cover_icl(
     count: int,
     *,
     variant: Variant = "cover",
-    hard_share: float = HARD_SHARE,
-    neighbours: int = NEIGHBOURS,
+    hard_share: float = _HARD_SHARE,
+    neighbours: int = _NEIGHBOURS,
     two_hops: bool = True,
-    most: int = MOST,
+    most: int = _MOST,
 ) -> QueryResult:
     """Score, find what is hard, and cover it; unanswered texts count as neither hard nor easy.
 
@@ -132,7 +132,7 @@ def _losses(context: QueryContext, rows: Rows, advisor: Advisor) -> FloatArray:
     examples = context.examples(rows)
     nearest = []
     if shown:
-        near, _ = nearest_neighbours(context.embeddings(rows), SHOTS, among=bank)
+        near, _ = nearest_neighbours(context.embeddings(rows), _SHOTS, among=bank)
         nearest = [tuple(shown[one] for one in reversed(row)) for row in near]
     return uncertainty(classify(examples, advisor=advisor, nearest=nearest))
 
@@ -151,10 +151,10 @@ def _variant(name: str, variant: Variant, *, summary: str, explanation: str) -> 
         context: QueryContext,
         count: int,
         *,
-        hard_share: Share = HARD_SHARE,
-        neighbours: Count = NEIGHBOURS,
+        hard_share: Share = _HARD_SHARE,
+        neighbours: Count = _NEIGHBOURS,
         two_hops: bool = True,
-        most: Count = MOST,
+        most: Count = _MOST,
     ) -> QueryResult:
         return cover_icl(
             context,
@@ -169,7 +169,7 @@ def _variant(name: str, variant: Variant, *, summary: str, explanation: str) -> 
     return choose
 
 
-VARIANTS = (
+_VARIANTS = (
     _variant(
         "cover_icl",
         "cover",

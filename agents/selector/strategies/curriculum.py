@@ -30,9 +30,9 @@ from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
 LEVELS = 4
-MOST_RATED = 400
-MOST_COVERED = 4_000
-MOST_WEIGHED = 10_000
+_MOST_RATED = 400
+_MOST_COVERED = 4_000
+_MOST_WEIGHED = 10_000
 """Candidates for certainty gain: with all that is covered a 160 MB matrix."""
 Coverage = Literal["pool", "level"]
 
@@ -50,7 +50,9 @@ Coverage = Literal["pool", "level"]
     candidates the coverage of a random 4000 is counted, and of more than 10,000 as many are
     looked at.""",
 )
-def cgm(context: QueryContext, count: int, *, most_candidates: Count = MOST_WEIGHED) -> QueryResult:
+def cgm(
+    context: QueryContext, count: int, *, most_candidates: Count = _MOST_WEIGHED
+) -> QueryResult:
     """Maximise certainty gain over the whole pool."""
     every = np.arange(len(context.ids))
     some = sample(context, max(most_candidates, 2 * count))
@@ -75,7 +77,7 @@ def ldcal(
     count: int,
     *,
     coverage: Coverage = "pool",
-    most_rated: Count = MOST_RATED,
+    most_rated: Count = _MOST_RATED,
 ) -> QueryResult:
     """Choose from the level of the round, then from those nearest to it if it is too small."""
     advisor = advisor_of(context)
@@ -117,9 +119,9 @@ def certainty_gains(
     ACG(s) = mean over u of max(f(s, u) - max over labelled i of f(u, i), 0), with f the cosine,
     not below 0. The mean is over the first count of `covered`, whatever is picked.
     """
-    if len(covered) > MOST_COVERED:
+    if len(covered) > _MOST_COVERED:
         order = np.argsort([rank_of(context.ids[row]) for row in covered], kind="stable")
-        covered = np.sort(np.asarray(covered)[order[:MOST_COVERED]])
+        covered = np.sort(np.asarray(covered)[order[:_MOST_COVERED]])
     vectors = unit_rows(context.embeddings())
     already = vectors[list(taken if taken is not None else ())]
     labelled = unit_rows(context.labelled().embeddings)

@@ -21,7 +21,7 @@ from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
-MOST_READ = 200
+_MOST_READ = 200
 _LONGEST_READ = 400
 
 
@@ -100,7 +100,7 @@ def al_diversity(context: QueryContext, count: int) -> QueryResult:
     Only the embedded model tells the likelihood of its input; with others an n-gram model of the
     pool stands in, and the diagnostics say so.""",
 )
-def al_perplexity(context: QueryContext, count: int, *, most: Count = MOST_READ) -> QueryResult:
+def al_perplexity(context: QueryContext, count: int, *, most: Count = _MOST_READ) -> QueryResult:
     """Take the highest perplexities."""
     return _by_perplexity(context, count, sign=1.0, most=most)
 
@@ -115,7 +115,9 @@ def al_perplexity(context: QueryContext, count: int, *, most: Count = MOST_READ)
     explanation="""The reverse of al_perplexity: plain texts, which often make better demonstrations
     than odd ones. Tends to boilerplate.""",
 )
-def al_perplexity_low(context: QueryContext, count: int, *, most: Count = MOST_READ) -> QueryResult:
+def al_perplexity_low(
+    context: QueryContext, count: int, *, most: Count = _MOST_READ
+) -> QueryResult:
     """Take the lowest perplexities."""
     return _by_perplexity(context, count, sign=-1.0, most=most)
 

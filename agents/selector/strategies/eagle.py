@@ -18,7 +18,7 @@ from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
-MOST = 300
+_MOST = 300
 
 
 @strategy(
@@ -35,7 +35,7 @@ MOST = 300
     shuffled order.""",
 )
 def eagle(
-    context: QueryContext, count: int, *, standardise: bool = False, most: Count = MOST
+    context: QueryContext, count: int, *, standardise: bool = False, most: Count = _MOST
 ) -> QueryResult:
     """Rank by how far the trained model's probabilities are from the untrained ones'."""
     advisor = advisor_of(context)

@@ -24,8 +24,8 @@ from querist.tools.strategies.querying import Capability, QueryContext, QueryRes
 
 Orientation = Literal["hallucination", "faithfulness"]
 
-DIVERSITY = 0.33
-MOST = 60
+_DIVERSITY = 0.33
+_MOST = 60
 _MOST_LABELLED = 30
 
 
@@ -45,9 +45,9 @@ def hadas(
     context: QueryContext,
     count: int,
     *,
-    diversity: Share = DIVERSITY,
+    diversity: Share = _DIVERSITY,
     orientation: Orientation = "hallucination",
-    most: Count = MOST,
+    most: Count = _MOST,
 ) -> QueryResult:
     """Rank summaries by the measures that come with Querist: they go by words alone."""
     return rank_summaries(
@@ -60,16 +60,16 @@ def rank_summaries(
     count: int,
     *,
     measures: Sequence[Measure],
-    diversity: float = DIVERSITY,
+    diversity: float = _DIVERSITY,
     orientation: Orientation = "hallucination",
-    most: int = MOST,
+    most: int = _MOST,
 ) -> QueryResult:
     """Rank summaries by degree and difference; texts without a summary come last, at random."""
     advisor = advisor_of(context)
     rows = sample(context, max(most, count))
     examples = context.examples(rows)
     known = labelled_examples(context, context.labelled().ids[-_MOST_LABELLED:])
-    written = write_summaries([*examples, *known], advisor)
+    written = _write_summaries([*examples, *known], advisor)
     done = np.array([bool(one) for one in written], dtype=bool)
     found = np.full((len(written), len(measures)), np.nan)
     if done.any():
@@ -97,7 +97,7 @@ def score(
     measures: FloatArray,
     labelled: FloatArray,
     *,
-    diversity: float = DIVERSITY,
+    diversity: float = _DIVERSITY,
     weights: FloatArray | None = None,
     orientation: Orientation = "hallucination",
 ) -> FloatArray:
@@ -130,7 +130,7 @@ def jensen_shannon(p: FloatArray, q: FloatArray) -> FloatArray:
     return np.asarray((_divergence(p, middle) + _divergence(q, middle)) / 2)
 
 
-def write_summaries(examples: Sequence[Example], advisor: Advisor) -> list[str]:
+def _write_summaries(examples: Sequence[Example], advisor: Advisor) -> list[str]:
     """Summarise each text with the language model; empty where that failed."""
     replies = advisor.ask([summarise(one) for one in examples])
     return [one.text.strip() if isinstance(one, ChatReply) else "" for one in replies]

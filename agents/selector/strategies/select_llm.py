@@ -25,10 +25,10 @@ from querist.tools.strategies import strategy
 from querist.tools.strategies.mixtures import share_out
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
-MENU = 14
+_MENU = 14
 """Texts on a menu, as in the paper's runs on Dolly."""
-LONGEST_MENU = 50
-MOST_MENUS = 40
+_LONGEST_MENU = 50
+_MOST_MENUS = 40
 _LONGEST_TEXT = 300
 
 
@@ -48,8 +48,8 @@ def select_llm(
     context: QueryContext,
     count: int,
     *,
-    menu: Count = MENU,
-    most_menus: Count = MOST_MENUS,
+    menu: Count = _MENU,
+    most_menus: Count = _MOST_MENUS,
     most: Count | None = None,
 ) -> QueryResult:
     """Pick floor(b / R) from each of R menus, the remainder from the first ones."""
@@ -57,7 +57,7 @@ def select_llm(
     size = len(context.ids)
     # No more menus than picks: one that nothing is picked from would only cost.
     menus = max(1, min(count, most_menus, -(-size // menu)))
-    longest = max(LONGEST_MENU, -(-2 * count // menus))
+    longest = max(_LONGEST_MENU, -(-2 * count // menus))
     rows = sample(context, max(count, min(most or size, menus * longest)))
     dealt = [rows[part] for part in deal(context.embeddings(rows), menus, rng=context.rng)]
     shares = share_out(count, [1.0] * len(dealt))

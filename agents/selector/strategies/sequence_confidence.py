@@ -32,8 +32,8 @@ from querist.tools.registry import Count
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
-MOST_ANSWERED = 200
-MOST_SHOWN = 8
+_MOST_ANSWERED = 200
+_MOST_SHOWN = 8
 
 
 @strategy(
@@ -51,7 +51,7 @@ MOST_SHOWN = 8
     task's classes are scored instead, and the diagnostics say so.""",
 )
 def sequence_least_confidence(
-    context: QueryContext, count: int, *, most: Count = MOST_ANSWERED
+    context: QueryContext, count: int, *, most: Count = _MOST_ANSWERED
 ) -> QueryResult:
     """Rank by 1 - exp(mean log p) of the answer's tokens."""
     advisor = advisor_of(context)
@@ -61,8 +61,8 @@ def sequence_least_confidence(
     if instead:
         scores = scoring.least_confidence(classify(examples, advisor=advisor))
     else:
-        shown = one_of_each(context, advisor.task)
-        scores = read_answers(examples, advisor=advisor, shown=shown)
+        shown = _one_of_each(context, advisor.task)
+        scores = _read_answers(examples, advisor=advisor, shown=shown)
     order = highest(scores)
     order = order[~np.isnan(scores[order])]
     result = conclude(
@@ -76,7 +76,7 @@ def sequence_least_confidence(
     return replace(result, diagnostics={**result.diagnostics, "fell_back": trouble})
 
 
-def read_answers(
+def _read_answers(
     examples: Sequence[Example], *, advisor: Advisor, shown: Sequence[Demonstration] = ()
 ) -> FloatArray:
     """Let the model answer, and score its answers by their tokens: (N,), NaN without an answer."""
@@ -91,8 +91,8 @@ def read_answers(
     return scoring.sequence_least_confidence(tokens)
 
 
-def one_of_each(context: QueryContext, task: Task) -> list[Demonstration]:
-    """Take one labelled example a class, at most `MOST_SHOWN`: mostly the same in a later round.
+def _one_of_each(context: QueryContext, task: Task) -> list[Demonstration]:
+    """Take one labelled example a class, at most `_MOST_SHOWN`: mostly the same in a later round.
 
     Without any, a base model repeats the text where it should answer.
     """
@@ -100,7 +100,7 @@ def one_of_each(context: QueryContext, task: Task) -> list[Demonstration]:
     by_class: dict[str, Demonstration] = {}
     for one in sorted(known, key=lambda one: rank_of(one.example.id)):
         by_class.setdefault(name_of(one.answer), one)
-    return list(by_class.values())[:MOST_SHOWN]
+    return list(by_class.values())[:_MOST_SHOWN]
 
 
 def _first_line(reply: Reply) -> str:

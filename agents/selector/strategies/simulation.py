@@ -31,8 +31,8 @@ X = TypeVar("X")
 X_contra = TypeVar("X_contra", contravariant=True)
 Y = TypeVar("Y")
 
-CANDIDATES, TARGETS, DRAWS = 12, 4, 1
-STEPS = 3
+_CANDIDATES, _TARGETS, _DRAWS = 12, 4, 1
+_STEPS = 3
 _MOST_SHOWN = 8
 
 
@@ -66,10 +66,10 @@ def sal(
     context: QueryContext,
     count: int,
     *,
-    candidates: Count = CANDIDATES,
-    targets: Count = TARGETS,
-    draws: Count = DRAWS,
-    steps: Count = STEPS,
+    candidates: Count = _CANDIDATES,
+    targets: Count = _TARGETS,
+    draws: Count = _DRAWS,
+    steps: Count = _STEPS,
 ) -> QueryResult:
     """Pick greedily by the least worst variance, with simulated labels for what was just picked."""
     advisor = advisor_of(context)
@@ -79,7 +79,7 @@ def sal(
     known = [(one.example, name_of(one.answer)) for one in shown[-_MOST_SHOWN:]]
     inputs = list(context.examples(rows))
     goals = list(context.targets().examples[:targets])
-    simulator = Classifier(advisor, seed=int(context.rng.integers(2**31)))
+    simulator = _Classifier(advisor, seed=int(context.rng.integers(2**31)))
     steps = min(steps, count) if goals else 0
     found = simulate(simulator, inputs, goals, history=known, count=steps, draws=draws)
     picks, values = found.picks, found.values
@@ -143,7 +143,7 @@ def simulate(
     return found
 
 
-class Classifier:
+class _Classifier:
     """The language model as a simulator: answers are labels, variance is 1 - sum of p squared.
 
     That is the trace of the one-hot answer's covariance, and what two independent answers differ

@@ -16,7 +16,7 @@ from querist.memory.answers import Answer, Choices, Spans
 from querist.memory.records import Example, Label, Task
 from querist.tools.kinds.interfaces import control_of
 
-CONTROL = "label"
+_CONTROL = "label"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -100,7 +100,7 @@ def _result(answer: Answer, example: Example, *, task: Task) -> list[dict[str, o
 
 def _control(fields: Sequence[str]) -> str:
     # Names are unique within an interface, and a field may be called `label` too.
-    return f"querist_{CONTROL}" if CONTROL in fields else CONTROL
+    return f"querist_{_CONTROL}" if _CONTROL in fields else _CONTROL
 
 
 def _tag(name: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from querist.tools.data.table import NumberedRow, Remarks
 
-TIED = "annotators disagree without a majority: left without a label"
-OVERRULED = "annotators disagree: the majority's label was taken"
+_TIED = "annotators disagree without a majority: left without a label"
+_OVERRULED = "annotators disagree: the majority's label was taken"
 
 
 def majority(votes: Sequence[object]) -> tuple[object, str]:
@@ -19,9 +19,9 @@ def majority(votes: Sequence[object]) -> tuple[object, str]:
     if not ranked:
         return None, ""
     if len(ranked) > 1 and ranked[0][1] == ranked[1][1]:
-        return None, TIED
+        return None, _TIED
     value = next(vote for vote in votes if _key(vote) == ranked[0][0])
-    return value, OVERRULED if len(ranked) > 1 else ""
+    return value, _OVERRULED if len(ranked) > 1 else ""
 
 
 def merge_opinions(
