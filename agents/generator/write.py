@@ -24,7 +24,7 @@ _SHORTEST, _LONGEST = 8, 1_000
 _HEAT = 0.9
 
 
-class _Written(BaseModel):
+class Written(BaseModel):
     """What the model is asked to return."""
 
     texts: list[str] = Field(min_length=1, max_length=_PER_CALL)
@@ -108,5 +108,5 @@ async def _ask(
         turns.append(Message("assistant", json.dumps({"texts": texts}, ensure_ascii=False)))
     turns.append(Message("user", f"{_PER_CALL} new texts of the class {label}:"))
     request = ChatRequest(tuple(turns), max_tokens=400, temperature=_HEAT, sample=sample)
-    reply = await ask_for(_Written, request, model=model)
+    reply = await ask_for(Written, request, model=model)
     return [" ".join(text.split()) for text in reply.texts]

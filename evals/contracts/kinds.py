@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from querist.agents.annotator.kinds import asking_of
 from querist.agents.models.port import ChatReply, Usage
-from querist.app.answers.kinds import answering_of
 from querist.memory.answers import Answer, name_of
 from querist.memory.codec import from_json, to_json
 from querist.memory.questions import Option, QuestionPayload
@@ -17,10 +18,27 @@ DIMENSIONS = 8
 TEXTS = ('a "quoted" text', "another\nof two lines")
 
 
-def check_kind(name: str, *, labels: tuple[str, ...] = (), fields: tuple[str, ...] = ()) -> None:
+class Answering(Protocol):
+    """People's side of a kind, as `querist.app.answers.kinds` wants it."""
+
+    def lines(self, payload: QuestionPayload) -> list[str]:
+        """Write what is asked about in lines."""
+
+    def answer(self, name: str) -> Answer:
+        """Make the answer of an option that was chosen."""
+
+
+def check_kind(
+    name: str,
+    *,
+    labels: tuple[str, ...] = (),
+    fields: tuple[str, ...] = (),
+    answering: Answering | None = None,
+) -> None:
     """Check what every kind promises; it is found by its name, as a task file finds it.
 
-    `labels` and `fields` make a task of it, where the kind does not know them itself.
+    `labels` and `fields` make a task of it, where the kind does not know them itself;
+    `answering` is how people answer it (`querist.app.answers.kinds.answering_of`).
     """
     kind = find_kind(name)
     assert kind.name == name, f"The kind that is found as {name!r} calls itself {kind.name!r}."
@@ -34,7 +52,8 @@ def check_kind(name: str, *, labels: tuple[str, ...] = (), fields: tuple[str, ..
     _check_measure(kind, task, answers)
     _check_vectors(kind, task)
     _check_asking(task, answers)
-    _check_answering(task, answers)
+    if answering is not None:
+        _check_answering(task, answers, answering)
 
 
 def _check_answers(kind: Kind, task: Task, answers: tuple[Answer, ...]) -> None:
@@ -101,8 +120,7 @@ def _check_asking(task: Task, answers: tuple[Answer, ...]) -> None:
     assert empty.answer is None, f"{task.kind}: an empty reply is read as {empty.answer}."
 
 
-def _check_answering(task: Task, answers: tuple[Answer, ...]) -> None:
-    answering = answering_of(task.kind)
+def _check_answering(task: Task, answers: tuple[Answer, ...], answering: Answering) -> None:
     fields = dict(zip(task.fields, TEXTS, strict=False))
     options = tuple(Option(name_of(answer)) for answer in answers)
     lines = "\n".join(answering.lines(QuestionPayload(fields, options)))

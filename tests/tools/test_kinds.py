@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from querist.app.answers.kinds import answering_of
 from querist.evals.contracts import check_kind
 from querist.memory.answers import Belief, Choice, Preference
 from querist.memory.errors import InvalidInput
@@ -27,7 +28,7 @@ def task_of(kind, *labels, fields=("left", "right")):
 
 @pytest.mark.parametrize("name", [entry.name for entry in KINDS.entries()])
 def test_every_kind_keeps_the_contract_of_its_three_facets(name):
-    check_kind(name, labels=LABELS.get(name, ()))
+    check_kind(name, labels=LABELS.get(name, ()), answering=answering_of(name))
 
 
 def test_matching_is_measured_by_the_f1_of_the_matches():
