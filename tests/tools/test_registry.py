@@ -38,8 +38,7 @@ def lamps() -> Registry[str]:
         ('lamp(dim=1, colour="blue")', "5 W blue at 1.0"),
     ],
 )
-def test_a_name_is_made_with_its_parameters(text: str, made: str, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[lamp.__module__])
+def test_a_name_is_made_with_its_parameters(text: str, made: str) -> None:
     assert lamps().read(text) == made
 
 
