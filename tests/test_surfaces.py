@@ -15,7 +15,16 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("memory", "tools", "agents", "graph", "app", "evals")
 SURFACES = {
     "querist.graph": "Run",
-    "querist.evals.contracts": "check_embedder check_stopping_rule check_strategy check_trainer",
+    "querist.evals.contracts": (
+        "check_embedder check_kind check_stopping_rule check_strategy check_trainer"
+    ),
+    "querist.agents.annotator.kinds": "ASKINGS Asking ChoiceAsking Opinion asking asking_of",
+    "querist.app.answers.kinds": (
+        "ANSWERINGS USUAL Answering OptionAnswering answering answering_of"
+    ),
+    "querist.tools.kinds": (
+        "AnswerSet DEFAULT KINDS Kind Measure SingleChoice answers_of find_kind kind kind_of"
+    ),
     "querist.tools.registry": "Count Entry Parameter Positive Registry Share declare make_card",
     "querist.tools.strategies": (
         "Capability QueryContext QueryResult QueryStrategy STRATEGIES Strategy available get "
@@ -31,12 +40,11 @@ SURFACES = {
     ),
 }
 """Modules that a plug-in or another program may import from, and what. The rest may move."""
+IN_SCHEMAS = {"Written"}
+"""The name is in the JSON schema of a request, so in its key: replies are found by it."""
 OTHERS_WORK_THERE = (
     "memory/",
     "graph/round/",
-    "tools/kinds/",
-    "agents/annotator/kinds/",
-    "app/answers/kinds.py",
 )
 """Exempt for now: whoever works there next takes the folder off this list."""
 
@@ -137,7 +145,7 @@ def unused_names() -> Iterator[tuple[Path, str]]:
         where = path.relative_to(ROOT).as_posix()
         if where.startswith(OTHERS_WORK_THERE):
             continue
-        known = used()[module] | exported(tree) | shown(tree)
+        known = used()[module] | exported(tree) | shown(tree) | IN_SCHEMAS
         for name, node in declared(tree):
             # What a decorator takes in is reached by its name: commands, strategies, trainers.
             is_registered = isinstance(node, ast.FunctionDef | ast.ClassDef) and any(
@@ -162,7 +170,7 @@ def test_pages_import_from_surfaces_only() -> None:
     for line in text.splitlines():
         if line.startswith("from querist"):
             _, module, _, *names = line.replace(",", "").split()
-            if module == "querist.memory.errors":
+            if module.startswith("querist.memory"):
                 continue
             assert set(names) <= set(SURFACES[module].split()), line
 

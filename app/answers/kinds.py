@@ -12,7 +12,9 @@ from querist.memory.questions import QuestionPayload
 from querist.tools.kinds import DEFAULT, find_kind
 from querist.tools.registry import Entry, Registry, declare, make_card
 
-GROUP = "querist.answering"
+__all__ = ["ANSWERINGS", "USUAL", "Answering", "OptionAnswering", "answering", "answering_of"]
+
+_GROUP = "querist.answering"
 
 
 class Answering(Protocol):
@@ -49,11 +51,11 @@ class OptionAnswering:
 def answering(name: str) -> Callable[[Callable[[], Answering]], Entry[Answering]]:
     """Declare how people answer a kind of task, under the kind's name."""
     card = make_card(f"How people answer a {name}.")
-    return lambda factory: declare(GROUP, name, factory=factory, card=card)
+    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
 
 
 ANSWERINGS = Registry[Answering](
-    "way of answering a kind of task", group=GROUP, modules=("querist.app.answers.kinds",)
+    "way of answering a kind of task", group=_GROUP, modules=("querist.app.answers.kinds",)
 )
 
 

@@ -29,12 +29,12 @@ PORTS: dict[str, tuple[Registry[Any], Callable[[Any], None]]] = {
     "strategy": (STRATEGIES, check_strategy),
     "trainer": (TRAINERS, check_trainer),
     "embedder": (EMBEDDERS, check_embedder),
-    "kind": (KINDS, lambda kind: check_kind(kind.name, labels=kind_labels(kind))),
+    "kind": (KINDS, lambda kind: check_kind(kind.name, labels=_kind_labels(kind))),
     "stopping-rule": (STOPPING_RULES, check_stopping_rule),
 }
 
 
-def kind_labels(kind: Kind) -> tuple[str, ...]:
+def _kind_labels(kind: Kind) -> tuple[str, ...]:
     """Give labels to a kind that knows none by itself."""
     try:
         kind.complete(Task("contract", kind.name, ()))

@@ -14,8 +14,8 @@ from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import Example, ExampleId, LabelClass, Task
 from querist.tools.kinds import Kind, find_kind
 
-DIMENSIONS = 8
-TEXTS = ('a "quoted" text', "another\nof two lines")
+_DIMENSIONS = 8
+_TEXTS = ('a "quoted" text', "another\nof two lines")
 
 
 class Answering(Protocol):
@@ -92,11 +92,11 @@ def _check_measure(kind: Kind, task: Task, answers: tuple[Answer, ...]) -> None:
 
 def _check_vectors(kind: Kind, task: Task) -> None:
     rng = np.random.default_rng(0)
-    example = Example(ExampleId("e"), dict(zip(task.fields, TEXTS, strict=False)))
+    example = Example(ExampleId("e"), dict(zip(task.fields, _TEXTS, strict=False)))
     count = len(kind.parts(example))
     assert count, f"{kind.name}: an example has no part that could be embedded."
     assert len(kind.parts(Example(ExampleId("e"), {}))) == count, f"{kind.name}: parts vary."
-    parts = [rng.normal(size=(5, DIMENSIONS)).astype(np.float32) for _ in range(count)]
+    parts = [rng.normal(size=(5, _DIMENSIONS)).astype(np.float32) for _ in range(count)]
     parts = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
     joined = kind.join(parts)
     assert len(joined) == 5, f"{kind.name}: {len(joined)} vectors of five examples."
@@ -121,7 +121,7 @@ def _check_asking(task: Task, answers: tuple[Answer, ...]) -> None:
 
 
 def _check_answering(task: Task, answers: tuple[Answer, ...], answering: Answering) -> None:
-    fields = dict(zip(task.fields, TEXTS, strict=False))
+    fields = dict(zip(task.fields, _TEXTS, strict=False))
     options = tuple(Option(name_of(answer)) for answer in answers)
     lines = "\n".join(answering.lines(QuestionPayload(fields, options)))
     for text in fields.values():

@@ -32,6 +32,9 @@ from querist.memory.store import open_store
 from querist.tools.kinds import kind_of
 
 _BATCH = 40
+_ALONE = 150
+"""Test examples that the language model labels alone: it takes a second for each."""
+_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=1_000)
     parser.add_argument("--test", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="of the arm with people only")
+    parser.add_argument("--model-seeds", type=int, default=1, help="of the slow arm")
     parser.add_argument("--only", help="one data set")
     options = parser.parse_args()
     shared = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -71,8 +75,12 @@ def main() -> None:
 
 
 def _row(chosen: Set, data: Path, options: argparse.Namespace) -> str:
-    people = [_measure(chosen, data, options, seed=seed, asks=False) for seed in _seeds(options)]
-    model = [_measure(chosen, data, options, seed=seed, asks=True) for seed in _seeds(options)]
+    people = [
+        _measure(chosen, data, options, seed=seed, asks=False) for seed in range(options.seeds)
+    ]
+    model = [
+        _measure(chosen, data, options, seed=seed, asks=True) for seed in range(options.model_seeds)
+    ]
     first = people[0]
     cells = [
         chosen.name,
@@ -88,12 +96,9 @@ def _row(chosen: Set, data: Path, options: argparse.Namespace) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _seeds(options: argparse.Namespace) -> range:
-    return range(options.seeds)
-
-
 def _spread(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.3f}"
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
 
 
 def _mean_count(values: Sequence[int]) -> str:
@@ -120,7 +125,7 @@ def _measure(
             "test": rounds[-1].detail["test"],
             "human": counts.get("human", 0),
             "machine": counts.get("llm", 0),
-            "alone": asyncio.run(llm_alone(run)) if asks else None,
+            "alone": asyncio.run(llm_alone(run, most=_ALONE)) if asks else None,
         }
 
 
@@ -146,7 +151,7 @@ def _config(
         },
         "budget": {"usd": f"{0.05 * _BATCH * options.rounds:.2f}", "human_label_usd": "0.05"},
         "people": {"kind": "simulated"},
-        "annotator": {"enabled": asks},
+        "annotator": {"enabled": asks, "shared": _SHOWN},
         "generator": {"enabled": False},
         # Without a language model all of a batch goes to people.
         "loop": {"rounds": options.rounds, "batch": _BATCH, "seed": seed, "plateau_delta": 0},

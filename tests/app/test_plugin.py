@@ -34,7 +34,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: querist-wordy\nVersion: 1.0\n")
     tables = found_in(r'\[project\.entry-points\."([\w.]+)"\]\n(.*?)\n(?:\n|```)')
-    assert {group for group, _ in tables} == {"querist.strategy", "querist.trainer"}
+    assert {group.removeprefix("querist.") for group, _ in tables} == {
+        "strategy", "trainer", "kind", "asking", "answering",
+    }  # fmt: skip
     lines = [f"[{group}]\n{body}" for group, body in tables]
     (info / "entry_points.txt").write_text("\n".join(lines).replace('"', "") + "\n")
     return folder
@@ -65,15 +67,13 @@ def workspace(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [
         {"text": f"number {i}: {word} film" + " indeed" * (i % 7), "label": label}
         for i in range(40)
-        for word, label in (("a great", "good"), ("a dull", "bad"))
+        for word, label in (("a great", "5"), ("a dull", "1"))
     ]
     (folder / "pool.jsonl").write_text("\n".join(map(json.dumps, rows[:60])))
     (folder / "test.jsonl").write_text("\n".join(map(json.dumps, rows[60:])))
-    page = found_in(r"```toml\n(\[loop\].*?)```")[0]
+    page = found_in(r"```toml\n(\[task\].*?)```")[0]
     page = page.replace("[loop]", "[loop]\nrounds = 3\nbatch = 10")
     task = f"""
-[task]
-labels = ["good", "bad"]
 [data]
 pool = "pool.jsonl"
 test = "test.jsonl"
@@ -96,7 +96,11 @@ usd = 2.0
 
 
 def test_the_example_keeps_the_contracts(site: Path) -> None:
-    for port, name in (("strategy", "wordy(most=0.9)"), ("trainer", "word_counts")):
+    for port, name in (
+        ("strategy", "wordy(most=0.9)"),
+        ("trainer", "word_counts"),
+        ("kind", "stars"),
+    ):
         done = run(site, "-m", "querist.evals.contracts", port, name)
         assert done.stdout == f"{name}: keeps the contract\n", done.stdout + done.stderr
 
@@ -117,7 +121,7 @@ def test_a_run_selects_by_the_plug_in_and_delivers_its_model(site: Path, workspa
     new, out = workspace / "new.jsonl", workspace / "out.csv"
     new.write_text('{"text": "a great film"}\n{"text": "a dull film"}\n')
     querist(site, "predict", folder, new, "-o", out, "--force")
-    assert [line.split(",")[1] for line in out.read_text().splitlines()[1:]] == ["good", "bad"]
+    assert [line.split(",")[1] for line in out.read_text().splitlines()[1:]] == ["5", "1"]
 
 
 def test_without_the_package_its_model_and_names_are_refused_with_the_reason(

@@ -21,7 +21,7 @@ from querist.tools.kinds.port import Measure
 from querist.tools.opinions import measures
 from querist.tools.wording import counted, quoted
 
-NO_ANSWER = -1
+_NO_ANSWER = -1
 """The place of an answer that is none of the task's."""
 
 
@@ -46,8 +46,8 @@ class AnswerSet:
         return len(self.answers)
 
     def place(self, answer: Answer | None) -> int:
-        """Find an answer's place; `NO_ANSWER` for none of them."""
-        return NO_ANSWER if answer is None else self._places.get(name_of(answer), NO_ANSWER)
+        """Find an answer's place; `_NO_ANSWER` for none of them."""
+        return _NO_ANSWER if answer is None else self._places.get(name_of(answer), _NO_ANSWER)
 
     def places(self, answers: Sequence[Answer | None]) -> IntArray:
         """Find the places of N answers: (N,)."""
@@ -120,7 +120,7 @@ class SingleChoice:
 
     def answers(self, task: Task) -> tuple[Answer, ...]:
         """List the labels as answers."""
-        return answer_set(task, self.make).answers
+        return _answer_set(task, self.make).answers
 
     def answer_of(self, name: str) -> Answer:
         """Make the answer of a label."""
@@ -155,7 +155,7 @@ class SingleChoice:
         self, task: Task, said: Sequence[Answer | None], truth: Sequence[Answer]
     ) -> Measure | None:
         """Compare N answers with what is right; None without any."""
-        answers = answer_set(task, self.make)
+        answers = _answer_set(task, self.make)
         right = answers.places(truth)
         known = right >= 0
         if not known.any():
@@ -185,13 +185,13 @@ class SingleChoice:
 
 
 @lru_cache(maxsize=64)
-def _answer_set(names: tuple[str, ...], make: Callable[[str], Answer]) -> AnswerSet:
+def _cached_answer_set(names: tuple[str, ...], make: Callable[[str], Answer]) -> AnswerSet:
     return AnswerSet(tuple(make(name) for name in names))
 
 
-def answer_set(task: Task, make: Callable[[str], Answer] = Choice) -> AnswerSet:
+def _answer_set(task: Task, make: Callable[[str], Answer] = Choice) -> AnswerSet:
     """Give the answers of a task; those of equal tasks are looked up once."""
-    return _answer_set(task.names, make)
+    return _cached_answer_set(task.names, make)
 
 
 def _spelt(name: str) -> str:

@@ -20,17 +20,17 @@ from querist.tools.kinds.port import Kind, kind
 from querist.tools.opinions import measures
 
 # The first label of a task is the match, unless one is called so.
-CALLED = {"match", "yes", "same", "true", "1", "duplicate"}
+_CALLED = {"match", "yes", "same", "true", "1", "duplicate"}
 
 
 def _statistic(task: Task) -> measures.Statistic:
-    place = match_place(task)
+    place = _match_place(task)
     return lambda matrix: measures.f1(matrix, place)
 
 
-def match_place(task: Task) -> int:
+def _match_place(task: Task) -> int:
     """Find which label of a task says that the records match."""
-    called = (place for place, name in enumerate(task.names) if fold_label(name) in CALLED)
+    called = (place for place, name in enumerate(task.names) if fold_label(name) in _CALLED)
     return next(called, 0)
 
 
@@ -53,7 +53,7 @@ class _Matching(SingleChoice):
         return np.asarray(joined / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
-KIND = _Matching(
+_KIND = _Matching(
     "matching",
     metric="match F1",
     statistic=_statistic,
@@ -69,4 +69,4 @@ KIND = _Matching(
 @kind("matching", summary="Whether two records are about the same thing.")
 def matching() -> Kind:
     """Give the kind."""
-    return KIND
+    return _KIND

@@ -15,7 +15,7 @@ from querist.memory.records import Example, Task
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.registry import Entry, Registry, declare, make_card
 
-GROUP = "querist.kind"
+_GROUP = "querist.kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class Kind(Protocol):
 
 def kind(name: str, *, summary: str) -> Callable[[Callable[[], Kind]], Entry[Kind]]:
     """Declare what makes a kind of task, under the name that task files use."""
-    return lambda factory: declare(GROUP, name, factory=factory, card=make_card(summary))
+    return lambda factory: declare(_GROUP, name, factory=factory, card=make_card(summary))
 
 
 KINDS = Registry[Kind](
     "kind of task",
-    group=GROUP,
+    group=_GROUP,
     modules=tuple(
         f"querist.tools.kinds.{name}"
         for name in ("classification", "matching", "relation", "preference")

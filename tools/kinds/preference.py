@@ -17,7 +17,7 @@ from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds.closed import SingleChoice
 from querist.tools.kinds.port import Kind, kind
 
-FIRST, SECOND, TIE = "a", "b", "tie"
+_FIRST, _SECOND, _TIE = "a", "b", "tie"
 
 
 def _prefer(name: str) -> Preference:
@@ -40,16 +40,16 @@ class _PreferenceKind(SingleChoice):
         return np.asarray(joined / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
-KIND = _PreferenceKind(
+_KIND = _PreferenceKind(
     "preference",
     metric="agreement",
     make=_prefer,
     labels=(
-        LabelClass(FIRST, "the first response is better"),
-        LabelClass(SECOND, "the second response is better"),
-        LabelClass(TIE, "they are equally good"),
+        LabelClass(_FIRST, "the first response is better"),
+        LabelClass(_SECOND, "the second response is better"),
+        LabelClass(_TIE, "they are equally good"),
     ),
-    only=(FIRST, SECOND, TIE),
+    only=(_FIRST, _SECOND, _TIE),
     fields="two columns of responses, after what they respond to",
     fewest_fields=2,
 )
@@ -58,4 +58,4 @@ KIND = _PreferenceKind(
 @kind("preference", summary="Which of two responses is better.")
 def preference() -> Kind:
     """Give the kind."""
-    return KIND
+    return _KIND

@@ -12,18 +12,18 @@ from querist.tools.kinds.names import fold_label
 from querist.tools.kinds.port import Kind, kind
 from querist.tools.opinions import measures
 
-NONE_OF_THEM = {"other", "none", "no_relation", "no relation", "na", "n/a", "unrelated"}
+_NONE_OF_THEM = {"other", "none", "no_relation", "no relation", "na", "n/a", "unrelated"}
 
 
 def _statistic(task: Task) -> measures.Statistic:
-    places = [p for p, name in enumerate(task.names) if fold_label(name) not in NONE_OF_THEM]
+    places = [p for p, name in enumerate(task.names) if fold_label(name) not in _NONE_OF_THEM]
     return lambda matrix: measures.macro_f1(matrix, places or range(len(task.names)))
 
 
-KIND = SingleChoice("relation", metric="macro-F1 of the relations", statistic=_statistic)
+_KIND = SingleChoice("relation", metric="macro-F1 of the relations", statistic=_statistic)
 
 
 @kind("relation", summary="How two marked things belong together.")
 def relation() -> Kind:
     """Give the kind."""
-    return KIND
+    return _KIND

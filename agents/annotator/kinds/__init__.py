@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+from querist.agents.annotator.kinds.closed import ChoiceAsking
 from querist.agents.annotator.kinds.port import ASKINGS, Asking, Opinion, asking
 
-__all__ = ["ASKINGS", "Asking", "Opinion", "asking", "asking_of"]
+__all__ = ["ASKINGS", "Asking", "ChoiceAsking", "Opinion", "asking", "asking_of"]
 
 
 @cache

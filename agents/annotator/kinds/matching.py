@@ -5,7 +5,7 @@ from __future__ import annotations
 from querist.agents.annotator.kinds.closed import ChoiceAsking
 from querist.agents.annotator.kinds.port import Asking, asking
 
-ASKING = ChoiceAsking(
+_ASKING = ChoiceAsking(
     "matching/1",
     opening="Do the two records describe the same thing in the real world ({name})? Spelling, "
     "order and missing values may differ.",
@@ -16,4 +16,4 @@ ASKING = ChoiceAsking(
 @asking("matching")
 def matching() -> Asking:
     """Give how it is asked."""
-    return ASKING
+    return _ASKING

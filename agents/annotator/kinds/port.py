@@ -11,7 +11,7 @@ from querist.memory.answers import Answer
 from querist.memory.records import Confidence, Example, Probabilities, Task
 from querist.tools.registry import Entry, Registry, declare, make_card
 
-GROUP = "querist.asking"
+_GROUP = "querist.asking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class Asking(Protocol):
 def asking(name: str) -> Callable[[Callable[[], Asking]], Entry[Asking]]:
     """Declare how a kind of task is asked, under the kind's name."""
     card = make_card(f"How a {name} is asked of a language model.")
-    return lambda factory: declare(GROUP, name, factory=factory, card=card)
+    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
 
 
 ASKINGS = Registry[Asking](
     "way of asking a kind of task",
-    group=GROUP,
+    group=_GROUP,
     modules=tuple(
         f"querist.agents.annotator.kinds.{name}"
         for name in ("classification", "matching", "relation", "preference")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from querist.agents.annotator.kinds.closed import ChoiceAsking
 from querist.agents.annotator.kinds.port import Asking, asking
 
-ASKING = ChoiceAsking(
+_ASKING = ChoiceAsking(
     "preference/1",
     opening="Compare two responses to the same request, a and b in the order shown, and tell which "
     "is better ({name}).",
@@ -22,4 +22,4 @@ ASKING = ChoiceAsking(
 @asking("preference")
 def preference() -> Asking:
     """Give how it is asked."""
-    return ASKING
+    return _ASKING

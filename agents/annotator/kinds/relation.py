@@ -5,7 +5,7 @@ from __future__ import annotations
 from querist.agents.annotator.kinds.closed import ChoiceAsking
 from querist.agents.annotator.kinds.port import Asking, asking
 
-ASKING = ChoiceAsking(
+_ASKING = ChoiceAsking(
     "relation/1",
     opening="Two things are marked in each text, as <e1>...</e1> and <e2>...</e2>. Name the "
     "relation that the text states between them ({name}).",
@@ -17,4 +17,4 @@ ASKING = ChoiceAsking(
 @asking("relation")
 def relation() -> Asking:
     """Give how it is asked."""
-    return ASKING
+    return _ASKING
