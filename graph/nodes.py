@@ -20,11 +20,13 @@ from querist.agents.mind import Agent
 from querist.agents.selector import rules as selector
 from querist.agents.verifier import rules as verifier
 from querist.graph.commands import apply_commands, stop_command
-from querist.graph.round import evidence, labelling_work
+from querist.graph.round import evidence
 from querist.graph.round.annotate import annotate_chunk
 from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
 from querist.graph.round.deciding import rule
+from querist.graph.round.generate import copy_check, typical
 from querist.graph.round.knowledge import Knowledge, count_groups
+from querist.graph.round.labels import machine_label, reconsider
 from querist.graph.round.measure import measure
 from querist.graph.round.model_files import current_model, save_model
 from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
@@ -154,11 +156,11 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         step="generate",
     )
     model = context.models.on(Agent.GENERATOR, number)
-    is_copy = labelling_work.copy_check(context, number=number, at=ruling.duplicate_at)
+    is_copy = copy_check(context.view, number=number, at=ruling.duplicate_at)
     made, rejected = [], 0
     for group, count in ruling.targets.items():
         answer = context.kind.answer_of(group)
-        shown = labelling_work.typical(context, knowledge, answer)
+        shown = typical(context, knowledge, answer)
         if not shown:
             continue
         kept, thrown = await write(
@@ -210,7 +212,7 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
     verdicts = verifier.judge(opinions, ruling, number=number)
     labels = [
-        labelling_work.machine_label(context.config, verdict, one)
+        machine_label(context.config, verdict, one)
         for verdict, one in zip(verdicts, opinions, strict=True)
         if verdict.action is Action.ACCEPT and verdict.answer is not None
     ]
@@ -242,7 +244,7 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     started = time.monotonic()
     trust, current = evidence.last_trust(context.journal), current_model(context.files)
     knowledge = Knowledge(context, model=current, trust=trust)
-    labelling_work.reconsider(context, knowledge)
+    reconsider(context, knowledge)
     # Other labels stand now, made of what the same witnesses said.
     knowledge = Knowledge(context, model=current, reliability=knowledge.reliability)
     rows = knowledge.training_set

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from querist.memory.answers import name_of
 from querist.memory.errors import InvalidInput
 from querist.tools.data.load import ColumnMap, Imported, load_examples
 
@@ -43,7 +44,7 @@ def texts(imported: Imported) -> list[str]:
 
 
 def golds(imported: Imported) -> list[str | None]:
-    return [example.gold for example in imported.examples]
+    return [example.gold and name_of(example.gold) for example in imported.examples]
 
 
 def mended(imported: Imported) -> dict[str, tuple[int, ...]]:

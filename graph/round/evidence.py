@@ -95,7 +95,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         plateau=flat.reached,
         plateau_reason=flat.reason,
         stop_command="" if stop is None else stop.who,
-        may_generate=config.generator.enabled and config.annotator.enabled,
+        may_generate=_may_generate(context),
         labels=_counts(context, labels),
         last_phase=last_phase(context.journal),
         uses_llm=config.annotator.enabled,
@@ -173,6 +173,14 @@ def for_verifier(
         measured=len(knowledge.reliability.truth),
         weights=tuple(round(float(one), 3) for one in weights),
     )
+
+
+def _may_generate(context: Context) -> bool:
+    """Tell whether new examples can be written: texts can, pairs of them not yet."""
+    config = context.config
+    bare = Example(ExampleId(""), {})
+    is_text = len(context.kind.parts(bare)) == 1
+    return config.generator.enabled and config.annotator.enabled and is_text
 
 
 def _counts(context: Context, labels: Mapping[ExampleId, Label]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from querist.graph.choosing.labellers import Piece, Terms
 from querist.graph.choosing.session import last_result, opened
 from querist.graph.config import make_config
 from querist.graph.run import Run
+from querist.memory.answers import Choice
 from querist.memory.errors import InvalidInput
 from querist.memory.journal import Journal
 from querist.memory.records import Example, ExampleId
@@ -227,7 +228,9 @@ def test_the_better_model_wins_and_a_committee_is_tried(store, config):
 
 def piece(number, text):
     shown = Example(ExampleId(f"d{number}"), {"text": text})
-    return Piece(f"d{number}", shown=Demonstration(shown, "good"), record={"id": f"d{number}"})
+    return Piece(
+        f"d{number}", shown=Demonstration(shown, Choice("good")), record={"id": f"d{number}"}
+    )
 
 
 def test_the_contexts_that_help_are_accepted(store, config):

@@ -149,7 +149,7 @@ def test_trust_and_quality_do_not_see_pseudo_labels_and_the_model_does(context):
         knowledge = context.kept[1]
         judged = measure(context, knowledge, model)
         known = (knowledge.training_set.trust, knowledge.training_set.ids, judged.value)
-        return known, knowledge.pool_weights.weights, judged.test, model.coefficients
+        return known, knowledge.consensus.pool_weights.weights, judged.test, model.coefficients
 
     plain, weights, test, coefficients = train()
     # All that is left is of one class, and surely so.

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests_files_support import complaint, golds, load, mended, skipped, texts, write
 
+from querist.memory.answers import Choice
+
 ROWS = [f"text number {i},{('billing', 'bug', 'praise')[i % 3]}" for i in range(60)]
 
 
@@ -150,7 +152,7 @@ def test_a_stray_quote_costs_no_other_row(tmp_path: Path, line: str, text: str) 
     imported = load(with_rows(tmp_path / "p.csv", line, *(f"more {r}" for r in ROWS)), gold="label")
     assert len(imported.examples) == imported.n_rows == 121
     assert imported.examples[60].text == text
-    assert imported.examples[60].gold == "bug"
+    assert imported.examples[60].gold == Choice("bug")
 
 
 def test_stray_quotes_that_pair_up_do_not_swallow_the_rows_between(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_what_was_exported_to_label_studio_comes_back_as_a_pool(tmp_path: Path) 
     path = export(tmp_path / "tasks.json", *rows, format="label-studio")
     columns = ColumnMap(("text",), "querist_id", "label")
     back = load_examples(path, columns=columns, labels=TASK.names)
-    assert [(e.id, e.text, e.gold) for e in back.examples] == [
+    assert [(e.id, e.text, e.gold and e.gold.value) for e in back.examples] == [
         ("1", "a b", "other"),
         ("2", "later", None),
     ]
@@ -344,8 +344,8 @@ def test_an_unknown_format_gets_a_near_match(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "hf"])
 def test_a_real_pool_comes_back_unchanged(tmp_path: Path, kind: Any) -> None:
     pool = load_examples(DATA / "trec6" / "test.jsonl.gz", columns=ColumnMap(gold="label")).examples
-    task = Task("trec", "classification", tuple(LabelClass(e.gold or "") for e in pool[:0]))
-    rows = [ExportRow(example, make_label(Choice(example.gold or ""))) for example in pool]
+    task = Task("trec", "classification", tuple(LabelClass(e.gold.value) for e in pool[:0]))
+    rows = [ExportRow(example, make_label(example.gold)) for example in pool]
     name = "out" if kind == "hf" else f"out.{kind}"
     path = export(tmp_path / name, *rows, format=kind, task=task)
     back = load_examples(path, columns=ColumnMap(fields=("text",), gold="label")).examples

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from querist.memory.answers import Choice
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Split, content_id
 from querist.tools.data.load import ColumnMap, Imported, dataset_id, load_examples
@@ -70,7 +71,7 @@ def write_as(path: Path) -> Path:
 )
 def test_every_format_gives_the_same_examples(tmp_path: Path, name: str) -> None:
     imported = load_examples(write_as(tmp_path / name), columns=ColumnMap(gold="label"))
-    assert [(e.id, dict(e.fields), e.gold) for e in imported.examples] == [
+    assert [(e.id, dict(e.fields), e.gold and e.gold.value) for e in imported.examples] == [
         ("a", {"text": "the tap drips"}, "repair"),
         ("b", {"text": "thank you all"}, "praise"),
     ]
@@ -107,7 +108,7 @@ def test_a_datasets_folder_gives_the_split_that_is_asked_for(tmp_path: Path) -> 
     DatasetDict(splits).save_to_disk(str(folder))
     gold = ColumnMap(gold="y")
     pool = load_examples(folder, columns=gold, labels=["neg", "pos"])
-    assert (texts(pool), pool.examples[0].gold) == (["train text"], "pos")
+    assert (texts(pool), pool.examples[0].gold.value) == (["train text"], "pos")
     held_out = load_examples(folder, columns=gold, split=Split.VALIDATION)
     assert texts(held_out) == ["validation text"]
     assert held_out.examples[0].split is Split.VALIDATION
@@ -124,7 +125,7 @@ def test_class_names_in_parquet_replace_their_integers(tmp_path: Path) -> None:
     dataset = Dataset.from_dict({"text": ["a", "b"], "label": [1, -1]}, features=features)
     dataset.to_parquet(str(tmp_path / "p.parquet"))
     imported = load_examples(tmp_path / "p.parquet", columns=ColumnMap(gold="label"))
-    assert [example.gold for example in imported.examples] == ["yes", None]
+    assert [example.gold for example in imported.examples] == [Choice("yes"), None]
 
 
 def test_the_hub_without_a_network_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,4 +340,4 @@ def test_a_real_pool_is_imported_whole() -> None:
     source = DATA / "sms_spam" / "train.jsonl.gz"
     imported = load_examples(source, columns=ColumnMap(gold="label"), labels=["ham", "spam"])
     assert len(imported.examples) == imported.n_rows == 4031
-    assert {example.gold for example in imported.examples} == {"ham", "spam"}
+    assert {example.gold.value for example in imported.examples} == {"ham", "spam"}

@@ -22,6 +22,7 @@ from querist.agents.selector.strategies.ape import (
     make_committee,
 )
 from querist.agents.selector.strategies.eagle import conditional_informativeness, divergence, eagle
+from querist.memory.answers import Choice
 from querist.memory.records import Example, Task
 
 # ---------------------------------------------------------------- Active-Prompt
@@ -171,7 +172,10 @@ def test_invalid_votes_are_a_class_only_if_they_count():
 
 
 def shown(count):
-    return [Demonstration(Example(f"d{i}", {"text": f"shown {i}"}), "repair") for i in range(count)]
+    return [
+        Demonstration(Example(f"d{i}", {"text": f"shown {i}"}), Choice("repair"))
+        for i in range(count)
+    ]
 
 
 def test_members_have_their_own_wording_and_order_and_never_too_many_examples():

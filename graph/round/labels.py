@@ -1,20 +1,15 @@
-"""The work inside the verify, generate and train steps: labels, and what new texts are like."""
+"""Labels: what an accepted verdict stands for, and what today's knowledge makes of older ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
-
-import numpy as np
 
 from querist.agents.verifier.rules import Opinions
 from querist.graph.config import RunConfig
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.workplace.context import Context
-from querist.memory.answers import Answer, Belief, name_of
-from querist.memory.records import Example, Label, Origin, Verdict
-
-SHOWN_TO_GENERATOR = 8
+from querist.memory.answers import Belief, name_of
+from querist.memory.records import Label, Origin, Verdict
 
 
 def machine_label(config: RunConfig, verdict: Verdict, opinions: Opinions) -> Label:
@@ -64,39 +59,6 @@ def reconsider(context: Context, knowledge: Knowledge) -> None:
         if new != label:
             changed.append(new)
     context.labelling.relabel(changed)
-
-
-def typical(context: Context, knowledge: Knowledge, answer: Answer) -> list[Example]:
-    """Fetch labelled examples of an answer, those that people labelled first."""
-    known = [
-        one
-        for one in knowledge.labels.values()
-        if one.answer == answer and one.source != "generated"
-    ]
-    known.sort(key=lambda one: (one.source != "human", -one.p_correct, one.example))
-    return context.view.get([one.example for one in known[:SHOWN_TO_GENERATOR]])
-
-
-def copy_check(context: Context, *, number: int, at: float) -> Callable[[str], bool]:
-    """Make a test for near-duplicates of the pool and of what was let pass before."""
-    view = context.view
-    # After a crash this round's own texts are in the pool already; they are not copies.
-    old = [i for i, one in enumerate(view.ids) if not one.startswith(f"gen-{number}-")]
-    known = view.vectors[old]
-    passed: list[np.ndarray] = []
-
-    def is_copy(text: str) -> bool:
-        vector = context.embedder.embed([text])[0]
-        close = [float(one @ vector) for one in passed]
-        if len(known):
-            close.append(float((known @ vector).max()))
-        # A text's cosine with its own copy may come out as 0.9999999.
-        if close and max(close) >= at - 1e-6:
-            return True
-        passed.append(vector)
-        return False
-
-    return is_copy
 
 
 def _named(belief: Belief) -> dict[str, float]:

@@ -1,0 +1,47 @@
+"""What writing new texts needs of the run: examples to show, and what would be a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from querist.graph.round.knowledge import Knowledge
+from querist.graph.workplace.context import Context
+from querist.graph.workplace.pool_view import PoolView
+from querist.memory.answers import Answer
+from querist.memory.records import Example
+
+SHOWN_TO_GENERATOR = 8
+
+
+def typical(context: Context, knowledge: Knowledge, answer: Answer) -> list[Example]:
+    """Fetch labelled examples of an answer, those that people labelled first."""
+    known = [
+        one
+        for one in knowledge.labels.values()
+        if one.answer == answer and one.source != "generated"
+    ]
+    known.sort(key=lambda one: (one.source != "human", -one.p_correct, one.example))
+    return context.view.get([one.example for one in known[:SHOWN_TO_GENERATOR]])
+
+
+def copy_check(view: PoolView, *, number: int, at: float) -> Callable[[str], bool]:
+    """Make a test for near-duplicates of the pool and of what was let pass before."""
+    # After a crash this round's own texts are in the pool already; they are not copies.
+    old = [i for i, one in enumerate(view.ids) if not one.startswith(f"gen-{number}-")]
+    known = view.vectors[old]
+    passed: list[np.ndarray] = []
+
+    def is_copy(text: str) -> bool:
+        vector = view.embedder.embed([text])[0]
+        close = [float(one @ vector) for one in passed]
+        if len(known):
+            close.append(float((known @ vector).max()))
+        # A text's cosine with its own copy may come out as 0.9999999.
+        if close and max(close) >= at - 1e-6:
+            return True
+        passed.append(vector)
+        return False
+
+    return is_copy
