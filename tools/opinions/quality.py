@@ -12,10 +12,10 @@ from querist.tools.kinds import AnswerSet, Kind, Measure
 from querist.tools.opinions.training_set import FOLDS, TrainingSet
 from querist.tools.training.proxy import cross_fit
 
-_FEWEST = 10
+FEWEST = 10
 VALIDATION = "validation set"
-_SAMPLE = "random sample labelled by people, each predicted by a model that did not see its label"
-_AGREEMENT = "agreement with the annotators' labels, which nobody checked: not accuracy"
+SAMPLE = "random sample labelled by people, each predicted by a model that did not see its label"
+AGREEMENT = "agreement with the annotators' labels, which nobody checked: not accuracy"
 NOTHING = "nothing yet"
 
 
@@ -52,10 +52,10 @@ def measure_held_out(
 
     Without enough of one, the annotators' own labels are predicted: agreement, and no accuracy.
     """
-    what = _SAMPLE
+    what = SAMPLE
     place = [row for row, example in enumerate(rows.ids) if example in seed]
-    if len(place) < _FEWEST:
-        what, place = _AGREEMENT, list(range(len(rows.ids)))
+    if len(place) < FEWEST:
+        what, place = AGREEMENT, list(range(len(rows.ids)))
     score = np.array(place, dtype=np.intp)
     predicted = cross_fit(
         rows.inputs, rows.targets, weights=rows.weights, folds=FOLDS, score_rows=score

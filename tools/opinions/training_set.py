@@ -15,7 +15,7 @@ from querist.tools.opinions.beliefs import certainty
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
 from querist.tools.training.proxy import cross_fit
 
-_TRUSTS = (0.0, 0.1, 0.3, 1.0, 3.0)
+TRUSTS = (0.0, 0.1, 0.3, 1.0, 3.0)
 """How much a language model's label may count in training, beside 1 for a person's."""
 FOLDS = 5
 
@@ -104,10 +104,10 @@ def _measure_trust(
         return 1.0
     truth = targets[human].argmax(axis=1)
     losses = []
-    for trust in _TRUSTS:
+    for trust in TRUSTS:
         weights = np.where(is_human, 1.0, trust * sure)
         predicted = cross_fit(inputs, targets, weights=weights, folds=FOLDS, score_rows=human)
         lost = -np.log(predicted[np.arange(len(human)), truth] + 1e-9)
         losses.append(np.average(lost, weights=counts))
     # A grid, because the loss is flat near its least and a fit takes a tenth of a second.
-    return _TRUSTS[int(np.argmin(losses))]
+    return TRUSTS[int(np.argmin(losses))]
