@@ -290,7 +290,8 @@ def _logprobs(label: str, choices: Sequence[str]) -> dict[str, Any]:
 
     rest = NEXT_BEST / max(1, len(choices) - 1)
     others = [
-        {"token": one, "logprob": log(1 - NEXT_BEST if one == label else rest)} for one in choices
+        {"token": option, "logprob": log(1 - NEXT_BEST if option == label else rest)}
+        for option in choices
     ]
 
     def plain(token: str) -> dict[str, Any]:

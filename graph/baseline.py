@@ -26,7 +26,9 @@ async def llm_alone(run: Run, *, most: int | None = None) -> float | None:
         outcome = await annotate(items, prompt=prompt, model=model, votes=1, number=0, prior=prior)
         for error in outcome.errors.values():
             raise error
-        said = {one.example: one.answer for one in outcome.annotations}
+        said = {annotation.example: annotation.answer for annotation in outcome.annotations}
         truth = [example.gold for example in examples if example.gold is not None]
-        found = context.kind.measure(context.task, [said.get(one.id) for one in examples], truth)
+        found = context.kind.measure(
+            context.task, [said.get(example.id) for example in examples], truth
+        )
         return None if found is None else found.value

@@ -241,13 +241,13 @@ class RunConfig(_Section):
     @model_validator(mode="after")
     def _shows_what_the_task_has(self) -> RunConfig:
         names = self.as_task().fields
-        for one in self.annotator.demonstrations:
-            if one.label not in self.task.labels:
+        for demonstration in self.annotator.demonstrations:
+            if demonstration.label not in self.task.labels:
                 raise ValueError(
-                    f"annotator.demonstrations has the label {shorten(one.label)}, which is none "
-                    f"of the task's ({quoted(self.task.labels)})"
+                    f"annotator.demonstrations has the label {shorten(demonstration.label)}, which "
+                    f"is none of the task's ({quoted(self.task.labels)})"
                 )
-            if set(one.fields(names)) != set(names):
+            if set(demonstration.fields(names)) != set(names):
                 raise ValueError(
                     f"annotator.demonstrations must give {listed(names)}, the task's fields: "
                     "write text = {" + listed([f'{name} = "..."' for name in names]) + "}"

@@ -136,7 +136,9 @@ def _apart(example: Example, split: Split, known: set[ExampleId]) -> Example:
 
 def _store(store: Store, examples: list[Example], name: str) -> str:
     # Splits and gold belong to the identity: the same texts split anew are other data.
-    parts = [dataset_id([one for one in examples if one.split is split]) for split in Split]
+    parts = [
+        dataset_id([example for example in examples if example.split is split]) for split in Split
+    ]
     dataset = content_id(*parts)
     keep_dataset(store, dataset, examples, name=name)
     return dataset

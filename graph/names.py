@@ -21,7 +21,7 @@ def _as_call(value: object) -> object:
         return value
     values = dict(value)
     name = values.pop("name", None)
-    if not isinstance(name, str) or not all(isinstance(one, Scalar) for one in values.values()):
+    if not isinstance(name, str) or not all(isinstance(value, Scalar) for value in values.values()):
         raise ValueError(
             'name it in the table, with its parameters beside it: name = "contrastive", '
             "neighbours = 5"

@@ -153,7 +153,7 @@ class Inbox:
         wanted = _questions.c.body["purpose"].as_string() == purpose
         query = sa.select(_questions.c.example).where(self._mine, wanted)
         with self._store.read() as connection:
-            return {ExampleId(one) for one in connection.execute(query).scalars()}
+            return {ExampleId(scalar) for scalar in connection.execute(query).scalars()}
 
     def known(self, questions: Sequence[str]) -> set[str]:
         """Tell which of these questions were asked already."""

@@ -106,7 +106,9 @@ class Labelling:
         """Record opinions on batch items and mark the items as annotated."""
         with self._write() as connection:
             self._insert_annotations(connection, annotations)
-            self._move(connection, number, {one.example: "annotated" for one in annotations})
+            self._move(
+                connection, number, {annotation.example: "annotated" for annotation in annotations}
+            )
 
     def unseen(self, number: int, examples: Sequence[ExampleId]) -> None:
         """Hand batch items on that no language model looks at."""
@@ -132,9 +134,10 @@ class Labelling:
             self._annotations = {_key(one): one for one in found}
         wanted = None if examples is None else set(examples)
         listed = [
-            one
-            for one in self._annotations.values()
-            if (wanted is None or one.example in wanted) and number in (None, one.round)
+            annotation
+            for annotation in self._annotations.values()
+            if (wanted is None or annotation.example in wanted)
+            and number in (None, annotation.round)
         ]
         return sorted(listed, key=lambda one: (one.round, one.example, one.who, one.sample))
 
@@ -193,7 +196,7 @@ class Labelling:
             query = sa.select(table.c.body).where(table.c.run == self._run)
             found = [from_json(Label, body) for body in self._select(query)]
             self._labels = {one.example: one for one in found}
-        return sorted(self._labels.values(), key=lambda one: one.example)
+        return sorted(self._labels.values(), key=lambda label: label.example)
 
     def counts(self) -> dict[str, int]:
         """Count labels by source."""
@@ -236,17 +239,17 @@ class Labelling:
                 self._annotations.setdefault(_key(one), one)
 
     def _put_labels(self, connection: sa.Connection, labels: Sequence[Label]) -> None:
-        human = self._by_people(connection, [one.example for one in labels])
+        human = self._by_people(connection, [label.example for label in labels])
         rows = [
             {
                 "run": self._run,
-                "example": one.example,
-                "round": one.round,
-                "source": one.source,
-                "body": to_json(one),
+                "example": label.example,
+                "round": label.round,
+                "source": label.source,
+                "body": to_json(label),
             }
-            for one in labels
-            if one.source == "human" or one.example not in human
+            for label in labels
+            if label.source == "human" or label.example not in human
         ]
         upsert(connection, schema.labels, rows)
         if self._labels is not None:
@@ -304,6 +307,12 @@ class Labelling:
             raise
 
 
-def _key(one: Annotation) -> tuple[object, ...]:
+def _key(annotation: Annotation) -> tuple[object, ...]:
     """The primary key of an opinion."""
-    return (one.round, one.example, one.who, one.prompt_version, one.sample)
+    return (
+        annotation.round,
+        annotation.example,
+        annotation.who,
+        annotation.prompt_version,
+        annotation.sample,
+    )

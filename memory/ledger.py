@@ -111,9 +111,9 @@ class Ledger:
                     continue
                 remaining -= request.ceiling
                 results.append(Hold(self._hold_id(request), request))
-            holds = [one for one in results if isinstance(one, Hold)]
+            holds = [result for result in results if isinstance(result, Hold)]
             if holds:
-                connection.execute(sa.insert(_holds), [self._hold_row(one) for one in holds])
+                connection.execute(sa.insert(_holds), [self._hold_row(hold) for hold in holds])
                 self._write_lines(connection, "reserve", [(h, h.request.ceiling) for h in holds])
         return results
 

@@ -196,9 +196,9 @@ def _read_parameters(source: Callable[..., object], *, name: str) -> type[BaseMo
     """Make a model of the keyword-only parameters of a function or class."""
     function = source.__init__ if isinstance(source, type) else source  # type: ignore[misc]
     found = [
-        one
-        for one in inspect.signature(function).parameters.values()
-        if one.kind is inspect.Parameter.KEYWORD_ONLY
+        parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
     hints = get_type_hints(function, include_extras=True) if found else {}
     fields: dict[str, Any] = {}
@@ -278,7 +278,7 @@ class Registry(Generic[T]):
                     known[entry.name] = entry
             troubles: dict[str, str] = {}
             # Sorted, so that of two plug-ins with one name the same one wins everywhere.
-            for point in sorted(entry_points(group=self.group), key=lambda one: one.value):
+            for point in sorted(entry_points(group=self.group), key=lambda point: point.value):
                 self._take_in(point, known, troubles)
             self._loaded = known, troubles
         return self._loaded

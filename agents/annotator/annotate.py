@@ -68,7 +68,7 @@ async def annotate(
             )
         )
     # Votes that came count, though another on the same example failed.
-    voted = {one.example for one in annotations}
+    voted = {annotation.example for annotation in annotations}
     return Outcome(tuple(annotations), {key: e for key, e in errors.items() if key not in voted})
 
 

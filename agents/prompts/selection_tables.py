@@ -53,7 +53,7 @@ def rank_features(
     }
     return ChatRequest(
         (Message("system", system), Message("user", _about(context, target, Columns=features))),
-        max_tokens=32 + sum(len(one) // 2 + 4 for one in features),
+        max_tokens=32 + sum(len(feature) // 2 + 4 for feature in features),
         temperature=heat,
         schema=_object({"ranking": listed}),
         sample=sample,

@@ -111,57 +111,57 @@ def judge(batch: list[Opinions], ruling: Verification, *, number: int) -> list[V
     ]
 
 
-def _verdict(one: Opinions, ruling: Verification, *, escalate: bool, number: int) -> Verdict:
-    p_correct = _p_correct(one)
+def _verdict(opinions: Opinions, ruling: Verification, *, escalate: bool, number: int) -> Verdict:
+    p_correct = _p_correct(opinions)
     action, reason = Action.ACCEPT, f"{p_correct:.0%} sure after pooling all opinions"
-    wanted = one.example.written_as
-    if wanted is not None and one.best != wanted:
-        reads = "nothing" if one.best is None else name_of(one.best)
+    wanted = opinions.example.written_as
+    if wanted is not None and opinions.best != wanted:
+        reads = "nothing" if opinions.best is None else name_of(opinions.best)
         action, reason = Action.DROP, f"written as {name_of(wanted)}, but it reads like {reads}"
     elif escalate:
-        action, reason = Action.ESCALATE, _why_ask(one, ruling)
-    elif one.is_refused:
-        action, reason = Action.DROP, one.trouble
-    elif one.trouble and one.attempt == 0:
+        action, reason = Action.ESCALATE, _why_ask(opinions, ruling)
+    elif opinions.is_refused:
+        action, reason = Action.DROP, opinions.trouble
+    elif opinions.trouble and opinions.attempt == 0:
         action, reason = Action.REANNOTATE, "the annotator's reply could not be used"
-    elif one.annotator is None and not ruling.labels_by_model:
-        why = one.trouble or "nobody labelled it"
+    elif opinions.annotator is None and not ruling.labels_by_model:
+        why = opinions.trouble or "nobody labelled it"
         action, reason = Action.DROP, f"no annotator gave an answer: {why}"
     elif p_correct < ruling.drop_below:
         action, reason = Action.DROP, f"{p_correct:.0%} sure: no better than guessing"
-    elif p_correct < ruling.reannotate_below and one.attempt == 0:
+    elif p_correct < ruling.reannotate_below and opinions.attempt == 0:
         action, reason = Action.REANNOTATE, f"only {p_correct:.0%} sure: ask once more"
     return Verdict(
-        example=one.example.id,
+        example=opinions.example.id,
         round=number,
-        attempt=one.attempt,
-        answer=one.best,
+        attempt=opinions.attempt,
+        answer=opinions.best,
         p_correct=p_correct,
         action=action,
         reason=reason,
-        signals=_signals(one),
-        likely=_likely(one) if action is Action.ESCALATE else (),
+        signals=_signals(opinions),
+        likely=_likely(opinions) if action is Action.ESCALATE else (),
     )
 
 
-def _likely(one: Opinions) -> tuple[str, ...]:
-    if one.pooled is None:
+def _likely(opinions: Opinions) -> tuple[str, ...]:
+    if opinions.pooled is None:
         return ()
-    return tuple(name_of(answer) for answer in one.pooled.ranked[:_MOST_LIKELY])
+    return tuple(name_of(answer) for answer in opinions.pooled.ranked[:_MOST_LIKELY])
 
 
-def _why_ask(one: Opinions, ruling: Verification) -> str:
+def _why_ask(opinions: Opinions, ruling: Verification) -> str:
     if ruling.escalate_all:
         return "part of the random sample that everything is measured on"
-    if one.trouble:
-        return f"the annotator gave no answer: {one.trouble}"
+    if opinions.trouble:
+        return f"the annotator gave no answer: {opinions.trouble}"
     # No label is named here: a person who reads a guess first is pulled along by it.
     sides = {
         name: source
         for name, source in (
-            ("the annotator", one.annotator),
-            ("its labelled neighbours", one.neighbours),
-            ("the trained model", one.model),
+            ("the annotator", opinions.annotator),
+            ("its labelled neighbours", opinions.neighbours),
+            ("the trained model", opinions.model),
         )
         if source is not None
     }
@@ -189,28 +189,28 @@ def _trust_in_words(evidence: VerifierEvidence) -> str:
     return f"An opinion counts by who holds it, {learnt}: {', '.join(shares)}."
 
 
-def _value(one: Opinions) -> float:
+def _value(opinions: Opinions) -> float:
     """Value of asking: the doubt, and more where the sources contradict each other."""
-    return 1.0 - _p_correct(one) + 0.25 * (1.0 - _agreement(one))
+    return 1.0 - _p_correct(opinions) + 0.25 * (1.0 - _agreement(opinions))
 
 
-def _p_correct(one: Opinions) -> float:
-    return 0.0 if one.pooled is None else one.pooled.p_correct
+def _p_correct(opinions: Opinions) -> float:
+    return 0.0 if opinions.pooled is None else opinions.pooled.p_correct
 
 
-def _agreement(one: Opinions) -> float:
+def _agreement(opinions: Opinions) -> float:
     votes = [
         name_of(source.best)
-        for source in (one.annotator, one.neighbours, one.model)
+        for source in (opinions.annotator, opinions.neighbours, opinions.model)
         if source is not None
     ]
     return max(votes.count(vote) for vote in votes) / len(votes) if votes else 0.0
 
 
-def _signals(one: Opinions) -> dict[str, float]:
-    found = {"agreement": _agreement(one), "value_of_asking": _value(one)}
+def _signals(opinions: Opinions) -> dict[str, float]:
+    found = {"agreement": _agreement(opinions), "value_of_asking": _value(opinions)}
     for name in ("annotator", "neighbours", "model"):
-        source = getattr(one, name)
+        source = getattr(opinions, name)
         if source is not None:
             found[f"{name}_confidence"] = source.p_correct
     return {name: round(value, 4) for name, value in found.items()}

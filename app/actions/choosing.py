@@ -164,7 +164,7 @@ def _arms(wanted: Wanted, config: RunConfig) -> tuple[dict[str, object], Any]:
         return {"model": model, "prompts": prompts}, prompts
     if wanted.what == "context":
         pieces = read_pieces(wanted, config)
-        shown = [(one.name, one.passage, dict(one.record)) for one in pieces]
+        shown = [(piece.name, piece.passage, dict(piece.record)) for piece in pieces]
         return {"model": model, "contexts": shown, "top": wanted.top}, pieces
     if wanted.what == "model":
         return {"models": list(wanted.arms), "url": config.models.base_url}, wanted.arms

@@ -81,10 +81,10 @@ def _with_predictions(rows: list[ExportRow], model: Model) -> list[ExportRow]:
 
 
 def _rows(context: Context, *, everything: bool) -> list[ExportRow]:
-    labels = {one.example: one for one in context.labelling.labels()}
+    labels = {label.example: label for label in context.labelling.labels()}
     said: dict[ExampleId, list[Annotation]] = defaultdict(list)
-    for one in context.labelling.annotations():
-        said[one.example].append(one)
+    for annotation in context.labelling.annotations():
+        said[annotation.example].append(annotation)
     wanted = context.pool.ids(Split.POOL) if everything else []
     # In the pool's order, whatever order labels came in: two exports of one run are alike.
     ids = wanted or [one for one in context.pool.ids(Split.POOL) if one in labels]

@@ -209,7 +209,7 @@ def read_answers(path: Path | None, config: RunConfig) -> dict[str, str] | None:
     fields = (text,) if isinstance(text, str) else tuple(text or ())
     columns = ColumnMap(fields=fields, id="id", gold="label")
     found = _load(path, columns, config)
-    return {one.id: name_of(one.gold) for one in found.examples if one.gold}
+    return {example.id: name_of(example.gold) for example in found.examples if example.gold}
 
 
 def _load(path: Path, columns: ColumnMap, config: RunConfig) -> Imported:
@@ -226,7 +226,7 @@ def _load(path: Path, columns: ColumnMap, config: RunConfig) -> Imported:
 
 def write_records(path: Path, records: Sequence[object]) -> None:
     """Write JSON lines."""
-    lines = [json.dumps(one, ensure_ascii=False) for one in records]
+    lines = [json.dumps(record, ensure_ascii=False) for record in records]
     try:
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     except OSError as error:
@@ -238,7 +238,7 @@ def _demonstrations(path: Path, config: RunConfig) -> list[Piece]:
     fields = (text,) if isinstance(text, str) else tuple(text or ())
     columns = ColumnMap(fields=fields, gold=config.data.gold or "label")
     found = _load(path, columns, config)
-    rows = [(one, one.gold) for one in found.examples if one.gold]
+    rows = [(example, example.gold) for example in found.examples if example.gold]
     if not rows:
         raise InvalidInput(f"{path} has no rows with a label, so there is nothing to show.")
     return [

@@ -49,7 +49,7 @@ def colour(source: str) -> int:
 
 def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
     """Draw quality against what it took, with its interval, and the test accuracy dashed."""
-    known = [one for one in points if one.value is not None or one.test is not None]
+    known = [point for point in points if point.value is not None or point.test is not None]
     if not known:
         return Markup()
     low, high = _y_range(known)
@@ -81,7 +81,7 @@ def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
 
 def bars(rows: Sequence[Bar], *, title: str) -> Markup:
     """Draw horizontal bars; each part has the colour of its source, and its place."""
-    most = max((sum(one.parts.values()) for one in rows), default=0.0) or 1.0
+    most = max((sum(row.parts.values()) for row in rows), default=0.0) or 1.0
     room = WIDTH - NAMES - NUMBERS
     parts = []
     for number, one in enumerate(rows):
@@ -168,7 +168,10 @@ def _x_axis(ticks: Sequence[float], at: object, *, low: float, label: str) -> st
 
 def _y_range(points: Sequence[Point]) -> tuple[float, float]:
     values = [
-        v for one in points for v in (one.value, one.low, one.high, one.test) if v is not None
+        v
+        for point in points
+        for v in (point.value, point.low, point.high, point.test)
+        if v is not None
     ]
     low, high = floor(min(values) * 10 - 0.01) / 10, ceil(max(values) * 10 + 0.01) / 10
     # Of a flat curve a window of a fifth is shown, so that noise does not look like progress.

@@ -108,8 +108,10 @@ def show_run(place: Place, name: str) -> None:
         _show_all_troubles(screen, data)
         if data.decisions:
             screen.title("Latest decisions")
-        for one in data.decisions[-_LATEST:]:
-            screen.line(f"  {one.round} {one.agent} ({mind_of(one)}): {one.reason}")
+        for decision in data.decisions[-_LATEST:]:
+            screen.line(
+                f"  {decision.round} {decision.agent} ({mind_of(decision)}): {decision.reason}"
+            )
 
 
 def _show_all_troubles(screen: Screen, data: ReportData) -> None:
@@ -178,14 +180,14 @@ def show_strategies() -> None:
     screen = Screen()
     rows = [
         (
-            one.name,
-            one.card.section,
-            ", ".join(sorted(one.needs)) or "nothing",
-            one.card.cost,
-            one.card.citation,
-            one.card.summary,
+            entry.name,
+            entry.card.section,
+            ", ".join(sorted(entry.needs)) or "nothing",
+            entry.card.cost,
+            entry.card.citation,
+            entry.card.summary,
         )
-        for one in STRATEGIES.entries()
+        for entry in STRATEGIES.entries()
     ]
     columns = ["strategy", "section", "needs", "cost a round", "from", "what it does"]
     screen.table(columns, rows)
@@ -235,7 +237,9 @@ def _show_parameters(screen: Screen, known: Entry[Strategy]) -> None:
         return
     screen.line()
     screen.line("Parameters, with what they are when nothing is said:")
-    for one in parameters:
-        screen.line(f"  {one.name} = {one.shown}  ({one.words})")
-    first = next((one for one in parameters if one.default is not None), parameters[0])
+    for parameter in parameters:
+        screen.line(f"  {parameter.name} = {parameter.shown}  ({parameter.words})")
+    first = next(
+        (parameter for parameter in parameters if parameter.default is not None), parameters[0]
+    )
     screen.line(f"As in: --set loop.strategy='{known.name}({first.name}={first.shown})'")

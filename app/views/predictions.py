@@ -83,14 +83,14 @@ def on_people(context: Context) -> Judged | None:
     """Compare the language model's last answers with people's labels, where there are both."""
     answers = context.answers
     truth = {
-        one.example: answers.place(one.answer)
-        for one in context.labelling.labels()
-        if one.source == "human" and answers.place(one.answer) >= 0
+        label.example: answers.place(label.answer)
+        for label in context.labelling.labels()
+        if label.source == "human" and answers.place(label.answer) >= 0
     }
     said: dict[ExampleId, Annotation] = {}
-    for one in context.labelling.annotations(list(truth)):
-        if one.who.startswith("llm:") and answers.place(one.answer) >= 0:
-            said[one.example] = one  # the newest comes last
+    for annotation in context.labelling.annotations(list(truth)):
+        if annotation.who.startswith("llm:") and answers.place(annotation.answer) >= 0:
+            said[annotation.example] = annotation  # the newest comes last
     pairs = [
         (truth[example], answers.place(one.answer), one.confidence or 0.0)
         for example, one in said.items()

@@ -194,10 +194,11 @@ def gather(run: Run) -> ReportData:
         classes=_classes(context.task, labels),
         questions=[_question(one) for one in context.inbox.all(status="open")],
         doubts=doubts,
-        lost=lost_rows(context.labelling, {one.example for one in labels}),
+        lost=lost_rows(context.labelling, {label.example for label in labels}),
         notices=notices(context.journal),
         decisions=[
-            replace(one, reason=_without_counts(one.reason)) for one in context.journal.decisions()
+            replace(decision, reason=_without_counts(decision.reason))
+            for decision in context.journal.decisions()
         ],
         config=_config(context),
         versions=_versions(),
@@ -243,7 +244,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
     last = next((one for one in reversed(rounds) if one.metric is not None), None)
     detail: Mapping[str, Any] = last.detail if last else {}
     balance = context.ledger.balance()
-    in_doubt = sum((one.usd for one in doubts), _ZERO)
+    in_doubt = sum((doubt.usd for doubt in doubts), _ZERO)
     return Headline(
         metric=last.metric if last else None,
         low=last.metric_low if last else None,
@@ -253,7 +254,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         test=detail.get("test"),
         test_n=len(context.view.known(Split.TEST)),
         labels=len(labels),
-        by_people=sum(one.source == "human" for one in labels),
+        by_people=sum(label.source == "human" for label in labels),
         pool=context.pool.count(Split.POOL),
         cap=balance.cap,
         spent=balance.settled,
@@ -288,21 +289,25 @@ def _sources(context: Context, labels: Sequence[Label]) -> list[SourceRow]:
         by_source[one.source].append(one)
     answers = context.answers
     gold = {
-        one.id: one.gold
-        for one in context.view.get([label.example for label in labels])
-        if answers.place(one.gold) >= 0
+        example.id: example.gold
+        for example in context.view.get([label.example for label in labels])
+        if answers.place(example.gold) >= 0
     }
     rows = []
     for source, members in by_source.items():
         # What a generated text was written as is no label that somebody knows to be right.
-        known = [] if source == "generated" else [one for one in members if one.example in gold]
+        known = (
+            []
+            if source == "generated"
+            else [member for member in members if member.example in gold]
+        )
         hits = sum(one.answer == gold[one.example] for one in known)
         rows.append(
             SourceRow(
                 source=source,
                 count=len(members),
                 share=len(members) / len(labels),
-                p_correct=sum(one.p_correct for one in members) / len(members),
+                p_correct=sum(member.p_correct for member in members) / len(members),
                 right=hits / len(known) if known else None,
                 checked=len(known),
             )
@@ -312,11 +317,11 @@ def _sources(context: Context, labels: Sequence[Label]) -> list[SourceRow]:
 
 def _classes(task: Task, labels: Sequence[Label]) -> list[ClassRow]:
     counts: dict[str, Counter[str]] = {name: Counter() for name in task.names}
-    for one in labels:
-        name = getattr(one.answer, "value", None)
+    for label in labels:
+        name = getattr(label.answer, "value", None)
         if name in counts:
-            counts[name][one.source] += 1
-    return [ClassRow(one.name, one.description, counts[one.name]) for one in task.labels]
+            counts[name][label.source] += 1
+    return [ClassRow(label.name, label.description, counts[label.name]) for label in task.labels]
 
 
 def _question(question: Question) -> OpenQuestion:

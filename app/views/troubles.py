@@ -40,11 +40,11 @@ def lost_rows(labelling: Labelling, labelled: Collection[ExampleId]) -> list[Los
     """Count what was lost; a text that somebody labelled in the end is not."""
     newest: dict[ExampleId, Annotation] = {}
     answered: set[ExampleId] = set(labelled)
-    for one in labelling.annotations():
-        if one.who.startswith("llm:"):
-            newest[one.example] = one
-            if one.answer is not None:
-                answered.add(one.example)
+    for annotation in labelling.annotations():
+        if annotation.who.startswith("llm:"):
+            newest[annotation.example] = annotation
+            if annotation.answer is not None:
+                answered.add(annotation.example)
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     for example, said in newest.items():
         if example not in answered:

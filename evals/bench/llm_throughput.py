@@ -115,8 +115,8 @@ async def _querist(rows: int, url: str) -> None:
             Example(ExampleId(str(i)), {"text": f"text number {i} that somebody once wrote"})
             for i in range(rows)
         ]
-        labelling.open_batch(1, [one.id for one in examples])
-        items = [Item(one) for one in examples]
+        labelling.open_batch(1, [example.id for example in examples])
+        items = [Item(example) for example in examples]
         prompt = Prompt(_TASK)
         outcome = await annotate(items, prompt=prompt, model=model, votes=1, number=1)
         labelling.annotated(1, outcome.annotations)

@@ -87,7 +87,7 @@ def _job(job: tuple[str, str, int, argparse.Namespace]) -> tuple[str, float]:
         return f"{name} (was there)", 0.0
     started = time.monotonic()
     points = _run_arm(dataset, arm, seed=seed, budget=options.budget, work=options.work / name)
-    path.write_text(json.dumps([asdict(one) for one in points], indent=1))
+    path.write_text(json.dumps([asdict(point) for point in points], indent=1))
     return name, time.monotonic() - started
 
 
@@ -173,11 +173,11 @@ def _read_points(folder: Path) -> list[Point]:
 def _as_table(points: Sequence[Point]) -> str:
     """Write final accuracies as Markdown: mean over seeds, with the standard deviation."""
     last: dict[tuple[str, str], list[Point]] = defaultdict(list)
-    for one in points:
-        runs = last[one.dataset, one.arm]
-        if runs and runs[-1].seed == one.seed:
+    for point in points:
+        runs = last[point.dataset, point.arm]
+        if runs and runs[-1].seed == point.seed:
             runs.pop()
-        runs.append(one)
+        runs.append(point)
     arms = [arm for arm in _ARMS if any(key[1] == arm for key in last)]
     head = "".join(f" {arm} |" for arm in arms)
     lines = [f"| data set |{head} LLM annotator |", "|---|" + "---|" * (len(arms) + 1)]
@@ -192,9 +192,9 @@ def _as_table(points: Sequence[Point]) -> str:
 def _cell(runs: Sequence[Point]) -> str:
     if not runs:
         return "-"
-    values = [one.test for one in runs]
+    values = [run.test for run in runs]
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    usd = statistics.mean(one.usd for one in runs)
+    usd = statistics.mean(run.usd for run in runs)
     return f"{statistics.mean(values):.3f} ± {spread:.3f} (${usd:.2f})"
 
 
@@ -205,16 +205,16 @@ def _draw(points: Sequence[Point], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    datasets = list(dict.fromkeys(one.dataset for one in points))
+    datasets = list(dict.fromkeys(point.dataset for point in points))
     figure, panels = plt.subplots(1, len(datasets), figsize=(4 * len(datasets), 3.4))
     for panel, dataset in zip([panels] if len(datasets) == 1 else panels, datasets, strict=True):
         for arm in _ARMS:
             by_round: dict[float, list[float]] = defaultdict(list)
-            for one in points:
-                if one.dataset == dataset and one.arm == arm:
-                    by_round[one.usd].append(one.test)
+            for point in points:
+                if point.dataset == dataset and point.arm == arm:
+                    by_round[point.usd].append(point.test)
             if arm == "LLM labels only" and by_round:
-                last = [one for one in points if one.dataset == dataset and one.arm == arm]
+                last = [point for point in points if point.dataset == dataset and point.arm == arm]
                 best = statistics.mean(one.test for one in last[-3:])
                 panel.axhline(best, ls=":", color="grey", label=f"{arm} ($0)")
             elif by_round:

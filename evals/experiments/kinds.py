@@ -114,7 +114,9 @@ def _measure(
         asyncio.run(run.drive())
         context = run.view()
         counts = context.labelling.counts()
-        truth = [one.gold for one in context.view.known(Split.TEST) if one.gold is not None]
+        truth = [
+            example.gold for example in context.view.known(Split.TEST) if example.gold is not None
+        ]
         usual = Counter(truth).most_common(1)[0][0]
         kind = kind_of(context.task)
         baseline = kind.measure(context.task, [usual] * len(truth), truth)

@@ -294,7 +294,7 @@ def _as_table(curves: Curves) -> str:
     """Write mean scores along the curve, and at its end, as Markdown."""
     names = [one for one in (*_STRATEGIES, *_PEERS) if any(key[1] == one for key in curves)]
     datasets = [one for one in PLANS if any(key[0] == one for key in curves)]
-    heads = [f"{one} ({PLANS[one].end})" for one in datasets]
+    heads = [f"{dataset} ({PLANS[dataset].end})" for dataset in datasets]
     lines = [f"| strategy | {' | '.join(heads)} |", "|---|" + "---|" * len(datasets)]
     for name in names:
         cells = []

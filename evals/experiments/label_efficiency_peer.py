@@ -25,9 +25,9 @@ def main() -> None:
     path, name = sys.argv[1:]
     with np.load(path) as file:
         arrays = {key: file[key] for key in file.files}
-    step, end, seed = (int(one) for one in arrays["plan"])
+    step, end, seed = (int(array) for array in arrays["plan"])
     loop = {"modAL margin": _modal, "scikit-activeml margin": _skactiveml}[name]
-    chosen = [int(one) for one in arrays["start"]]
+    chosen = [int(array) for array in arrays["start"]]
     told = []
     while True:
         count = min(step, end - len(chosen))
@@ -72,7 +72,7 @@ def _skactiveml(arrays: Any, chosen: list[int], count: int, seed: int) -> tuple[
     uncertainty = importlib.import_module("skactiveml.pool").UncertaintySampling
     sampling = uncertainty(method="margin_sampling", random_state=seed)
     picks = sampling.query(arrays["pool"], truth, model, fit_clf=False, batch_size=count)
-    return guess, [int(one) for one in picks]
+    return guess, [int(pick) for pick in picks]
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def _as_table(curves: Curves) -> str:
 
 
 def _cell(curves: Sequence[Curve], labels: int) -> str:
-    values = [100 * dict(one)[labels] for one in curves]
+    values = [100 * dict(curve)[labels] for curve in curves]
     if len(values) < 2:
         return "-" if not values else f"{values[0]:.1f}"
     error = np.std(values, ddof=1) / np.sqrt(len(values))

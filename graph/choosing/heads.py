@@ -52,7 +52,7 @@ def head_data(session: Session) -> Data:
             "measure on the other; 20 are needed, 200 are better (data.validation)."
         )
     vectors = session.context.view.embed(examples)
-    gold = session.context.answers.places([one.gold for one in examples])
+    gold = session.context.answers.places([example.gold for example in examples])
     half = len(examples) // 2
     return Data(vectors[:half], gold[:half], vectors[half:], gold[half:])
 
@@ -102,4 +102,4 @@ def name_config(config: Config) -> str:
 
 def name_configs(configs: Sequence[Config]) -> list[str]:
     """Write configs in a line each."""
-    return [name_config(one) for one in configs]
+    return [name_config(config) for config in configs]

@@ -154,8 +154,8 @@ async def choose_context(session: Session, pieces: Sequence[Piece], terms: Terms
             f"There are {len(pieces)} contexts to choose {count} from: all would be chosen. Name "
             "more, or ask for fewer with --top."
         )
-    shown = {one.shown.example.text for one in pieces if one.shown}
-    examples = [one for one in gold_examples(session) if one.text not in shown]
+    shown = {piece.shown.example.text for piece in pieces if piece.shown}
+    examples = [example for example in gold_examples(session) if example.text not in shown]
     if not examples:
         raise InvalidInput(
             "Every example with a known label is a context itself, so none is left to measure on."
@@ -179,7 +179,7 @@ async def choose_context(session: Session, pieces: Sequence[Piece], terms: Terms
     def labeller(pull: Pull) -> Labeller:
         return Labeller(model, _prompt(session, [pieces[i] for i in members(pull)]))
 
-    names = [one.name for one in pieces]
+    names = [piece.name for piece in pieces]
     await _play(session, selector, names, examples, labeller, total=total, sharers=members)
     best = selector.best(count) if selector.record.total else ()
     return session.close(_contexts(session, pieces, best, session.rows(selector, names)))
@@ -201,7 +201,7 @@ def _demonstrations(
     most = max(map(len, groups))
     turns = [m for rank in range(most) for group in groups for m in group[rank : rank + 1]]
     taken = {example.id for example in turns[:count]}
-    shown = [Demonstration(one, one.gold) for one in turns[:count] if one.gold is not None]
+    shown = [Demonstration(turn, turn.gold) for turn in turns[:count] if turn.gold is not None]
     return shown, [example for example in examples if example.id not in taken]
 
 
@@ -264,9 +264,9 @@ def _selector(method: str, arms: int, total: int, *, most: int) -> ArmSelector:
 def _total(
     session: Session, arms: Sequence[Labeller], examples: Sequence[Example], terms: Terms, noun: str
 ) -> int:
-    longest = max(examples, key=lambda one: len(one.text))
-    free = all(one.model.is_free for one in arms)
-    dearest = Decimal(0) if free else max(one.ceiling(longest) for one in arms)
+    longest = max(examples, key=lambda example: len(example.text))
+    free = all(arm.model.is_free for arm in arms)
+    dearest = Decimal(0) if free else max(arm.ceiling(longest) for arm in arms)
     # Embeddings speak for arms that were never tried.
     are_many = terms.method in _MANY
     return how_many(
@@ -309,15 +309,15 @@ async def _committee(
 
 def _prompt(session: Session, pieces: Sequence[Piece]) -> Prompt:
     task = session.context.task
-    passages = [one.passage for one in pieces if one.passage]
+    passages = [piece.passage for piece in pieces if piece.passage]
     instructions = "\n\n".join([task.instructions.strip(), *passages]).strip()
-    shown = tuple(one.shown for one in pieces if one.shown)
+    shown = tuple(piece.shown for piece in pieces if piece.shown)
     return Prompt(replace(task, instructions=instructions), shown)
 
 
 def _longest(pieces: Sequence[Piece], count: int) -> list[Piece]:
-    def size(one: Piece) -> int:
-        return len(one.passage) + (len(one.shown.example.text) if one.shown else 0)
+    def size(piece: Piece) -> int:
+        return len(piece.passage) + (len(piece.shown.example.text) if piece.shown else 0)
 
     return sorted(pieces, key=size, reverse=True)[:count]
 
@@ -332,12 +332,12 @@ def _by_vectors(
 ) -> list[int]:
     """Choose by embeddings alone: GO for all examples together, or MMR around their mean."""
     context = session.context
-    texts = [one.passage or (one.shown.example.text if one.shown else "") for one in pieces]
+    texts = [piece.passage or (piece.shown.example.text if piece.shown else "") for piece in pieces]
     vectors = context.view.embed_texts(texts)
-    targets = context.view.embed_texts([one.text for one in examples[:_MOST_TARGETS]])
+    targets = context.view.embed_texts([example.text for example in examples[:_MOST_TARGETS]])
     if method == "mmr":
         picks = relevant_and_varied(vectors, targets.mean(axis=0), count=count)
-        return [int(one) for one in picks]
+        return [int(pick) for pick in picks]
     known = prior_covariance(np.empty((0, vectors.shape[1])), width=vectors.shape[1])
     return [int(one) for one in transductive_design(vectors, targets, known, count=count)[0]]
 

@@ -103,7 +103,7 @@ async def _play(
     session: Session, selector: ArmSelector, curves: Curves, names: Sequence[str], *, total: int
 ) -> None:
     async def evaluate(pulls: Sequence[Pull]) -> list[Tried]:
-        return await asyncio.to_thread(lambda: [Tried(curves.accuracy(one)) for one in pulls])
+        return await asyncio.to_thread(lambda: [Tried(curves.accuracy(pull)) for pull in pulls])
 
     await session.play(
         selector,

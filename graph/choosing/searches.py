@@ -218,7 +218,7 @@ def _affordable(labeller: Labeller, examples: Sequence[Example], usd: Decimal) -
     """Count the examples that the budget pays for, each at its dearest."""
     if labeller.model.is_free or not examples:
         return 10**9
-    return int(usd / labeller.ceiling(max(examples, key=lambda one: len(one.text))))
+    return int(usd / labeller.ceiling(max(examples, key=lambda example: len(example.text))))
 
 
 def _cost(most: int) -> int:
@@ -229,13 +229,13 @@ def _bank(
     examples: Sequence[Example], answers: Sequence[Answer], count: int
 ) -> tuple[tuple[Demonstration, ...], list[Example]]:
     """Take demonstrations of each answer in turn; give the examples that are left, too."""
-    groups = [[one for one in examples if one.gold == answer] for answer in answers]
+    groups = [[example for example in examples if example.gold == answer] for answer in answers]
     turns = [one for rank in range(count) for group in groups for one in group[rank : rank + 1]][
         :count
     ]
-    ids = {one.id for one in turns}
-    shown = tuple(Demonstration(one, one.gold) for one in turns if one.gold is not None)
-    return shown, [one for one in examples if one.id not in ids]
+    ids = {turn.id for turn in turns}
+    shown = tuple(Demonstration(turn, turn.gold) for turn in turns if turn.gold is not None)
+    return shown, [example for example in examples if example.id not in ids]
 
 
 def _slope(config: Config, data: Data, seed: int) -> float:

@@ -56,7 +56,9 @@ def choose_examples(session: Session, *, count: int | None, by_length: bool) -> 
     section = context.config.budget
     examples = context.pool.all(Split.POOL)
     vectors = context.view.embed(examples)
-    lengths = np.array([max(1, len(one.text.split())) for one in examples], dtype=np.float64)
+    lengths = np.array(
+        [max(1, len(example.text.split())) for example in examples], dtype=np.float64
+    )
     shares = lengths / lengths.mean() if by_length else np.ones(len(examples))
     prices = shares * float(section.human_label_usd)
     if count is not None and not by_length:
@@ -289,7 +291,9 @@ async def _fixed(session: Session, labels: int) -> _Fixed | None:
     context, examples = session.context, _items(session, labels)
     model = context.models.named(context.config.models.annotator, agent=Agent.SELECTOR)
     labeller = Labeller(model, Prompt(context.task))
-    dearest = Decimal(0) if model.is_free else max(labeller.ceiling(one) for one in examples)
+    dearest = (
+        Decimal(0) if model.is_free else max(labeller.ceiling(example) for example in examples)
+    )
     size, cap = len(examples), context.config.budget.usd
     how_many(
         least=size, usual=size, most=size, dearest=dearest, cap=cap, asked=None, noun="examples"
@@ -304,9 +308,9 @@ async def _fixed(session: Session, labels: int) -> _Fixed | None:
         context.emit(ArmsTried("", (), done=done, total=size, best=model.name, usd=session.usd))
     known = context.answers
     blank = np.full(len(known), 1 / len(known))
-    said = [blank if one.probabilities is None else one.probabilities for one in answers]
+    said = [blank if answer.probabilities is None else answer.probabilities for answer in answers]
     probabilities = np.array(said)
-    gold = known.places([one.gold for one in examples])
+    gold = known.places([example.gold for example in examples])
     vectors = context.view.embed(examples)
     return _Fixed(examples, probabilities, error_losses(probabilities), gold, vectors)
 

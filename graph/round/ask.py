@@ -40,8 +40,10 @@ def ask_people(
     ]
     # After a crash between the two steps below, the money is set aside already.
     held = {hold.request.call_key for hold in context.ledger.open_holds(kind=SpendKind.HUMAN)}
-    known = context.inbox.known([one.id for one in questions])
-    news = [one for one in questions if one.id not in held and one.id not in known]
+    known = context.inbox.known([question.id for question in questions])
+    news = [
+        question for question in questions if question.id not in held and question.id not in known
+    ]
     price = context.config.budget.human_label_usd
     holds = context.ledger.reserve(
         [Request(CallKey(one.id), price, "people", SpendKind.HUMAN, one.round) for one in news]
@@ -49,7 +51,7 @@ def ask_people(
     refused = {
         one.id for one, hold in zip(news, holds, strict=True) if isinstance(hold, BudgetExceeded)
     }
-    asked = [one for one in questions if one.id not in refused]
+    asked = [question for question in questions if question.id not in refused]
     context.inbox.ask(asked, lease=context.lease)
     return asked
 
@@ -59,7 +61,7 @@ def answer_simulated(context: Context) -> int:
     if context.config.people.kind != "simulated":
         return 0
     questions = context.inbox.all(status="open")
-    examples = context.view.get([one.example for one in questions])
+    examples = context.view.get([question.example for question in questions])
     answers = context.answers.answers
     for question, example in zip(questions, examples, strict=True):
         # Who writes a text for a class would call it that, too.
@@ -107,7 +109,7 @@ def _question(context: Context, verdict: Verdict, example: Example, *, purpose: 
         example=example.id,
         payload=QuestionPayload(
             fields=dict(example.fields),
-            options=tuple(Option(one.name, one.description) for one in context.task.labels),
+            options=tuple(Option(label.name, label.description) for label in context.task.labels),
             # A suspected label is not shown to the person at first: it would pull them along
             # (Wang et al., 2024).
             model_says=None if guess is None else name_of(guess),

@@ -75,7 +75,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
     """Where money, labels and the learning curve stand."""
     config = context.config
     stop = stop_command(context.mailbox)
-    labels = {one.example: one for one in context.labelling.labels()}
+    labels = {label.example: label for label in context.labelling.labels()}
     flat = judge_curve(context)
     waiting = waiting_for(context, number - 1)
     return BudgetEvidence(
@@ -104,7 +104,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
 
 def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEvidence:
     """What there is to choose from."""
-    labels = {one.example: one for one in context.labelling.labels()}
+    labels = {label.example: label for label in context.labelling.labels()}
     asks = context.config.people.kind != "none"
     return SelectorEvidence(
         round=number,
@@ -120,7 +120,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
 
 def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> GeneratorEvidence:
     """Which classes are thin, and how well earlier texts did."""
-    written = context.view.get([one for one in knowledge.labels if one.startswith("gen-")])
+    written = context.view.get([label for label in knowledge.labels if label.startswith("gen-")])
     judged = [v for v in context.labelling.verdicts() if v.example.startswith("gen-")]
     kept = len(written) / len(judged) if judged else None
     return GeneratorEvidence(
@@ -171,7 +171,7 @@ def for_verifier(
         annotates=config.annotator.enabled,
         labels_by_model=config.annotator.labels_by_model,
         measured=len(knowledge.reliability.truth),
-        weights=tuple(round(float(one), 3) for one in weights),
+        weights=tuple(round(float(weight), 3) for weight in weights),
     )
 
 
@@ -227,7 +227,7 @@ def last_skill(journal: Journal) -> float | None:
 
 
 def _typical_text(pool: Pool) -> str:
-    texts = sorted((one.text for one in pool.first(200)), key=len)
+    texts = sorted((example.text for example in pool.first(200)), key=len)
     return texts[len(texts) * 3 // 4][:TYPICAL_CHARACTERS] if texts else ""
 
 
@@ -239,9 +239,9 @@ def _touched_pool(context: Context) -> int:
 def _has_logprobs(labelling: Labelling, number: int) -> bool:
     """Assume log-probabilities until the answers of the last rounds came without."""
     said = [
-        one
+        annotation
         for recent in (number - 1, number)
-        for one in labelling.annotations(number=recent)
-        if one.who.startswith("llm:") and one.answer is not None
+        for annotation in labelling.annotations(number=recent)
+        if annotation.who.startswith("llm:") and annotation.answer is not None
     ]
     return not said or any(one.probabilities for one in said)

@@ -18,9 +18,9 @@ SHOWN_TO_GENERATOR = 8
 def typical(context: Context, knowledge: Knowledge, answer: Answer) -> list[Example]:
     """Fetch labelled examples of an answer, those that people labelled first."""
     known = [
-        one
-        for one in knowledge.labels.values()
-        if one.answer == answer and one.source != "generated"
+        label
+        for label in knowledge.labels.values()
+        if label.answer == answer and label.source != "generated"
     ]
     known.sort(key=lambda one: (one.source != "human", -one.p_correct, one.example))
     return context.view.get([one.example for one in known[:SHOWN_TO_GENERATOR]])

@@ -37,7 +37,7 @@ def machine_label(config: RunConfig, verdict: Verdict, opinions: Opinions) -> La
 
 def reconsider(context: Context, knowledge: Knowledge) -> None:
     """Give machine labels the answer and the certainty that today's knowledge supports."""
-    machine = [one for one in knowledge.labels.values() if one.source != "human"]
+    machine = [label for label in knowledge.labels.values() if label.source != "human"]
     if not machine or not knowledge.reliability.truth:
         return
     examples = context.view.get([one.example for one in machine])

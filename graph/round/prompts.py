@@ -22,7 +22,7 @@ COPY = 0.98
 
 def bank_of(labelling: Labelling) -> list[Label]:
     """What people labelled, in the order it came: what demonstrations are taken from."""
-    human = [one for one in labelling.labels() if one.source == "human"]
+    human = [label for label in labelling.labels() if label.source == "human"]
     return sorted(human, key=lambda one: (one.round, one.example))
 
 
@@ -47,10 +47,10 @@ def shared_demonstrations(
     for members in by_group.values():
         if members:
             rng = np.random.default_rng(context.config.loop.seed)
-            picks = k_center(view.of([one.example for one in members]), count=count, rng=rng)
+            picks = k_center(view.of([member.example for member in members]), count=count, rng=rng)
             ordered.append([members[i] for i in picks])
     turns = [one for rank in range(count) for group in ordered for one in group[rank : rank + 1]]
-    examples = context.view.get([one.example for one in turns[:count]])
+    examples = context.view.get([turn.example for turn in turns[:count]])
     return tuple(_shown(one, label) for one, label in zip(examples, turns, strict=False))
 
 
@@ -92,7 +92,7 @@ def with_nearest(
     context.bank.put(list(bank))
     shown = {one.example.id for one in prompt.shared}
     hits = context.bank.nearest(context.view.embed(examples), count=prompt.nearest + len(shown) + 1)
-    texts = {one.id: one for one in context.view.get(list(bank))}
+    texts = {example.id: example for example in context.view.get(list(bank))}
     items = []
     for example, row, attempt in zip(examples, hits, attempts, strict=True):
         close = [

@@ -130,7 +130,7 @@ def _committee(context: Context, number: int) -> Committee:
 def _labelled(context: Context, model: LinearModel | None) -> Labelled:
     """All that was looked at: what has no label (dropped, or still with people) is unknown."""
     view = context.view
-    labels = {one.example: one.answer for one in context.labelling.labels()}
+    labels = {label.example: label.answer for label in context.labelling.labels()}
     ids = tuple(sorted(one for one in context.labelling.touched() if one in view.rows))
     classes = context.answers.places([labels.get(one) for one in ids])
     vectors = view.of(list(ids))
@@ -145,5 +145,5 @@ def _labelled(context: Context, model: LinearModel | None) -> Labelled:
 def _targets(context: Context) -> Targets:
     """Take the inputs of the test file, without their labels."""
     examples: Sequence[Example] = context.pool.all(Split.TEST)[:MOST_TARGETS]
-    hidden = tuple(replace(one, gold=None) for one in examples)
+    hidden = tuple(replace(example, gold=None) for example in examples)
     return Targets(embeddings=context.view.embed(hidden), examples=hidden)

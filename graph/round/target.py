@@ -84,7 +84,7 @@ def _training_rows(context: Context, trainer: Trainer, rows: TrainingSet) -> Tra
     return TrainingRows(
         inputs=Inputs(
             vectors=rows.inputs[kept] if "vectors" in trainer.needs else None,
-            texts=[one.text for one in context.view.get(examples)] if examples else None,
+            texts=[example.text for example in context.view.get(examples)] if examples else None,
         ),
         targets=rows.targets[kept],
         weights=rows.weights[kept],
@@ -114,7 +114,7 @@ async def _measure(
 
 def _inputs(context: Context, trainer: Trainer, examples: list[Example]) -> Inputs:
     vectors = context.view.embed(examples) if "vectors" in trainer.needs else None
-    texts = [one.text for one in examples] if "texts" in trainer.needs else None
+    texts = [example.text for example in examples] if "texts" in trainer.needs else None
     return Inputs(vectors=vectors, texts=texts)
 
 

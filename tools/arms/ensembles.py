@@ -37,12 +37,12 @@ def greedy_ensemble(
     """
     if probabilities.ndim != 3 or probabilities.shape[1] != len(gold) or not len(gold):
         raise InvalidInput("An ensemble needs probabilities (K, N, C) and N gold classes.")
-    singles = [metric(one, gold) for one in probabilities]
+    singles = [metric(probability, gold) for probability in probabilities]
     members = [int(np.argmax(singles))]
     total = probabilities[members[0]].astype(np.float64)
     best, best_score = list(members), singles[members[0]]
     for size in range(2, rounds + 1):
-        scores = [metric((total + one) / size, gold) for one in probabilities]
+        scores = [metric((total + probability) / size, gold) for probability in probabilities]
         members.append(int(np.argmax(scores)))
         total += probabilities[members[-1]]
         if scores[members[-1]] > best_score:

@@ -113,7 +113,7 @@ class Head:
         with one_thread():
             loss = torch.nn.functional.cross_entropy(self._network(rows), wanted)
             slopes = torch.autograd.grad(loss, list(self._network.parameters()))
-        return float(sum(float(one.square().sum()) for one in slopes) ** 0.5)
+        return float(sum(float(slope.square().sum()) for slope in slopes) ** 0.5)
 
 
 def _network(config: Config, width: int, classes: int, seed: int) -> nn.Module:

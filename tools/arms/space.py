@@ -145,7 +145,7 @@ class Space:
 
     def grid(self, points: int = 3) -> Iterator[Config]:
         """Run through all combinations, with `points` values of each range."""
-        values = [one.grid(points) for one in self.dimensions.values()]
+        values = [dimension.grid(points) for dimension in self.dimensions.values()]
         for combination in itertools.product(*values):
             yield dict(zip(self.dimensions, combination, strict=True))
 
@@ -191,7 +191,7 @@ class Proposals:
     def __call__(self, count: int, trials: Sequence[Trial]) -> list[Config]:
         """Give `count` valid configs, different from each other where the space is large enough."""
         found: list[Config] = []
-        known = [one.config for one in trials]
+        known = [trial.config for trial in trials]
         wanted = int(count * self.share) if self.propose is not None else 0
         if wanted and self.propose is not None:
             for one in list(self.propose(wanted, trials))[:wanted]:
@@ -217,7 +217,7 @@ def mutations(space: Space, rng: np.random.Generator, *, parents: int = 4) -> Pr
     """Propose changes of the best configs so far, one setting each; random ones at the start."""
 
     def propose(count: int, trials: Sequence[Trial]) -> list[Config]:
-        ranked = sorted(trials, key=lambda one: (-one.resource, -one.score))[:parents]
+        ranked = sorted(trials, key=lambda trial: (-trial.resource, -trial.score))[:parents]
         if not ranked:
             return [space.draw(rng) for _ in range(count)]
         return [space.vary(ranked[i % len(ranked)].config, rng) for i in range(count)]

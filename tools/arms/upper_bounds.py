@@ -45,9 +45,9 @@ class UpperBound:
         arms = [arm for arm, n in enumerate(record.pulls) if n < self._most]
         if self._is_out or record.total >= self._budget or not arms:
             return None
-        arm = next((one for one in arms if record.pulls[one] < self._least), None)
+        arm = next((arm for arm in arms if record.pulls[arm] < self._least), None)
         if arm is None:
-            arm = max(arms, key=lambda one: (self.index(one), -one))
+            arm = max(arms, key=lambda arm: (self.index(arm), -arm))
         self._is_out = True
         return Pull(arm, record.pulls[arm])
 
@@ -105,9 +105,9 @@ class TimeIncreasing:
         if self._is_out or record.total >= self._budget:
             return None
         arms = range(len(record.pulls))
-        arm = next((one for one in arms if record.pulls[one] < self._least), None)
+        arm = next((arm for arm in arms if record.pulls[arm] < self._least), None)
         if arm is None:
-            arm = max(arms, key=lambda one: (self.index(one), -one))
+            arm = max(arms, key=lambda arm: (self.index(arm), -arm))
         self._is_out = True
         return Pull(arm, record.pulls[arm])
 

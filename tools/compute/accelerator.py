@@ -110,7 +110,7 @@ def chosen_device() -> Any | None:
 def _may_be_there() -> bool:
     """Rule a GPU out without importing torch, which takes a second: on Linux it shows as a file."""
     files = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-    return sys.platform != "linux" or any(Path(one).exists() for one in files)
+    return sys.platform != "linux" or any(Path(file).exists() for file in files)
 
 
 def _there(rows: Rows, device: Any) -> Tensor:

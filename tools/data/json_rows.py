@@ -181,10 +181,10 @@ def _from_columns(value: Mapping[str, object]) -> list[object]:
     members = {key: one for key, one in value.items() if isinstance(one, dict)}
     if not members or len(members) < len(value):
         return []
-    indices = [list(one) for one in members.values()]
+    indices = [list(member) for member in members.values()]
     if indices[0] and all(str(key).isdigit() for key in indices[0]):
         if any(index != indices[0] for index in indices):
             return []
-        cells = zip(*(one.values() for one in members.values()), strict=True)
+        cells = zip(*(member.values() for member in members.values()), strict=True)
         return [dict(zip(members, row, strict=True)) for row in cells]
     return [{"id": key, **one} for key, one in members.items()] if len(members) > 1 else []

@@ -59,7 +59,9 @@ def sequence_least_confidence(log_probabilities: Sequence[FloatArray]) -> FloatA
     scores not a number. The mean and not the sum, or long outputs would always look unsure
     (Ueffing & Ney, 2007; for active learning Tsvigun et al., 2022).
     """
-    means = [np.mean(one) if len(one) else np.nan for one in log_probabilities]
+    means = [
+        np.mean(probability) if len(probability) else np.nan for probability in log_probabilities
+    ]
     return np.asarray(-np.expm1(np.array(means, dtype=np.float64)))
 
 
@@ -70,7 +72,10 @@ def mean_token_entropy(distributions: Sequence[FloatArray]) -> FloatArray:
     not a number. No strategy here uses it: the port of chat models tells the probability of single
     tokens, never a whole distribution. For whoever has the logits (Malinin & Gales, 2021).
     """
-    means = [np.mean(entropy(one)) if len(one) else np.nan for one in distributions]
+    means = [
+        np.mean(entropy(distribution)) if len(distribution) else np.nan
+        for distribution in distributions
+    ]
     return np.array(means, dtype=np.float64)
 
 

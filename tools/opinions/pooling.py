@@ -42,7 +42,9 @@ class OpinionPool:
         begin = np.asarray(start, dtype=np.float64)
         if len(labels) == 0:
             return cls(begin)
-        logs = np.stack([np.log(np.maximum(one, _TINY)) for one in opinions]).astype(np.float64)
+        logs = np.stack([np.log(np.maximum(opinion, _TINY)) for opinion in opinions]).astype(
+            np.float64
+        )
         rows = np.arange(len(labels))
         counts = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
 
@@ -61,5 +63,5 @@ class OpinionPool:
 
     def pool(self, opinions: Sequence[FloatArray]) -> FloatArray:
         """Pool S opinions (N, C) into one (N, C)."""
-        logs = np.stack([np.log(np.maximum(one, _TINY)) for one in opinions])
+        logs = np.stack([np.log(np.maximum(opinion, _TINY)) for opinion in opinions])
         return np.exp(log_softmax(np.tensordot(self.weights, logs, axes=1)))

@@ -201,7 +201,9 @@ class Model:
 
     def predict(self, records: Sequence[Record]) -> Predictions:
         """Tell the classes of texts (or of tables of fields), with their probabilities."""
-        if isinstance(records, str) or not all(isinstance(one, str | Mapping) for one in records):
+        if isinstance(records, str) or not all(
+            isinstance(record, str | Mapping) for record in records
+        ):
             raise InvalidInput("predict takes a list of texts, as in predict(['one', 'two']).")
         parts = [part.probabilities for part in self.stream(records)]
         empty = np.empty((0, len(self.classes)), dtype=np.float32)
@@ -236,7 +238,7 @@ class Model:
     ) -> Predictions:
         inputs = Inputs(
             vectors=None if embedder is None else self._vectors(examples, embedder),
-            texts=[one.text for one in examples] if "texts" in needs else None,
+            texts=[example.text for example in examples] if "texts" in needs else None,
         )
         chances = self.predictor.predict_proba(inputs)
         return Predictions(self.classes, np.asarray(chances, dtype=np.float32))

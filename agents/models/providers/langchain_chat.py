@@ -78,7 +78,9 @@ class LangChainModel:
 
     def count_tokens(self, request: ChatRequest) -> int:
         """Give an upper bound of what the provider will count."""
-        messages = [{"role": one.role, "content": one.content} for one in request.messages]
+        messages = [
+            {"role": message.role, "content": message.content} for message in request.messages
+        ]
         counted = count_messages(messages, counter=self._counter, schema=form_in_words(request))
         return counted.ceiling
 

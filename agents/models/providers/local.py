@@ -251,12 +251,12 @@ class LocalModel:
         steps = choice["logprobs"]["content"]
         alternatives = steps[0]["top_logprobs"] if steps else []
         branches: dict[str, tuple[list[str], float]] = {}
-        for one in alternatives:
-            text = (prefix + one["token"]) if prefix else one["token"].lstrip()
+        for alternative in alternatives:
+            text = (prefix + alternative["token"]) if prefix else alternative["token"].lstrip()
             reached = [choice for choice in live if choice.startswith(text)]
             # Some tokens are empty text (control tokens): they lead nowhere, again and again.
             if len(text) > len(prefix) and reached:
-                weight = branches.get(text, (reached, 0.0))[1] + math.exp(one["logprob"])
+                weight = branches.get(text, (reached, 0.0))[1] + math.exp(alternative["logprob"])
                 branches[text] = (reached, weight)
         return branches, _sum_by_token(alternatives)
 
@@ -360,8 +360,10 @@ def _add(used: list[int], usage: Usage) -> None:
 def _sum_by_token(alternatives: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Write alternatives as a mapping; control tokens may share a text, and then their mass."""
     mass: dict[str, float] = {}
-    for one in alternatives:
-        mass[one["token"]] = mass.get(one["token"], 0.0) + math.exp(one["logprob"])
+    for alternative in alternatives:
+        mass[alternative["token"]] = mass.get(alternative["token"], 0.0) + math.exp(
+            alternative["logprob"]
+        )
     return {token: math.log(max(value, 1e-30)) for token, value in mass.items()}
 
 

@@ -111,7 +111,9 @@ class OpenAICompatible:
 
     def count_tokens(self, request: ChatRequest) -> int:
         """Give an upper bound of what the provider will count."""
-        messages = [{"role": one.role, "content": one.content} for one in request.messages]
+        messages = [
+            {"role": message.role, "content": message.content} for message in request.messages
+        ]
         counted = count_messages(messages, counter=self._counter, schema=schema_of(request))
         return counted.ceiling
 

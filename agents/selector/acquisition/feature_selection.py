@@ -113,7 +113,7 @@ def read_ranking(
         name = _closest(_MARKS.sub("", line), features)
         if name is not None and name not in found:
             found.append(name)
-    missing = [one for one in features if one not in found]
+    missing = [feature for feature in features if feature not in found]
     return found + [missing[place] for place in rng.permutation(len(missing))], len(missing)
 
 
@@ -132,7 +132,8 @@ def _closest(text: str, features: Sequence[str]) -> str | None:
 def borda(rankings: Sequence[Sequence[str]], features: Sequence[str]) -> list[str]:
     """Merge rankings: F minus the place, summed; ties in the order of `features`."""
     points = {
-        name: sum(len(features) - list(one).index(name) for one in rankings) for name in features
+        name: sum(len(features) - list(ranking).index(name) for ranking in rankings)
+        for name in features
     }
     return sorted(features, key=lambda name: -points[name])
 

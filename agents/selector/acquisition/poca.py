@@ -70,10 +70,10 @@ class PartialBuyer:
         actions = [self._trim(int(row), rows, imputed, probabilities) for row in top]
         actions.sort(key=self._rank)
         taken, left = [], budget
-        for one in actions:
-            if one.price <= left and (one.features or one.label):
-                taken.append(one)
-                left -= one.price
+        for action in actions:
+            if action.price <= left and (action.features or action.label):
+                taken.append(action)
+                left -= action.price
         return taken
 
     def _rank(self, action: Acquisition) -> float:
@@ -99,7 +99,7 @@ class PartialBuyer:
     def price(self, features: Iterable[int]) -> float:
         """Add up the prices of features, and of the label if it is bought."""
         label = self.label_price if self.buys_label else 0.0
-        return float(sum(self.feature_prices[one] for one in features)) + label
+        return float(sum(self.feature_prices[feature] for feature in features)) + label
 
 
 def keep_features(

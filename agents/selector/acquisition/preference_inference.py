@@ -57,9 +57,9 @@ class PreferenceInference:
             return None
         self._advisor.start()
         questions = self._propose()
-        self._judge([one for one in questions if one not in self._judged])
+        self._judge([question for question in questions if question not in self._judged])
         self.trouble = self._advisor.close()
-        known = [one for one in questions if one in self._judged]
+        known = [question for question in questions if question in self._judged]
         if not known:
             self.trouble = self.trouble or "the model proposed no question that is new"
             return None
@@ -97,15 +97,15 @@ class PreferenceInference:
         # Asked twice, a question would count twice, and feign certainty.
         seen = {_plain(one) for one, _ in self._answered}
         fresh: list[str] = []
-        for one in read_questions(self._advisor.ask_one(request)):
-            if _plain(one) not in seen:
-                seen.add(_plain(one))
-                fresh.append(one)
+        for question in read_questions(self._advisor.ask_one(request)):
+            if _plain(question) not in seen:
+                seen.add(_plain(question))
+                fresh.append(question)
         return fresh[: self._proposals]
 
     def _judge(self, questions: Sequence[str]) -> None:
         """Ask what each item's buyer would say; a question with a gap is not used."""
-        requests = [judge_item(item, one) for one in questions for item in self._items]
+        requests = [judge_item(item, question) for question in questions for item in self._items]
         said = ask_yes_no(requests, advisor=self._advisor).probabilities
         rows = said.reshape(len(questions), len(self._items))
         for question, row in zip(questions, rows, strict=True):
@@ -138,8 +138,10 @@ def read_questions(reply: Reply) -> list[str]:
     if isinstance(listed, list):
         lines = [one for one in listed if isinstance(one, str)]
     else:
-        lines = [one for one in reply.text.splitlines() if one.rstrip().endswith("?")]
-    return [text for one in lines if (text := _BULLET.sub("", one).strip()[:200])]
+        lines = [
+            line for line in reply.text.splitlines() if line.rstrip().endswith("?")
+        ]
+    return [text for line in lines if (text := _BULLET.sub("", line).strip()[:200])]
 
 
 def _plain(question: str) -> str:

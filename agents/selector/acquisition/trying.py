@@ -86,7 +86,7 @@ async def _label(work: Work) -> list[Said]:
     if labeller.is_calibrated:
         prior = await label_bias(labeller.prompt, model=labeller.model)
     outcome = await annotate(
-        [Item(one) for one in work.examples],
+        [Item(example) for example in work.examples],
         prompt=labeller.prompt,
         model=labeller.model,
         votes=labeller.votes,
@@ -96,15 +96,15 @@ async def _label(work: Work) -> list[Said]:
     for error in outcome.errors.values():
         raise error
     by_example: defaultdict[ExampleId, list[Annotation]] = defaultdict(list)
-    for one in outcome.annotations:
-        by_example[one.example].append(one)
-    return [_pooled(by_example[one.id], labeller) for one in work.examples]
+    for annotation in outcome.annotations:
+        by_example[annotation.example].append(annotation)
+    return [_pooled(by_example[example.id], labeller) for example in work.examples]
 
 
 def _pooled(annotations: Sequence[Annotation], labeller: Labeller) -> Said:
     """Pool votes; where nobody gave a usable answer there is none."""
     answers = answers_of(labeller.prompt.task)
-    usd = sum((one.usd for one in annotations), Decimal(0))
+    usd = sum((annotation.usd for annotation in annotations), Decimal(0))
     vector = pool_votes(annotations, answers)
     if vector is None:
         return Said(None, None, usd)

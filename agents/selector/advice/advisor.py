@@ -128,10 +128,10 @@ class Advisor:
         """Ask the first `count`; the others are past the allowance."""
         outcomes = await self._model.complete_all(requests[:count])
         left = (self._allowance or Decimal(0)) - self._spent
-        for one in requests[count:]:
-            ceiling = self._model.ceiling(one)
+        for request in requests[count:]:
+            ceiling = self._model.ceiling(request)
             outcomes.append(BudgetExceeded(wanted=ceiling, remaining=left, what=_SHARE))
-        return [self._note(one) for one in outcomes]
+        return [self._note(outcome) for outcome in outcomes]
 
     def _affordable(self, requests: Sequence[ChatRequest]) -> int:
         """Count how many of the questions fit into the allowance, whatever they may cost."""
@@ -196,8 +196,8 @@ def _own_loop(owner: Advisor) -> Run[Any]:
 
 
 def _shut(loop: asyncio.AbstractEventLoop, *threads: ThreadPoolExecutor) -> None:
-    for one in threads:
-        one.shutdown(wait=True)
+    for thread in threads:
+        thread.shutdown(wait=True)
     loop.close()
 
 

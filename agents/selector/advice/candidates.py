@@ -64,7 +64,7 @@ def clip(text: str, longest: int) -> str:
 def highest(scores: FloatArray, *others: FloatArray) -> Rows:
     """Order by the highest score, then the highest of each other; what is not a number is last."""
     keys = [np.where(np.isnan(one), -np.inf, one) for one in (scores, *others)]
-    return np.asarray(np.lexsort([-one for one in reversed(keys)]))
+    return np.asarray(np.lexsort([-key for key in reversed(keys)]))
 
 
 def conclude(
@@ -81,7 +81,7 @@ def conclude(
     `scores` are of all candidates. `n_filled` counts the random ones, `fell_back` says why answers
     of the model are missing.
     """
-    kept = np.array(list(dict.fromkeys(int(one) for one in picks))[:count], dtype=np.intp)
+    kept = np.array(list(dict.fromkeys(int(pick) for pick in picks))[:count], dtype=np.intp)
     rest = np.setdiff1d(np.arange(len(context.ids)), kept)
     missing = count - len(kept)
     if missing > 0:

@@ -76,6 +76,6 @@ def require_classes(task: Task) -> None:
 
 
 def _counted(votes: Sequence[Reply], names: Sequence[str]) -> FloatArray:
-    said = [one.text for one in votes if isinstance(one, ChatReply)]
+    said = [vote.text for vote in votes if isinstance(vote, ChatReply)]
     counts = np.array([said.count(name) for name in names], dtype=np.float64)
     return np.asarray((counts + 1) / (counts.sum() + len(names)))

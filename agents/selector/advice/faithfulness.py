@@ -51,7 +51,7 @@ def coherence(documents: Sequence[str], summaries: Sequence[str], /) -> FloatArr
     Stands in for a learned judge of coherence and fluency (UniEval).
     """
     del documents
-    return np.array([_coherence(one) for one in summaries])
+    return np.array([_coherence(summary) for summary in summaries])
 
 
 def lexical_precision(documents: Sequence[str], summaries: Sequence[str], /) -> FloatArray:
@@ -69,7 +69,7 @@ def _frame(document: str, summary: str) -> float:
     words = set(_words(document))
     claims = [one.strip(".,") for one in _NUMBER.findall(summary)]
     known = {one.strip(".,") for one in _NUMBER.findall(document)}
-    found = [one in known for one in claims]
+    found = [claim in known for claim in claims]
     found += [name.casefold() in words for name in _NAME.findall(summary)]
     negated = [word for word in _words(summary) if word in _NOT]
     found += [bool(words & _NOT) for _ in negated]

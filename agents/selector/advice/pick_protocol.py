@@ -160,7 +160,7 @@ def _numbers(value: Any) -> list[int] | None:
     if not isinstance(value, list):
         return None
     numbers = [_integer(one) for one in value]
-    return [one for one in numbers if one is not None]
+    return [number for number in numbers if number is not None]
 
 
 def _integer(value: Any) -> int | None:

@@ -54,7 +54,7 @@ def ask_yes_no(
     if mode == "first_token" and not advisor.can_look("first_token"):
         mode = "restricted"
     look: Literal["", "first_token"] = "first_token" if mode == "first_token" else ""
-    asked = [replace(one, choices=_YES_NO, schema=None, look=look) for one in requests]
+    asked = [replace(request, choices=_YES_NO, schema=None, look=look) for request in requests]
     replies = advisor.ask(asked)
     answers = np.full(len(asked), np.nan)
     truncated = np.zeros(len(asked), dtype=bool)
@@ -111,7 +111,7 @@ def _by_sampling(
     found = np.full(len(asked), np.nan)
     for row in range(len(asked)):
         replies = [first[row], *drawn[row * per_row : (row + 1) * per_row]]
-        said = [_plain(one.text) for one in replies if isinstance(one, ChatReply)]
+        said = [_plain(reply.text) for reply in replies if isinstance(reply, ChatReply)]
         valid = [word for word in said if word in _YES_NO]
         found[row] = smoothed(valid.count("yes"), len(valid))
     return found

@@ -124,7 +124,7 @@ class _Walk:
     def menu(self, want: int) -> tuple[Menu | None, list[ExampleId]]:
         """Show as much of the next window as the model can read; nothing if none is left."""
         examples = self._window()
-        if not any(one.id in self._open for one in examples):
+        if not any(example.id in self._open for example in examples):
             # The pool's end: what was passed over is shown again.
             self._highest = -1.0
             examples = self._window()
@@ -132,7 +132,7 @@ class _Walk:
             for longest in (_LONGEST, _LONGEST // 2, _SHORTEST):
                 menu = self._write(examples, want, longest)
                 if self._advisor.fits(menu.prompt.request(menu.texts)):
-                    return menu, [one.id for one in examples]
+                    return menu, [example.id for example in examples]
             size = len(examples) * 2 // 3
             is_grown = self._settings.recap == "index"
             examples = examples[len(examples) - size :] if is_grown else examples[:size]
@@ -169,7 +169,7 @@ class _Walk:
             examples=self._recap(longest) if settings.recap == "full" else "",
         )
         # The window is in the order of a shuffle, and `index` must keep it from call to call.
-        texts = [quote(one, longest) for one in examples]
+        texts = [quote(example, longest) for example in examples]
         return Menu(texts, prompt, frozenset(barred), shuffle=False)
 
     def _recap(self, longest: int) -> str:
@@ -177,7 +177,9 @@ class _Walk:
         ids = [*self._labelled, *fresh][-_MOST_RECAPPED:]
         if not ids:
             return ""
-        texts = [f"- {quote(one, longest)}" for one in labelled_examples(self._context, ids)]
+        texts = [
+            f"- {quote(example, longest)}" for example in labelled_examples(self._context, ids)
+        ]
         return "\n".join(["Labelled already:", *texts, "", "To choose from:"])
 
 

@@ -53,7 +53,7 @@ def active_prompt(
     rows = sample(context, max(settings.most, count))
     examples = context.examples(rows)
     answers = _sample_answers(examples, advisor=advisor, settings=settings)
-    answered = np.array([bool(one) for one in answers], dtype=bool)
+    answered = np.array([bool(answer) for answer in answers], dtype=bool)
     names = advisor.task.names
     if metric == "confidence":
         scores = _doubts(examples, answers, advisor)
@@ -67,7 +67,7 @@ def active_prompt(
         count,
         advisor=advisor,
         metric=metric,
-        no_solution=sum(one.count(NO_SOLUTION) for one in answers),
+        no_solution=sum(answer.count(NO_SOLUTION) for answer in answers),
         uncertainty={context.ids[rows[one]]: float(scores[one]) for one in order[:count]},
     )
 
@@ -82,13 +82,13 @@ def spread(
     (as in the authors' code).
     """
     if metric == "variance":
-        longest = max((len(one) for one in answers), default=0)
+        longest = max((len(answer) for answer in answers), default=0)
         numbers = np.full((len(answers), longest), np.nan)
         for row, said in enumerate(answers):
             numbers[row, : len(said)] = [_as_number(one) for one in said]
         return vote_variance(numbers)
     kinds = {one: code for code, one in enumerate(sorted({a for said in answers for a in said}))}
-    longest = max((len(one) for one in answers), default=0)
+    longest = max((len(answer) for answer in answers), default=0)
     votes = np.full((len(answers), longest), -1)
     for row, said in enumerate(answers):
         votes[row, : len(said)] = [kinds[one] for one in said]
@@ -108,8 +108,8 @@ def _sample_answers(
     names = advisor.task.names
     reasons = settings.reasons or not names
     requests = [
-        _request(one, advisor, reasons=reasons, number=number)
-        for one in examples
+        _request(example, advisor, reasons=reasons, number=number)
+        for example in examples
         for number in range(settings.answers)
     ]
     replies = advisor.ask(requests)

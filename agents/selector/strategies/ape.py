@@ -121,7 +121,9 @@ def _poll(
     """
     names = advisor.task.names
     requests: list[ChatRequest] = [
-        variant.prompt(advisor.task).request(one) for one in examples for variant in committee
+        variant.prompt(advisor.task).request(example)
+        for example in examples
+        for variant in committee
     ]
     replies = advisor.ask(requests)
     votes = np.full(len(requests), _MISSING)
@@ -148,7 +150,7 @@ def disagreement(votes: IntArray, *, classes: int, count_invalid: bool = False) 
 def best_variant(variants: Sequence[Variant], scores: Sequence[float]) -> Variant:
     """Keep the variant that does best on validation examples; of equals the shortest prompt."""
     places = range(len(variants))
-    return variants[min(places, key=lambda one: (-scores[one], _length(variants[one])))]
+    return variants[min(places, key=lambda place: (-scores[place], _length(variants[place])))]
 
 
 def _length(variant: Variant) -> int:

@@ -40,7 +40,9 @@ def ask_llm(
     """Rank by the log-odds of "yes"; texts without an answer come last, at random."""
     advisor = advisor_of(context)
     rows = sample(context, max(most, count))
-    requests = [worth_training_on(one, criterion=criterion) for one in context.examples(rows)]
+    requests = [
+        worth_training_on(example, criterion=criterion) for example in context.examples(rows)
+    ]
     said = ask_yes_no(requests, advisor=advisor, mode="first_token")
     order = highest(said.log_odds)
     answered = order[~np.isnan(said.probabilities)[order]]

@@ -89,15 +89,15 @@ def ego_nets(graph: IntArray, hard: IntArray, *, two_hops: bool) -> Sets:
     is_hard[hard] = True
     having = voters(graph)
     close = [
-        [int(one) for one in having.members[having.starts[row] : having.starts[row + 1]]]
+        [int(member) for member in having.members[having.starts[row] : having.starts[row + 1]]]
         for row in range(len(graph))
     ]
-    close = [[one for one in members if is_hard[one]] for members in close]
+    close = [[member for member in members if is_hard[member]] for members in close]
     if not two_hops:
         return Sets.of(close)
     return Sets.of(
         [
-            sorted({*members, *(far for one in members for far in close[one])} - {row})
+            sorted({*members, *(far for member in members for far in close[member])} - {row})
             for row, members in enumerate(close)
         ]
     )

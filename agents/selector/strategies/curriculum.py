@@ -57,7 +57,7 @@ def cgm(
     every = np.arange(len(context.ids))
     some = sample(context, max(most_candidates, 2 * count))
     cover = certainty_gains(context, candidates=some, covered=every, count=count)
-    return conclude(context, cover.picks, count, gains=[float(one) for one in cover.gains])
+    return conclude(context, cover.picks, count, gains=[float(gain) for gain in cover.gains])
 
 
 @strategy(
@@ -95,7 +95,7 @@ def ldcal(
                 context, candidates=inside, covered=covered, count=count - len(chosen), taken=chosen
             )
             chosen += [int(pick) for pick in cover.picks]
-    at = dict(zip((int(row) for row in rows), (int(one) for one in levels), strict=True))
+    at = dict(zip((int(row) for row in rows), (int(level) for level in levels), strict=True))
     return conclude(
         context,
         chosen,
@@ -160,8 +160,8 @@ def _levels(context: QueryContext, rows: Rows, advisor: Advisor) -> IntArray:
     known = context.labelled().ids
     examples: list[Example] = [*context.examples(rows), *labelled_examples(context, known)]
     ratings = np.array(
-        [expected_rating(one) for one in advisor.ask([difficulty(one) for one in examples])]
+        [expected_rating(one) for one in advisor.ask([difficulty(example) for example in examples])]
     )
     middle = np.nanmedian(ratings) if not np.isnan(ratings).all() else 5.0
-    lengths = np.array([len(one.text) for one in examples], dtype=np.float64)
+    lengths = np.array([len(example.text) for example in examples], dtype=np.float64)
     return split_levels(np.where(np.isnan(ratings), middle, ratings), lengths)[: len(rows)]

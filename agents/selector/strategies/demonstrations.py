@@ -136,7 +136,7 @@ def _by_perplexity(context: QueryContext, count: int, *, sign: float, most: int)
     if is_read:
         found = _read(examples, advisor)
     else:
-        found = pool_perplexities([one.text for one in examples])
+        found = pool_perplexities([example.text for example in examples])
     order = highest(sign * found)
     answered: Rows = order[~np.isnan(found[order])]
     return conclude(
@@ -152,8 +152,8 @@ def _by_perplexity(context: QueryContext, count: int, *, sign: float, most: int)
 def _read(examples: tuple[Example, ...], advisor: Advisor) -> FloatArray:
     """Ask how likely each token of each text is."""
     requests = [
-        ChatRequest((Message("user", clip(one.text, _LONGEST_READ)),), 0, look="input")
-        for one in examples
+        ChatRequest((Message("user", clip(example.text, _LONGEST_READ)),), 0, look="input")
+        for example in examples
     ]
     return np.array([_perplexity_of(reply) for reply in advisor.ask(requests)])
 

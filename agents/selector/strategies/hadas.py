@@ -132,8 +132,8 @@ def jensen_shannon(p: FloatArray, q: FloatArray) -> FloatArray:
 
 def _write_summaries(examples: Sequence[Example], advisor: Advisor) -> list[str]:
     """Summarise each text with the language model; empty where that failed."""
-    replies = advisor.ask([summarise(one) for one in examples])
-    return [one.text.strip() if isinstance(one, ChatReply) else "" for one in replies]
+    replies = advisor.ask([summarise(example) for example in examples])
+    return [reply.text.strip() if isinstance(reply, ChatReply) else "" for reply in replies]
 
 
 def _divergence(p: FloatArray, q: FloatArray) -> FloatArray:

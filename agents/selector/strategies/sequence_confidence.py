@@ -80,7 +80,7 @@ def _read_answers(
     examples: Sequence[Example], *, advisor: Advisor, shown: Sequence[Demonstration] = ()
 ) -> FloatArray:
     """Let the model answer, and score its answers by their tokens: (N,), NaN without an answer."""
-    asked = [answer_freely(one, task=advisor.task, shown=shown) for one in examples]
+    asked = [answer_freely(example, task=advisor.task, shown=shown) for example in examples]
     answers = [_first_line(reply) for reply in advisor.ask(asked)]
     answered = [row for row, answer in enumerate(answers) if answer]
     replies = advisor.ask([read_answer(asked[row], answers[row]) for row in answered])

@@ -71,7 +71,7 @@ def _differing(members: Sequence[NumberedRow]) -> list[str]:
 def _votes(task: Row, number: int, remarks: Remarks) -> dict[str, list[object]]:
     """Collect what annotators chose, by the name of the choice; nobody's choice is no vote."""
     annotations = _objects(task.get("annotations")) or _objects(task.get("completions"))
-    kept = [one for one in annotations if not one.get("was_cancelled")]
+    kept = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
     if len(kept) < len(annotations):
         remarks.mend(_CANCELLED, number)
     if task.get("predictions"):
