@@ -28,7 +28,7 @@ _SEPARATORS = re.compile(r"[|;,#\n]")
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 _START = {"start", "start_offset"}
 _END = {"end", "end_offset"}
-_ONLY = "Only classification runs in this release: one class a row."
+_ONLY = "The kinds of task that run want one answer a row."
 
 
 @dataclass(slots=True)
