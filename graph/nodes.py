@@ -33,8 +33,8 @@ from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.round.select import query_context
 from querist.graph.round.strategy_state import save_state
 from querist.graph.round.target import deliver_last, deliver_round
-from querist.graph.round.waiting import note_waiting, waiting_for
 from querist.graph.state import TAIL, LoopState, update
+from querist.graph.waiting import note_waiting, waiting_for
 from querist.graph.workplace.context import Context
 from querist.memory.events import (
     Asked,

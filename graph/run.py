@@ -23,8 +23,8 @@ from querist.graph.intake import check_labels, import_data
 from querist.graph.loop import build_loop
 from querist.graph.quoting import Quote, make_quote, time_a_call
 from querist.graph.round.select import check_strategy
-from querist.graph.round.waiting import note_waiting, pending
 from querist.graph.state import GRAPH_VERSION, LoopState
+from querist.graph.waiting import note_waiting, pending
 from querist.graph.workplace.context import Context, Deliberations, Listener
 from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
 from querist.memory.mailbox import Mailbox

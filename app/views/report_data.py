@@ -210,7 +210,7 @@ def gather(run: Run) -> ReportData:
 
 def _reason(context: Context, status: str, noted: str) -> str:
     """Say why a run is where it is; of what it waits for, as it is now and not when it stopped."""
-    from querist.graph.round.waiting import pending
+    from querist.graph.waiting import pending
 
     if status != "waiting":
         return _without_counts(noted)

@@ -16,8 +16,8 @@ from querist.graph.commands import stop_command
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.model_files import current_model
 from querist.graph.round.stopping import judge_curve
-from querist.graph.round.waiting import waiting_for
 from querist.graph.sizes import Sizes
+from querist.graph.waiting import waiting_for
 from querist.graph.workplace.context import Context
 from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling

@@ -29,7 +29,7 @@ _TYPICAL_CURVATURE = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
+class Penalty:
     """The penalty to use, and what rows that were held out say about it."""
 
     strength: float
@@ -154,12 +154,12 @@ def solve(
 
 def choose_strength(
     design: Design, weights: FloatArray, *, seed: int, fixed: float | None = None
-) -> Choice:
+) -> Penalty:
     """Pick the penalty whose held-out rows lose least once their temperature is fitted.
 
     A `fixed` penalty is kept; the held-out rows then only set its temperature.
     """
-    fallback = Choice(_DEFAULT_STRENGTH if fixed is None else fixed)
+    fallback = Penalty(_DEFAULT_STRENGTH if fixed is None else fixed)
     if int((weights > 0).sum()) < _ROWS_TO_CHOOSE:
         return fallback
     targets = design.targets.numpy()
@@ -180,14 +180,14 @@ def choose_strength(
 
 def _judge(
     logits: FloatArray, targets: FloatArray, weights: FloatArray, *, strength: float
-) -> tuple[float, Choice]:
+) -> tuple[float, Penalty]:
     """Weigh one penalty by its held-out logits (N, C)."""
     # Four rows' worth of belief in T = 1: without it a few lucky rows make the model cocksure.
     temperature = fit_temperature(logits, targets, weights=weights, prior_rows=4.0)
     logs = log_softmax(logits / temperature)
     loss = -float(weights @ (targets * logs).sum(axis=1))
     error = expected_calibration_error(np.exp(logs), targets, weights=weights)
-    return loss, Choice(strength, temperature, error)
+    return loss, Penalty(strength, temperature, error)
 
 
 def fold_rows(classes: IntArray, *, folds: int, seed: int) -> NDArray[np.intp]:

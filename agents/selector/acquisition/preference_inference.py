@@ -138,9 +138,7 @@ def read_questions(reply: Reply) -> list[str]:
     if isinstance(listed, list):
         lines = [one for one in listed if isinstance(one, str)]
     else:
-        lines = [
-            line for line in reply.text.splitlines() if line.rstrip().endswith("?")
-        ]
+        lines = [line for line in reply.text.splitlines() if line.rstrip().endswith("?")]
     return [text for line in lines if (text := _BULLET.sub("", line).strip()[:200])]
 
 
