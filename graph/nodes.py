@@ -51,7 +51,7 @@ from querist.memory.labelling import Labelling
 from querist.memory.records import Action, Round, Split, Verdict
 from querist.tools.opinions.quality import Quality
 from querist.tools.strategies import get as strategy
-from querist.tools.strategies.querying import QueryResult, others
+from querist.tools.strategies.querying import QueryResult, complement
 
 Step = Runtime[Context]
 
@@ -121,7 +121,7 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     touched = context.touched()
     view = context.view
     gone = np.array([view.rows[one] for one in touched if one in view.rows], dtype=np.intp)
-    rows = others(gone, len(view.ids)).astype(np.intp)
+    rows = complement(gone, len(view.ids)).astype(np.intp)
     ruling = await rule(
         context,
         selector.SPEC,

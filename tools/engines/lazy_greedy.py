@@ -23,8 +23,8 @@ _SHORTEST, _SHARE = 256, 256
 _TAKEN = -1.0
 
 
-class Falling(Protocol):
-    """How values fall as rows are picked."""
+class MarginalGains(Protocol):
+    """Values that only fall as rows are picked, as marginal gains do where they are submodular."""
 
     def add(self, row: int) -> None:
         """Count a row as picked."""
@@ -51,13 +51,13 @@ class ToNearest:
 
 
 def take_highest(
-    values: FloatArray, falling: Falling, *, count: int, first: int | None = None
+    values: FloatArray, gains: MarginalGains, *, count: int, first: int | None = None
 ) -> NDArray[np.intp]:
     """Pick the highest value, again and again; equal ones (to 5 digits) go to the lower position.
 
     `values` (N,) are not negative, and are changed. `first`, if given, is picked before all.
     """
-    pool = _Pool(values, falling)
+    pool = _Pool(values, gains)
     if first is not None and count > 0:
         pool.pick(first)
     while len(pool.picks) < count:
@@ -71,7 +71,7 @@ def take_highest(
 
 def draw_by_value(
     values: FloatArray,
-    falling: Falling,
+    gains: MarginalGains,
     *,
     count: int,
     rng: np.random.Generator,
@@ -83,7 +83,7 @@ def draw_by_value(
     that are out of date are thinned by how far the drawn row's value has fallen since, which gives
     exactly the chances of the present values.
     """
-    pool = _Pool(values, falling)
+    pool = _Pool(values, gains)
     if first is not None and count > 0:
         pool.pick(first)
     while len(pool.picks) < count:
@@ -100,8 +100,8 @@ def draw_by_value(
 class _Pool:
     """The values, and the picks that not all of them know of yet."""
 
-    def __init__(self, values: FloatArray, falling: Falling) -> None:
-        self.values, self.falling = values, falling
+    def __init__(self, values: FloatArray, gains: MarginalGains) -> None:
+        self.values, self.gains = values, gains
         self.picks: list[int] = []
         self.settled = 0
 
@@ -113,14 +113,14 @@ class _Pool:
     def pick(self, row: int) -> None:
         """Take a row."""
         self.picks.append(row)
-        self.falling.add(row)
+        self.gains.add(row)
 
     def settle(self) -> None:
         """Bring every value up to date; a row that is picked gets -1."""
         if not self.waiting:
             return
         for rows in blocks(len(self.values)):
-            self.values[rows] = self.falling.lower(self.values[rows], rows, self.settled)
+            self.values[rows] = self.gains.lower(self.values[rows], rows, self.settled)
         self.values[self.picks] = _TAKEN
         self.settled = len(self.picks)
 
@@ -140,7 +140,7 @@ def _pick_some(pool: _Pool, count: int) -> None:
     short = short[short != best]
     near = values[short]
     while len(pool.picks) < count and pool.waiting < _MOST_WAITING and len(short):
-        near = pool.falling.lower(near, short, len(pool.picks) - 1)
+        near = pool.gains.lower(near, short, len(pool.picks) - 1)
         place = first_highest(near)
         # Everything outside is at most the bar, and a tie could hide a lower position there.
         if near[place] * (1 - TIE) <= max(bar, 0.0):
@@ -157,7 +157,7 @@ def _draw_some(pool: _Pool, reach: FloatArray, *, count: int, rng: np.random.Gen
         row = _draw(reach, rng)
         if pool.waiting:
             before = pool.values[row : row + 1]
-            now = pool.falling.lower(before, slice(row, row + 1), pool.settled)
+            now = pool.gains.lower(before, slice(row, row + 1), pool.settled)
             if row in pool.picks[pool.settled :] or rng.random() * before[0] >= now[0]:
                 vain += 1
                 continue

@@ -22,7 +22,7 @@ from querist.tools.strategies.querying import (
     QueryResult,
     QueryStrategy,
     check,
-    others,
+    complement,
 )
 
 Make = Callable[[str, Mapping[str, Scalar]], QueryStrategy]
@@ -117,7 +117,7 @@ def _extend(
         return chosen
     if len(chosen) == 0:
         return part.query(context, share).indices.astype(np.intp)
-    rest = others(chosen, len(context.ids))
+    rest = complement(chosen, len(context.ids))
     picked = part.query(context.after(chosen), share).indices
     return np.concatenate([chosen, rest[picked]])
 

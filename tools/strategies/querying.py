@@ -169,7 +169,7 @@ class QueryContext:
 
     def after(self, picked: IntArray) -> QueryContext:
         """Show the candidates that are left once `picked` count as labelled."""
-        rest = others(picked, len(self.ids))
+        rest = complement(picked, len(self.ids))
 
         def labelled() -> Labelled:
             return self._with(picked)
@@ -223,7 +223,7 @@ _SHARED = {
 }
 
 
-def others(picked: IntArray, count: int) -> IntArray:
+def complement(picked: IntArray, count: int) -> IntArray:
     """Give the positions below `count` that are not picked, in order."""
     is_left = np.ones(count, dtype=bool)
     is_left[picked] = False
