@@ -62,36 +62,38 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=3, help="of the arm with people only")
     parser.add_argument("--model-seeds", type=int, default=1, help="of the slow arm")
+    parser.add_argument(
+        "--arms", nargs="+", choices=("people", "model"), default=["people", "model"]
+    )
     parser.add_argument("--only", help="one data set")
+    parser.add_argument("--shown", type=int, default=_SHOWN, help="demonstrations in each prompt")
+    parser.add_argument("--alone", type=int, default=_ALONE, help="examples for it alone")
     options = parser.parse_args()
     shared = Path(__file__).resolve().parents[3] / "shared" / "data"
     data = Path(os.environ.get("QUERIST_DATA", shared))
-    print("| data | kind | metric | always the usual answer | people only | labels | ", end="")
-    print("with the model | its labels + people's | the model alone |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for chosen in _SETS:
-        if options.only in (None, chosen.name):
-            print(_row(chosen, data, options), flush=True)
+    print("| data | metric | arm | seeds | labels | always the usual answer | trained | ", end="")
+    print("the model alone |\n|---|---|---|---|---|---|---|---|")
+    for asks in [arm == "model" for arm in options.arms]:
+        for chosen in _SETS:
+            if options.only in (None, chosen.name):
+                print(_row(chosen, data, options, asks=asks), flush=True)
 
 
-def _row(chosen: Set, data: Path, options: argparse.Namespace) -> str:
-    people = [
-        _measure(chosen, data, options, seed=seed, asks=False) for seed in range(options.seeds)
-    ]
-    model = [
-        _measure(chosen, data, options, seed=seed, asks=True) for seed in range(options.model_seeds)
-    ]
-    first = people[0]
+def _row(chosen: Set, data: Path, options: argparse.Namespace, *, asks: bool) -> str:
+    seeds = range(options.model_seeds if asks else options.seeds)
+    runs = [_measure(chosen, data, options, seed=seed, asks=asks) for seed in seeds]
+    labels = [f"{_mean_count([run['human'] for run in runs])} by people"]
+    if asks:
+        labels.append(f"{_mean_count([run['machine'] for run in runs])} by the model")
     cells = [
         chosen.name,
-        chosen.kind,
-        str(first["metric"]),
-        f"{first['usual']:.3f}",
-        _spread([run["test"] for run in people]),
-        _mean_count([run["human"] for run in people]),
-        _spread([run["test"] for run in model]),
-        " + ".join(_mean_count([run[who] for run in model]) for who in ("machine", "human")),
-        _spread([run["alone"] for run in model]),
+        str(runs[0]["metric"]),
+        "with the model" if asks else "people only",
+        str(len(runs)),
+        ", ".join(labels),
+        f"{runs[0]['usual']:.3f}",
+        _spread([run["test"] for run in runs]),
+        _spread([run["alone"] for run in runs]) if asks else "",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -127,7 +129,7 @@ def _measure(
             "test": rounds[-1].detail["test"],
             "human": counts.get("human", 0),
             "machine": counts.get("llm", 0),
-            "alone": asyncio.run(llm_alone(run, most=_ALONE)) if asks else None,
+            "alone": asyncio.run(llm_alone(run, most=options.alone)) if asks else None,
         }
 
 
@@ -153,7 +155,7 @@ def _config(
         },
         "budget": {"usd": f"{0.05 * _BATCH * options.rounds:.2f}", "human_label_usd": "0.05"},
         "people": {"kind": "simulated"},
-        "annotator": {"enabled": asks, "shared": _SHOWN},
+        "annotator": {"enabled": asks, "shared": options.shown},
         "generator": {"enabled": False},
         # Without a language model all of a batch goes to people.
         "loop": {"rounds": options.rounds, "batch": _BATCH, "seed": seed, "plateau_delta": 0},
