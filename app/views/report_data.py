@@ -15,6 +15,7 @@ from querist.app.terminal.place import status_of
 from querist.app.views.figures import Figure, Measured, share_right
 from querist.app.views.predictions import Judged, on_people, on_test
 from querist.app.views.troubles import LostRow, lost_rows, notices
+from querist.memory.journal import Journal
 from querist.memory.ledger import Ledger
 from querist.memory.records import Decision, Label, Question, Round, SpendKind, Split, Task
 from querist.memory.runs import Runs
@@ -196,16 +197,20 @@ def gather(run: Run) -> ReportData:
         doubts=doubts,
         lost=lost_rows(context.labelling, {label.example for label in labels}),
         notices=notices(context.journal),
-        decisions=[
-            replace(decision, reason=_without_counts(decision.reason))
-            for decision in context.journal.decisions()
-        ],
+        decisions=_decisions(context.journal),
         config=_config(context),
         versions=_versions(),
         people_kind=context.config.people.kind,
         error_rate=context.config.people.error_rate,
         model_folder=str(model) if (model / CONFIG).is_file() else "",
     )
+
+
+def _decisions(journal: Journal) -> list[Decision]:
+    return [
+        replace(decision, reason=_without_counts(decision.reason))
+        for decision in journal.decisions()
+    ]
 
 
 def _reason(context: Context, status: str, noted: str) -> str:

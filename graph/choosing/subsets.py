@@ -56,9 +56,8 @@ def choose_examples(session: Session, *, count: int | None, by_length: bool) -> 
     section = context.config.budget
     examples = context.pool.all(Split.POOL)
     vectors = context.view.embed(examples)
-    lengths = np.array(
-        [max(1, len(example.text.split())) for example in examples], dtype=np.float64
-    )
+    words = [max(1, len(example.text.split())) for example in examples]
+    lengths = np.array(words, dtype=np.float64)
     shares = lengths / lengths.mean() if by_length else np.ones(len(examples))
     prices = shares * float(section.human_label_usd)
     if count is not None and not by_length:
