@@ -254,15 +254,6 @@ class RunConfig(_Section):
                 )
         return self
 
-    @model_validator(mode="after")
-    def _has_the_fields_of_its_kind(self) -> RunConfig:
-        if self.data.text is not None:
-            try:
-                find_kind(self.task.kind).check_fields(self.as_task().fields)
-            except InvalidInput as error:
-                raise ValueError(f"data.text: {error}") from error
-        return self
-
     def as_task(self) -> Task:
         """Make the record that agents see."""
         section = self.task
@@ -313,6 +304,12 @@ def make_config(body: Mapping[str, Any], *, source: str) -> RunConfig:
         config = RunConfig.model_validate(body)
     except ValidationError as error:
         raise InvalidInput(_explain(error, source)) from error
+    # Columns that nobody names are found in the file, and checked when it is read.
+    if config.data.text is not None:
+        try:
+            find_kind(config.task.kind).check_fields(config.as_task().fields)
+        except InvalidInput as error:
+            raise InvalidInput(f"{source}: data.text: {error}") from None
     return config
 
 

@@ -30,7 +30,10 @@ def import_data(config: RunConfig, store: Store, *, tell: Tell) -> tuple[str, Ru
     pool = _load(config, config.data.pool, Split.POOL, gold=_pool_gold(config))
     tell(pool.summary())
     _check_simulated(config, pool, tell)
-    find_kind(config.task.kind).check_fields(pool.columns.fields)
+    try:
+        find_kind(config.task.kind).check_fields(pool.columns.fields)
+    except InvalidInput as error:
+        raise InvalidInput(f"{pool.source}: {error}") from None
     columns = {"text": list(pool.columns.fields)}
     fixed = config.model_copy(update={"data": config.data.model_copy(update=columns)})
     examples = list(pool.examples)

@@ -282,15 +282,15 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     context.emit(
         RoundDone(
             number,
-            metric=quality.value,
+            metric=done.metric,
             measured_on=quality.measured_on,
-            test=quality.test,
+            test=None if quality.test is None else quality.test.value,
             labelled=done.labelled,
             people=done.human_labels,
             usd=done.usd,
         )
     )
-    tail = [*state.get("metric_tail", []), quality.value or 0.0][-TAIL:]
+    tail = [*state.get("metric_tail", []), done.metric or 0.0][-TAIL:]
     return update(metric_tail=tail, remaining_usd=str(context.ledger.balance().remaining))
 
 
@@ -342,19 +342,20 @@ def _escalated(labelling: Labelling, number: int) -> list[Verdict]:
 
 def _round(context: Context, knowledge: Knowledge, quality: Quality, *, number: int) -> Round:
     """Write down what a round achieved."""
-    counts = context.labelling.counts()
+    counts, own, test = context.labelling.counts(), quality.own, quality.test
     return Round(
         number=number,
         labelled=len(knowledge.labels),
         human_labels=counts.get("human", 0),
         usd=context.ledger.balance().settled,
-        metric=quality.value,
-        metric_low=quality.low,
-        metric_high=quality.high,
+        metric=None if own is None else own.value,
+        metric_low=None if own is None else own.low,
+        metric_high=None if own is None else own.high,
         detail={
             "measured_on": quality.measured_on,
-            "n": quality.n,
-            "test": quality.test,
+            "n": 0 if own is None else own.n,
+            "test": None if test is None else test.value,
+            "test_interval": None if test is None else [test.low, test.high],
             "trust": knowledge.training_set.trust if knowledge.labels else None,
             "llm_skill": knowledge.reliability.skill(),
             "classes": count_groups(

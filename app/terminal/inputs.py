@@ -28,6 +28,7 @@ class Inputs:
     pool: str | None = None
     text: str | None = None
     labels: str | None = None
+    kind: str | None = None
     id: str | None = None
     gold: str | None = None
     encoding: str | None = None
@@ -57,6 +58,7 @@ class Inputs:
     def _typed(self) -> dict[str, Any]:
         """Collect the options that change a key of the configuration."""
         values = {
+            "task.kind": self.kind,
             "data.text": _columns(self.text),
             "data.id": self.id,
             "data.gold": self.gold,
@@ -86,16 +88,18 @@ class Inputs:
             )
 
     def _from_file(self, changes: Mapping[str, Any]) -> RunConfig:
-        if self.pool is None or self.labels is None:
+        # Some kinds of task know their labels by themselves.
+        is_complete = self.labels is not None or "task.kind" in changes
+        if self.pool is None or not is_complete:
             missing = "--labels a,b,c (the classes)" if self.pool else "a task file, or a pool"
             raise InvalidInput(
                 f"There is nothing to work on: {missing} is missing. For example:\n"
                 "  querist run task.toml\n"
                 "  querist run --pool tickets.csv --text body --labels billing,bug,praise"
             )
-        task = {
+        task: dict[str, Any] = {
             "name": Path(self.pool).stem.split(".")[0] or "task",
-            "labels": _labels(self.labels),
+            "labels": _labels(self.labels or ""),
             "instructions": self.instructions or "",
         }
         body: dict[str, Any] = {"task": task, "data": {"pool": _absolute(self.pool)}}

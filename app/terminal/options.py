@@ -37,6 +37,14 @@ TextColumn = Annotated[
     typer.Option("--text", metavar="COLUMN", help="Which column holds the text; A,B: several."),
 ]
 Labels = Annotated[str | None, typer.Option("--labels", metavar="A,B,C", help="The classes.")]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help="Of task: classification, matching, relation, preference, or a plug-in's.",
+    ),
+]
 IdColumn = Annotated[
     str | None,
     typer.Option("--id", metavar="COLUMN", help="Which column holds ids; `none`: none does."),

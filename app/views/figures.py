@@ -49,6 +49,12 @@ class Measured:
     measured_on: str
     """As the round noted it."""
     test: Figure | None
+    metric: str = "accuracy"
+    """What both figures are, by the kind of task."""
+
+    def words(self, figure: Figure) -> str:
+        """Say a figure; readers take a share for an accuracy, so anything else says what it is."""
+        return figure.words if self.metric == "accuracy" else f"{self.metric} {figure.words}"
 
     @property
     def name(self) -> str:

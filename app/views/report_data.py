@@ -44,7 +44,10 @@ class Headline:
     measured_on: str
     n: int
     test: float | None
+    test_interval: tuple[float, float] | None
+    """None in rounds of earlier versions, when every figure was an accuracy."""
     test_n: int
+    metric_name: str
     labels: int
     by_people: int
     pool: int
@@ -60,8 +63,12 @@ class Headline:
     def measured(self) -> Measured:
         """The two figures of the model, with what they were measured on."""
         own = None if self.metric is None else Figure(self.metric, self.low, self.high, self.n)
-        test = None if self.test is None else share_right(self.test, self.test_n)
-        return Measured(own, self.measured_on, test)
+        test = None
+        if self.test is not None and self.test_interval is not None:
+            test = Figure(self.test, *self.test_interval, self.test_n)
+        elif self.test is not None:
+            test = share_right(self.test, self.test_n)
+        return Measured(own, self.measured_on, test, self.metric_name)
 
     @property
     def leaks(self) -> str:
@@ -257,7 +264,9 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         measured_on=str(detail.get("measured_on", "")),
         n=int(detail.get("n", 0)),
         test=detail.get("test"),
+        test_interval=detail.get("test_interval"),
         test_n=len(context.view.known(Split.TEST)),
+        metric_name=context.kind.metric,
         labels=len(labels),
         by_people=sum(label.source == "human" for label in labels),
         pool=context.pool.count(Split.POOL),

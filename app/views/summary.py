@@ -53,9 +53,9 @@ def _show_quality(screen: Screen, data: ReportData) -> None:
     top = data.headline
     measured = top.measured
     if measured.own is not None:
-        screen.line(f"{measured.name:<9} {measured.own.words} {measured.own_words}")
+        screen.line(f"{measured.name:<9} {measured.words(measured.own)} {measured.own_words}")
     if measured.test is not None:
-        screen.line(f"Test      {measured.test.words} {measured.test_words}")
+        screen.line(f"Test      {measured.words(measured.test)} {measured.test_words}")
     if measured.verdict:
         screen.line(f"Believe   {measured.verdict}")
     if len(data.rounds) > 1:

@@ -47,7 +47,7 @@ def check_kind(
     given = tuple(LabelClass(label) for label in labels)
     task = kind.complete(Task("contract", name, given, fields=wanted))
     kind.check_fields(wanted)
-    answers = kind.answers(task)
+    answers = kind.answers(task).answers
     _check_answers(kind, task, answers)
     _check_measure(kind, task, answers)
     _check_vectors(kind, task)

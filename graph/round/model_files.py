@@ -66,23 +66,25 @@ def facts_of(context: Context, measured: Round) -> dict[str, Any]:
             "n": detail.get("n"),
             "test": detail.get("test"),
         },
-        "quality": quality_in_words(measured),
+        "quality": quality_in_words(measured, context.kind.metric),
         "training": training,
     }
 
 
-def quality_in_words(measured: Round) -> list[str]:
+def quality_in_words(measured: Round, metric: str) -> list[str]:
     """Say how good the model is and on what that was measured."""
     lines = []
+    # Readers take a share for an accuracy; anything else says what it is.
+    named = "" if metric == "accuracy" else f" {metric}"
     if measured.metric is not None:
         spread = ""
         if measured.metric_low is not None and measured.metric_high is not None:
             spread = f" (90 % interval {measured.metric_low:.1%} to {measured.metric_high:.1%})"
-        lines.append(f"{measured.metric:.1%}{spread}, {measured.detail.get('measured_on')}.")
+        lines.append(f"{measured.metric:.1%}{named}{spread}, {measured.detail.get('measured_on')}.")
     if measured.detail.get("test") is not None:
         lines.append(
-            f"{measured.detail['test']:.1%} on labelled texts that neither the agents nor the "
-            "model saw."
+            f"{measured.detail['test']:.1%}{named} on labelled texts that neither the agents nor "
+            "the model saw."
         )
     return lines or ["Not measured: there were too few labels."]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from querist.graph.round.evidence import last_trust
 from querist.graph.round.knowledge import Knowledge
+from querist.graph.round.measure import measure_chances
 from querist.graph.round.model_files import MODEL, current_model, facts_of, quality_in_words
 from querist.graph.workplace.context import Context
 from querist.memory.events import Notice
@@ -104,9 +105,7 @@ async def _measure(
             continue
         inputs = _inputs(context, trainer, examples)
         chances = await asyncio.to_thread(predictor.predict_proba, inputs)
-        said = [context.answers.answers[place] for place in chances.argmax(axis=1)]
-        truth = [example.gold for example in examples if example.gold is not None]
-        measure = context.kind.measure(context.task, said, truth)
+        measure = measure_chances(context, examples, chances)
         if measure is not None:
             found[split] = measure
     return found
@@ -127,7 +126,7 @@ def _write(
 ) -> None:
     facts = facts_of(context, measured)
     if trainer != PROXY:
-        facts |= _own_facts(measured, own)
+        facts |= _own_facts(measured, own, context.kind.metric)
     has_vectors = "vectors" in TRAINERS.read(trainer).needs
     embedder = context.embedder if has_vectors else None
     model = Model(
@@ -143,7 +142,7 @@ def _write(
         model.save(context.files.path(MODEL))
 
 
-def _own_facts(measured: Round, own: Mapping[Split, Measure]) -> dict[str, Any]:
+def _own_facts(measured: Round, own: Mapping[Split, Measure], metric: str) -> dict[str, Any]:
     """Say how good the target itself is: what was measured of the loop's head is not its."""
     where = {
         Split.VALIDATION: "the validation set",
@@ -155,7 +154,7 @@ def _own_facts(measured: Round, own: Mapping[Split, Measure]) -> dict[str, Any]:
         for split, found in own.items()
     ]
     lines = lines or ["Not measured itself: there is no file of known labels (data.test)."]
-    proxy = " ".join(quality_in_words(measured))
+    proxy = " ".join(quality_in_words(measured, metric))
     return {
         "metrics": {split.value: found.value for split, found in own.items()},
         "quality": [*lines, f"The loop's own linear head, of the same labels: {proxy}"],

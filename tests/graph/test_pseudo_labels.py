@@ -148,8 +148,13 @@ def test_trust_and_quality_do_not_see_pseudo_labels_and_the_model_does(context):
         model = current_model(context.files)
         knowledge = context.kept[1]
         judged = measure(context, knowledge, model)
-        known = (knowledge.training_set.trust, knowledge.training_set.ids, judged.value)
-        return known, knowledge.consensus.pool_weights.weights, judged.test, model.coefficients
+        known = (knowledge.training_set.trust, knowledge.training_set.ids, judged.own.value)
+        return (
+            known,
+            knowledge.consensus.pool_weights.weights,
+            judged.test.value,
+            model.coefficients,
+        )
 
     plain, weights, test, coefficients = train()
     # All that is left is of one class, and surely so.

@@ -6,7 +6,8 @@ from functools import cache
 
 from querist.memory.records import Task
 from querist.tools.kinds import classification
-from querist.tools.kinds.closed import AnswerSet, SingleChoice
+from querist.tools.kinds.answer_set import AnswerSet
+from querist.tools.kinds.closed import SingleChoice
 from querist.tools.kinds.port import KINDS, Kind, Measure, kind
 
 __all__ = [
@@ -39,4 +40,4 @@ def kind_of(task: Task) -> Kind:
 
 def answers_of(task: Task) -> AnswerSet:
     """Give the answers of a task in their order; empty for kinds of open answers."""
-    return AnswerSet(kind_of(task).answers(task))
+    return kind_of(task).answers(task)

@@ -1,75 +1,22 @@
-"""What kinds with a fixed set of answers share: one of several, over whatever fields.
-
-Such an answer has a place in the task's order, so that opinions are rows of probabilities (C,)
-and many of them a matrix (N, C). Everything that knows about such places is here.
-"""
+"""What kinds with a fixed set of answers share: one of several, over whatever fields."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
-from querist.memory.answers import Answer, Belief, Choice, name_of
+from querist.memory.answers import Answer, Choice, name_of
 from querist.memory.errors import InvalidInput
-from querist.memory.records import Example, LabelClass, Probabilities, Task
-from querist.tools.compute.arrays import FloatArray, IntArray
+from querist.memory.records import Example, LabelClass, Task
+from querist.tools.compute.arrays import FloatArray
+from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.kinds.names import find_alike, is_blank, match_label
 from querist.tools.kinds.port import Measure
 from querist.tools.opinions import measures
 from querist.tools.wording import counted, quoted
-
-_NO_ANSWER = -1
-"""The place of an answer that is none of the task's."""
-
-
-# Not slotted: the places are looked up for every label of every round.
-@dataclass(frozen=True)
-class AnswerSet:
-    """The answers of a task in their order; column c of a probability matrix is answer c."""
-
-    answers: tuple[Answer, ...]
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The answers as people read them."""
-        return tuple(name_of(answer) for answer in self.answers)
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.names)}
-
-    def __len__(self) -> int:
-        """How many answers there are."""
-        return len(self.answers)
-
-    def place(self, answer: Answer | None) -> int:
-        """Find an answer's place; `_NO_ANSWER` for none of them."""
-        return _NO_ANSWER if answer is None else self._places.get(name_of(answer), _NO_ANSWER)
-
-    def places(self, answers: Sequence[Answer | None]) -> IntArray:
-        """Find the places of N answers: (N,)."""
-        return np.array([self.place(answer) for answer in answers], dtype=np.intp)
-
-    def vector(self, probabilities: Probabilities) -> FloatArray:
-        """Lay probabilities by name out in order: (C,); a name that is missing has none."""
-        return np.array([probabilities.get(name, 0.0) for name in self.names])
-
-    def certain(self, answer: Answer) -> FloatArray:
-        """Put all probability on one answer: (C,)."""
-        return np.asarray(np.eye(len(self))[self.place(answer)])
-
-    def named(self, vector: FloatArray) -> dict[str, float]:
-        """Give probabilities (C,) by name, to be kept."""
-        return {
-            name: round(float(value), 6) for name, value in zip(self.names, vector, strict=True)
-        }
-
-    def belief(self, vector: FloatArray | None) -> Belief | None:
-        """Say probabilities (C,) as a belief; None for none."""
-        return None if vector is None else Belief(self.answers, tuple(vector.tolist()))
 
 
 @dataclass(frozen=True)
@@ -118,9 +65,9 @@ class SingleChoice:
                 'write data.text = ["one column", "another"] (--text one,another)'
             )
 
-    def answers(self, task: Task) -> tuple[Answer, ...]:
-        """List the labels as answers."""
-        return _answer_set(task, self.make).answers
+    def answers(self, task: Task) -> AnswerSet:
+        """Give the labels as answers."""
+        return _answer_set(task.names, self.make)
 
     def answer_of(self, name: str) -> Answer:
         """Make the answer of a label."""
@@ -155,7 +102,7 @@ class SingleChoice:
         self, task: Task, said: Sequence[Answer | None], truth: Sequence[Answer]
     ) -> Measure | None:
         """Compare N answers with what is right; None without any."""
-        answers = _answer_set(task, self.make)
+        answers = self.answers(task)
         right = answers.places(truth)
         known = right >= 0
         if not known.any():
@@ -185,13 +132,9 @@ class SingleChoice:
 
 
 @lru_cache(maxsize=64)
-def _cached_answer_set(names: tuple[str, ...], make: Callable[[str], Answer]) -> AnswerSet:
+def _answer_set(names: tuple[str, ...], make: Callable[[str], Answer]) -> AnswerSet:
+    """Make the answers of labels, once: they are asked for with every reply that is read."""
     return AnswerSet(tuple(make(name) for name in names))
-
-
-def _answer_set(task: Task, make: Callable[[str], Answer] = Choice) -> AnswerSet:
-    """Give the answers of a task; those of equal tasks are looked up once."""
-    return _cached_answer_set(task.names, make)
 
 
 def _spelt(name: str) -> str:

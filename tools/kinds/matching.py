@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from querist.memory.records import Example, LabelClass, Task
-from querist.tools.compute.arrays import FloatArray
+from querist.tools.compute.arrays import FloatArray, unit_rows
 from querist.tools.kinds.closed import SingleChoice
 from querist.tools.kinds.names import fold_label
 from querist.tools.kinds.port import Kind, kind
@@ -44,13 +44,10 @@ class _Matching(SingleChoice):
     def join(self, vectors: Sequence[FloatArray]) -> FloatArray:
         """Put how far two records differ beside what they share, feature by feature: (N, 2d)."""
         left, right = vectors
-        joined = np.concatenate(
-            [np.abs(left - right), left * right * np.sqrt(left.shape[1])], axis=1
-        )
         # An entry of a unit vector is about 1/sqrt(d): scaled so, both halves weigh alike.
-        # As long as other vectors: strategies and heads take that for granted.
-        lengths = np.linalg.norm(joined, axis=1, keepdims=True)
-        return np.asarray(joined / np.maximum(lengths, 1e-12), dtype=np.float32)
+        shared = left * right * np.sqrt(left.shape[1])
+        # Of length 1 like other vectors: strategies and heads take that for granted.
+        return unit_rows(np.concatenate([np.abs(left - right), shared], axis=1))
 
 
 _KIND = _Matching(

@@ -13,6 +13,7 @@ from typing import Protocol
 from querist.memory.answers import Answer
 from querist.memory.records import Example, Task
 from querist.tools.compute.arrays import FloatArray
+from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.registry import Entry, Registry, declare, make_card
 
 _GROUP = "querist.kind"
@@ -49,8 +50,8 @@ class Kind(Protocol):
     def check_fields(self, fields: Sequence[str]) -> None:
         """Refuse columns that do not make an example of this kind; raises `InvalidInput`."""
 
-    def answers(self, task: Task) -> tuple[Answer, ...]:
-        """List every answer there is, in a fixed order; nothing for kinds of open answers."""
+    def answers(self, task: Task) -> AnswerSet:
+        """Give every answer there is, in a fixed order; none for kinds of open answers."""
 
     def answer_of(self, name: str) -> Answer:
         """Make the answer that goes by a name; what kind of answer that is, the kind knows."""

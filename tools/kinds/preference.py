@@ -13,7 +13,7 @@ import numpy as np
 
 from querist.memory.answers import Preference
 from querist.memory.records import Example, LabelClass
-from querist.tools.compute.arrays import FloatArray
+from querist.tools.compute.arrays import FloatArray, unit_rows
 from querist.tools.kinds.closed import SingleChoice
 from querist.tools.kinds.port import Kind, kind
 
@@ -35,14 +35,12 @@ class _PreferenceKind(SingleChoice):
         """Take their difference, and how large it is: swapped responses swap the answer (N, 2d)."""
         first, second = vectors
         away = first - second
-        joined = np.concatenate([away, np.abs(away)], axis=1)
-        lengths = np.linalg.norm(joined, axis=1, keepdims=True)
-        return np.asarray(joined / np.maximum(lengths, 1e-12), dtype=np.float32)
+        return unit_rows(np.concatenate([away, np.abs(away)], axis=1))
 
 
 _KIND = _PreferenceKind(
     "preference",
-    metric="agreement",
+    metric="agreement on preferences",
     make=_prefer,
     labels=(
         LabelClass(_FIRST, "the first response is better"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from querist.memory.records import Annotation
 from querist.tools.compute.arrays import FloatArray
-from querist.tools.kinds.closed import AnswerSet
+from querist.tools.kinds.answer_set import AnswerSet
 
 LEAST = 1e-9
 """A probability that was said to be 0: a model is never that sure."""

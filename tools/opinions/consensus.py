@@ -12,7 +12,7 @@ import numpy as np
 from querist.memory.records import ExampleId, Label
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.embedding.retrieval import nearest
-from querist.tools.kinds.closed import AnswerSet
+from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.opinions.pooling import OpinionPool
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
 from querist.tools.opinions.training_set import Vectors, soft_target

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 
 from querist.memory.records import ExampleId, Task
-from querist.tools.kinds import AnswerSet, Kind, Measure
+from querist.tools.kinds import Kind, Measure
 from querist.tools.opinions.training_set import FOLDS, TrainingSet
 from querist.tools.training.proxy import cross_fit
 
@@ -21,28 +21,11 @@ NOTHING = "nothing yet"
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """A measure with a 90 % interval, what it was measured on, and the same on the test set."""
+    """How good the model is by the run's own measure, and on the test set; None if unmeasured."""
 
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
+    own: Measure | None
     measured_on: str
-    test: float | None
-    metric: str = ""
-    by_group: Mapping[str, float | None] = field(default_factory=dict)
-
-
-def quality_of(
-    measure: Measure | None, *, on: str, test: Measure | None, metric: str = ""
-) -> Quality:
-    """Say a measure as quality; without one there is nothing yet."""
-    outside = None if test is None else test.value
-    if measure is None:
-        return Quality(None, None, None, 0, on, outside, metric)
-    return Quality(
-        measure.value, measure.low, measure.high, measure.n, on, outside, metric, measure.by_group
-    )
+    test: Measure | None
 
 
 def measure_held_out(
@@ -60,7 +43,7 @@ def measure_held_out(
     predicted = cross_fit(
         rows.inputs, rows.targets, weights=rows.weights, folds=FOLDS, score_rows=score
     )
-    answers = AnswerSet(kind.answers(task)).answers
+    answers = kind.answers(task).answers
     said = [answers[column] for column in predicted.argmax(axis=1)]
     truth = [answers[column] for column in rows.targets[score].argmax(axis=1)]
     return kind.measure(task, said, truth), what

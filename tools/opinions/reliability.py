@@ -15,7 +15,7 @@ import numpy as np
 
 from querist.memory.records import Annotation, ExampleId, Label
 from querist.tools.compute.arrays import FloatArray, log_softmax
-from querist.tools.kinds.closed import AnswerSet
+from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.opinions.beliefs import LEAST, pool_votes
 from querist.tools.opinions.calibration import LabelModel
 

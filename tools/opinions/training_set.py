@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from querist.memory.records import ExampleId, Label
 from querist.tools.compute.arrays import FloatArray, IntArray
-from querist.tools.kinds.closed import AnswerSet
+from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.opinions.beliefs import certainty
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
 from querist.tools.training.proxy import cross_fit
