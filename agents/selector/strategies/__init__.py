@@ -6,38 +6,22 @@ agents, and this way their registry finds what is here as it finds anybody's.
 
 from __future__ import annotations
 
-from querist.agents.selector.strategies import (
-    ac_tune,
-    active_llm,
-    active_prompt,
-    active_prune,
-    ape,
-    ask_llm,
-    cover_icl,
-    curriculum,
-    demonstrations,
-    eagle,
-    hadas,
-    select_llm,
-    sequence_confidence,
-    simulation,
-)
+from importlib import import_module
 
-MODULES = (
-    ac_tune,
-    active_llm,
-    active_prompt,
-    active_prune,
-    ape,
-    ask_llm,
-    cover_icl,
-    curriculum,
-    demonstrations,
-    eagle,
-    hadas,
-    select_llm,
-    sequence_confidence,
-    simulation,
+_NAMES = (
+    "ac_tune",
+    "active_llm",
+    "active_prompt",
+    "active_prune",
+    "ape",
+    "ask_llm",
+    "cover_icl",
+    "curriculum",
+    "demonstrations",
+    "eagle",
+    "hadas",
+    "select_llm",
+    "sequence_confidence",
+    "simulation",
 )
-
-__all__ = ["MODULES"]
+MODULES = tuple(import_module(f"{__name__}.{name}") for name in _NAMES)
