@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "--debug" in words:
         words = ["--debug", *(word for word in words if word != "--debug")]
+    # OpenBLAS raises floating point flags for finite numbers on some processors (numpy issue 24067).
+    warnings.filterwarnings("ignore", ".* encountered in matmul", RuntimeWarning)
     app(words)
 
 

@@ -24,4 +24,6 @@ _NAMES = (
     "sequence_confidence",
     "simulation",
 )
+__all__ = ["MODULES"]
+
 MODULES = tuple(import_module(f"{__name__}.{name}") for name in _NAMES)
