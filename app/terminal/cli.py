@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "--debug" in words:
         words = ["--debug", *(word for word in words if word != "--debug")]
-    # OpenBLAS raises floating point flags for finite numbers on some processors (numpy issue 24067).
+    # Some of OpenBLAS' kernels raise floating point flags for finite numbers (numpy issue 24067).
     warnings.filterwarnings("ignore", ".* encountered in matmul", RuntimeWarning)
     app(words)
 

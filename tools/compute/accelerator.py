@@ -71,7 +71,7 @@ def place(rows: FloatArray) -> Rows:
 def products(rows: Rows, others: Rows) -> FloatArray:
     """Multiply out (N, d) and (M, d) to inner products (N, M), wherever either lies."""
     if not isinstance(rows, Resident) and not isinstance(others, Resident):
-        # Some processors' kernels raise floating point flags for finite numbers (numpy issue 24067).
+        # Some of OpenBLAS' kernels raise flags for finite numbers (numpy issue 24067).
         with np.errstate(all="ignore"):
             return rows @ others.T
     device = (rows if isinstance(rows, Resident) else others).tensor.device  # type: ignore[union-attr]
