@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from querist.agents.annotator.annotate import annotate
+from querist.agents.annotator.port import Chunk
 from querist.agents.mind import Agent
 from querist.graph.round.prompts import bias, final_prompt, with_nearest
 from querist.graph.run import Run
@@ -22,8 +23,9 @@ async def llm_alone(run: Run, *, most: int | None = None) -> float | None:
         model = context.models.on(Agent.ANNOTATOR)
         prompt = final_prompt(context)
         prior = await bias(context, prompt, model=model)
-        items = with_nearest(context, examples, prompt)
-        outcome = await annotate(items, prompt=prompt, model=model, votes=1, number=0, prior=prior)
+        items = tuple(with_nearest(context, examples, prompt))
+        chunk = Chunk(items, prompt, votes=1, number=0, prior=prior)
+        outcome = await annotate(chunk, model=model)
         for error in outcome.errors.values():
             raise error
         said = {annotation.example: annotation.answer for annotation in outcome.annotations}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from querist.graph.config import MOST_USD, RunConfig, make_config, put
+from querist.graph.config import RunConfig, make_config, put
+from querist.graph.sections import MOST_USD
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput, QueristError
 from querist.memory.events import CommandClosed, Proceeded

@@ -8,223 +8,42 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
-from querist.graph.names import EmbedderName, StoppingRuleName, StrategyText, TrainerName
+from querist.graph.sections import (
+    AnnotatorSection,
+    BudgetSection,
+    DataSection,
+    GeneratorSection,
+    LoopSection,
+    ModelsSection,
+    PeopleSection,
+    Section,
+    TaskSection,
+    TrainingSection,
+    VerifierSection,
+)
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task
-from querist.tools.calls import write_call
 from querist.tools.data.encoding import decode
-from querist.tools.kinds import DEFAULT, find_kind
+from querist.tools.kinds import find_kind
 from querist.tools.wording import listed, quoted, shorten, suggest
 
-MOST_USD = Decimal(1_000_000_000)
-"""Above it an amount is a slip, and none that a database keeps."""
 _MOST_DIGITS = 15
 _MOST_ERRORS = 5
 """Of a configuration, that one message names."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TaskSection(_Section):
-    """What is to be learnt."""
-
-    name: str = Field(default="task", min_length=1, max_length=80)
-    kind: str = DEFAULT.name
-    instructions: str = Field(default="", max_length=20_000)
-    labels: dict[str, str] = Field(default_factory=dict, validate_default=True)
-    """The answers' names with their descriptions; some kinds know theirs by themselves."""
-
-    @field_validator("labels", mode="before")
-    @classmethod
-    def _names_only(cls, value: object) -> object:
-        return dict.fromkeys(value, "") if isinstance(value, list) else value
-
-    @field_validator("kind")
-    @classmethod
-    def _runs(cls, value: str) -> str:
-        try:
-            return find_kind(value).name
-        except InvalidInput as error:
-            raise ValueError(str(error)) from error
-
-    @field_validator("labels")
-    @classmethod
-    def _complete(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        kind = info.data.get("kind")
-        if kind is None:  # which was refused by itself
-            return value
-        labels = tuple(LabelClass(name, words) for name, words in value.items())
-        try:
-            task = find_kind(kind).complete(Task("", kind, labels))
-        except InvalidInput as error:
-            raise ValueError(str(error)) from error
-        return {label.name: label.description for label in task.labels}
-
-
-class DataSection(_Section):
-    """Where the examples are."""
-
-    pool: str
-    test: str | None = None
-    """Gold-labelled examples for the report; no agent ever sees them."""
-    validation: str | None = None
-    """Gold-labelled examples to steer by; without them people's first labels are used."""
-    text: str | list[str] | None = None
-    id: str | None = ""
-    gold: str | None = None
-    encoding: str = "auto"
-    """Of text files; `auto` finds it, and the import says what it assumed."""
-    header: bool = True
-    """Whether the first line of a CSV names the columns."""
-    left_out: dict[str, int] = Field(default_factory=dict)
-    """Held-out texts that are in the pool too, by key of their file; the import counts them."""
-    embedder: EmbedderName = "minilm"
-
-
-class BudgetSection(_Section):
-    """Money, in US dollars."""
-
-    usd: Decimal = Field(default=Decimal(1), gt=0, le=MOST_USD)
-    human_label_usd: Decimal = Field(default=Decimal("0.05"), ge=0, le=MOST_USD)
-
-    @field_validator("usd", "human_label_usd", mode="before")
-    @classmethod
-    def _exact(cls, value: object) -> object:
-        try:
-            amount = Decimal(str(value))
-        except InvalidOperation as error:
-            raise ValueError("not an amount of money") from error
-        if not amount.is_finite():
-            raise ValueError("not a finite amount of money")
-        return amount
-
-
-class ModelsSection(_Section):
-    """Which language models, and how to reach them."""
-
-    annotator: str = "local"
-    generator: str | None = None
-    """The annotator's model, if not named."""
-    base_url: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
-    in_flight: int = Field(default=32, ge=1, le=1024)
-    timeout: float = Field(default=60.0, gt=0)
-    patience: float = Field(default=120.0, ge=0)
-    """Seconds to put up with an overloaded provider."""
-    threads: int | None = Field(default=None, ge=1)
-    thinking: int | None = Field(default=None, ge=0, le=200_000)
-    """Tokens that a model may think beyond its answer; by its name, and as it turns out."""
-
-
-class LoopSection(_Section):
-    """How the loop turns."""
-
-    batch: int = Field(default=40, ge=1, le=100_000)
-    rounds: int = Field(default=10, ge=1, le=10_000)
-    chunk: int = Field(default=200, ge=1, le=10_000)
-    """Calls between two looks at the mailbox; a local model uses at most 20."""
-    seed: int = 0
-    strategy: StrategyText = Field(default="auto", max_length=1000)
-    """In a table of its own: its name, with its parameters beside it."""
-    stopping_rule: StoppingRuleName = "plateau"
-    plateau_window: int = Field(default=4, ge=2)
-    plateau_delta: float = Field(default=0.002, ge=0, le=1)
-
-    @property
-    def stopping_call(self) -> str:
-        """The stopping rule with its parameters; those of a bare `plateau` are keys of ours."""
-        if self.stopping_rule != "plateau":
-            return self.stopping_rule
-        return write_call("plateau", {"window": self.plateau_window, "delta": self.plateau_delta})
-
-
-class ShownSection(_Section):
-    """A labelled example that every prompt shows."""
-
-    text: str | dict[str, str]
-    """Of a task with several fields, a table of them."""
-    label: str
-
-    def fields(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Name the fields as the task does."""
-        return {names[0]: self.text} if isinstance(self.text, str) else dict(self.text)
-
-
-class AnnotatorSection(_Section):
-    """How the language model labels."""
-
-    enabled: bool = True
-    votes: int = Field(default=1, ge=1, le=15)
-    shared: int = Field(default=8, ge=0, le=64)
-    """Demonstrations that all examples of a round share."""
-    nearest: int | None = Field(default=None, ge=0, le=16)
-    """Demonstrations retrieved for each example; 4 unless the model is local."""
-    calibrate: bool = True
-    demonstrations: tuple[ShownSection, ...] = Field(default=(), max_length=64)
-    """Shown to the model before all others, from the first round on."""
-    unreadable: float = Field(default=0.5, gt=0, le=1)
-    """Share of a chunk's replies that cannot be read from which the run pauses; 1 never pauses."""
-    labels_by_model: bool = False
-    """Whether the trained model may label what the language model gave no answer to."""
-
-
-class TrainingSection(_Section):
-    """What is made of the labels in the end."""
-
-    target: TrainerName = "linear"
-
-
-class GeneratorSection(_Section):
-    """Whether new examples may be written."""
-
-    enabled: bool = True
-
-
-class PatienceSection(_Section):
-    """How long a round waits for its questions to people."""
-
-    share: float = Field(default=0.8, ge=0, le=1)
-    """Of the round's questions; 0 waits for none."""
-    minutes: float = Field(default=1440.0, ge=0)
-
-
-class PeopleSection(_Section):
-    """Who answers the questions."""
-
-    kind: Literal["inbox", "simulated", "none"] = "inbox"
-    error_rate: float = Field(default=0.0, ge=0, le=1)
-    """How often a simulated person gives a wrong label."""
-    gold: str | None = None
-    """Another column that a simulated person answers from (for recorded human labels)."""
-    patience: PatienceSection = PatienceSection()
-    """A number alone is the share."""
-    wait: bool = True
-    """Wait for open questions at the end."""
-
-    @field_validator("patience", mode="before")
-    @classmethod
-    def _share_only(cls, value: object) -> object:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return {"share": value} if is_number else value
-
-
-class RunConfig(_Section):
+class RunConfig(Section):
     """Everything about a run."""
 
     task: TaskSection
@@ -234,6 +53,7 @@ class RunConfig(_Section):
     loop: LoopSection = LoopSection()
     annotator: AnnotatorSection = AnnotatorSection()
     generator: GeneratorSection = GeneratorSection()
+    verifier: VerifierSection = VerifierSection()
     training: TrainingSection = TrainingSection()
     people: PeopleSection = PeopleSection()
     prices: dict[str, dict[str, Any]] = Field(default_factory=dict)

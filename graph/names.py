@@ -40,10 +40,28 @@ def _checked(value: object, registry: Registry[Any]) -> object:
     return call
 
 
+def _annotator(value: object) -> object:
+    from querist.agents.annotator.port import ANNOTATORS
+
+    return _checked(value, ANNOTATORS)
+
+
+def _generator(value: object) -> object:
+    from querist.agents.generator.port import GENERATORS
+
+    return _checked(value, GENERATORS)
+
+
 def _embedder(value: object) -> object:
     from querist.tools.embedding.embedders import EMBEDDERS
 
     return _checked(value, EMBEDDERS)
+
+
+def _signal(value: object) -> object:
+    from querist.tools.opinions.signals import SIGNALS
+
+    return _checked(value, SIGNALS)
 
 
 def _stopping_rule(value: object) -> object:
@@ -62,8 +80,14 @@ def _trainer(value: object) -> object:
 # registry of strategies takes a second to import.
 StrategyText = Annotated[str, BeforeValidator(_as_call)]
 """A strategy, mixture or pipeline as text, or a table of a name and parameters."""
+AnnotatorName = Annotated[str, BeforeValidator(_annotator)]
+"""A way to label with a language model that is registered."""
+GeneratorName = Annotated[str, BeforeValidator(_generator)]
+"""A way to write new examples that is registered."""
 EmbedderName = Annotated[str, BeforeValidator(_embedder)]
 """An embedder that is registered."""
+SignalName = Annotated[str, BeforeValidator(_signal)]
+"""A verification signal that is registered."""
 StoppingRuleName = Annotated[str, BeforeValidator(_stopping_rule)]
 """A stopping rule that is registered."""
 TrainerName = Annotated[str, BeforeValidator(_trainer)]

@@ -15,6 +15,7 @@ from langgraph.types import interrupt
 
 from querist.agents.budget_controller import rules as budget
 from querist.agents.generator import rules as generator
+from querist.agents.generator.port import GENERATORS, Wanted
 from querist.agents.generator.write import write
 from querist.agents.mind import Agent
 from querist.agents.selector import rules as selector
@@ -157,6 +158,7 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
     )
     model = context.models.on(Agent.GENERATOR, number)
     is_copy = copy_check(context.view, number=number, at=ruling.duplicate_at)
+    method = GENERATORS.read(context.config.generator.method)
     made, rejected = [], 0
     for group, count in ruling.targets.items():
         answer = context.kind.answer_of(group)
@@ -164,10 +166,9 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         if not shown:
             continue
         kept, thrown = await write(
-            answer,
+            Wanted(answer, context.task, tuple(shown)),
             count,
-            task=context.task,
-            shown=shown,
+            generator=method,
             number=number,
             model=model,
             is_copy=is_copy,

@@ -16,7 +16,8 @@ FOLDERS = ("memory", "tools", "agents", "graph", "app", "evals")
 SURFACES = {
     "querist.graph": "Run",
     "querist.evals.contracts": (
-        "check_embedder check_kind check_stopping_rule check_strategy check_trainer"
+        "check_annotator check_embedder check_generator check_kind check_signal "
+        "check_stopping_rule check_strategy check_trainer"
     ),
     "querist.agents.annotator.kinds": "ASKINGS Asking ChoiceAsking Opinion asking asking_of",
     "querist.app.answers.kinds": (
@@ -35,6 +36,9 @@ SURFACES = {
     "querist.tools.embedding.embedders": (
         "EMBEDDERS Embedder HashingEmbedder MiniLM embed_all embedder open_embedder weights_of"
     ),
+    "querist.tools.opinions.signals": "SIGNALS Signal SignalView signal",
+    "querist.agents.generator.port": "GENERATORS Generator Wanted generator",
+    "querist.agents.annotator.port": ("ANNOTATORS Annotations Annotator Chunk Item annotator"),
     "querist.tools.opinions.stopping": (
         "History STOPPING_RULES StoppingRule agreement stopping_rule"
     ),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from querist.agents.annotator.port import Annotations, Chunk, Item, annotator
 from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.models.metered import Answered, MeteredModel
 from querist.agents.models.port import ChatReply, ChatRequest
@@ -20,56 +20,35 @@ CONTENT_FREE = ("N/A", "", "[MASK]")
 _SAMPLING_TEMPERATURE = 0.7
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """An example to label, with the demonstrations retrieved for it."""
-
-    example: Example
-    nearest: tuple[Demonstration, ...] = ()
-    attempt: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a chunk: annotations, and errors for the examples that have none."""
-
-    annotations: tuple[Annotation, ...]
-    errors: Mapping[ExampleId, QueristError]
-
-
-async def annotate(
-    items: Sequence[Item],
-    *,
-    prompt: Prompt,
-    model: MeteredModel,
-    votes: int,
-    number: int,
-    prior: Probabilities | None = None,
-) -> Outcome:
-    """Ask for `votes` opinions on each item; `prior` is the model's label bias to divide out."""
-    asked = [(item, item.attempt * votes + vote) for item in items for vote in range(votes)]
-    requests = [_request(prompt, item, sample) for item, sample in asked]
+async def annotate(chunk: Chunk, *, model: MeteredModel) -> Annotations:
+    """Ask about each text by itself, `votes` times."""
+    votes = chunk.votes
+    asked = [(item, item.attempt * votes + vote) for item in chunk.items for vote in range(votes)]
+    requests = [_request(chunk.prompt, item, sample) for item, sample in asked]
     replies = await model.complete_all(requests)
     annotations: list[Annotation] = []
     errors: dict[ExampleId, QueristError] = {}
     for (item, sample), reply in zip(asked, replies, strict=True):
         if isinstance(reply, QueristError):
             errors[item.example.id] = reply
-            continue
-        annotations.append(
-            _annotation(
-                reply,
-                item=item,
-                sample=sample,
-                prompt=prompt,
-                model=model,
-                number=number,
-                prior=prior,
-            )
-        )
+        else:
+            made = _annotation(reply, item=item, sample=sample, chunk=chunk, model=model)
+            annotations.append(made)
     # Votes that came count, though another on the same example failed.
     voted = {annotation.example for annotation in annotations}
-    return Outcome(tuple(annotations), {key: e for key, e in errors.items() if key not in voted})
+    failed = {key: error for key, error in errors.items() if key not in voted}
+    return Annotations(tuple(annotations), failed)
+
+
+@annotator("prompted", summary="One call for each text and vote.", cost="a call a text")
+class Prompted:
+    """Asks the model about each text by itself, with what the prompt shows."""
+
+    name = "prompted"
+
+    async def annotate(self, chunk: Chunk, /, *, model: MeteredModel) -> Annotations:
+        """Ask for each item."""
+        return await annotate(chunk, model=model)
 
 
 async def label_bias(
@@ -113,19 +92,17 @@ def _annotation(
     *,
     item: Item,
     sample: int,
-    prompt: Prompt,
+    chunk: Chunk,
     model: MeteredModel,
-    number: int,
-    prior: Probabilities | None,
 ) -> Annotation:
-    reply = answered.reply
-    said = prompt.asking.read(prompt.task, reply, prior=prior)
+    reply, prompt = answered.reply, chunk.prompt
+    said = prompt.asking.read(prompt.task, reply, prior=chunk.prior)
     is_read = said.answer is not None
     return Annotation(
         example=item.example.id,
         who=f"llm:{model.name}",
         answer=said.answer,
-        round=number,
+        round=chunk.number,
         probabilities=said.probabilities,
         confidence=max(said.probabilities.values()) if said.probabilities else None,
         confidence_from=said.confidence_from,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -32,8 +33,8 @@ class VerifierEvidence:
     """Whether the trained model may label what no annotator gave an answer to."""
     measured: int
     """Examples that people labelled, on which the sources' weights were learnt."""
-    weights: tuple[float, ...]
-    """What the annotator, the neighbours and the current model count for."""
+    weights: Mapping[str, float]
+    """What the annotator and each signal count for, by what people call them."""
 
 
 class Verification(Ruling):
@@ -48,19 +49,34 @@ class Verification(Ruling):
 
 
 @dataclass(frozen=True, slots=True)
+class SignalOpinion:
+    """What a signal thinks about one example."""
+
+    name: str
+    words: str
+    """What people call the signal."""
+    belief: Belief | None
+
+
+@dataclass(frozen=True, slots=True)
 class Opinions:
     """What the sources think about one example, None where there is no opinion."""
 
     example: Example
     attempt: int
     annotator: Belief | None
-    neighbours: Belief | None
-    model: Belief | None
+    signals: tuple[SignalOpinion, ...]
     pooled: Belief | None
     trouble: str = ""
     """Why the annotator gave no answer, in the provider's words."""
     is_refused: bool = False
     """The provider will not have this text, however often it is asked."""
+
+    @property
+    def beliefs(self) -> dict[str, Belief]:
+        """Those who have an opinion, by name."""
+        said = {"annotator": self.annotator} | {says.name: says.belief for says in self.signals}
+        return {name: belief for name, belief in said.items() if belief is not None}
 
     @property
     def best(self) -> Answer | None:
@@ -156,31 +172,20 @@ def _why_ask(opinions: Opinions, ruling: Verification) -> str:
     if opinions.trouble:
         return f"the annotator gave no answer: {opinions.trouble}"
     # No label is named here: a person who reads a guess first is pulled along by it.
-    sides = {
-        name: source
-        for name, source in (
-            ("the annotator", opinions.annotator),
-            ("its labelled neighbours", opinions.neighbours),
-            ("the trained model", opinions.model),
-        )
-        if source is not None
-    }
+    sides = opinions.beliefs
     if not sides:
         return "nobody could label it" if ruling.labels_by_model else "people label this task"
-    sure = ", ".join(f"{name} is {source.p_correct:.0%} sure" for name, source in sides.items())
-    votes = {name_of(source.best) for source in sides.values()}
+    words = {"annotator": "the annotator"} | {says.name: says.words for says in opinions.signals}
+    sure = ", ".join(f"{words[name]} is {says.p_correct:.0%} sure" for name, says in sides.items())
+    votes = {name_of(belief.best) for belief in sides.values()}
     how = "they disagree" if len(votes) > 1 else "they agree"
     return f"doubtful: {sure}" + (f"; {how}" if len(sides) > 1 else "")
 
 
 def _trust_in_words(evidence: VerifierEvidence) -> str:
-    """Say what the three sources count for, in shares of the whole."""
-    total = sum(evidence.weights) or 1.0
-    names = ("the annotator", "labelled neighbours", "the trained model")
-    shares = [
-        f"{name} {weight / total:.0%}"
-        for name, weight in zip(names, evidence.weights, strict=False)
-    ]
+    """Say what each source counts for, in shares of the whole."""
+    total = sum(evidence.weights.values()) or 1.0
+    shares = [f"{name} {weight / total:.0%}" for name, weight in evidence.weights.items()]
     learnt = (
         f"as {evidence.measured} answers by people showed"
         if evidence.measured
@@ -199,20 +204,14 @@ def _p_correct(opinions: Opinions) -> float:
 
 
 def _agreement(opinions: Opinions) -> float:
-    votes = [
-        name_of(source.best)
-        for source in (opinions.annotator, opinions.neighbours, opinions.model)
-        if source is not None
-    ]
+    votes = [name_of(belief.best) for belief in opinions.beliefs.values()]
     return max(votes.count(vote) for vote in votes) / len(votes) if votes else 0.0
 
 
 def _signals(opinions: Opinions) -> dict[str, float]:
     found = {"agreement": _agreement(opinions), "value_of_asking": _value(opinions)}
-    for name in ("annotator", "neighbours", "model"):
-        source = getattr(opinions, name)
-        if source is not None:
-            found[f"{name}_confidence"] = source.p_correct
+    for name, belief in opinions.beliefs.items():
+        found[f"{name}_confidence"] = belief.p_correct
     return {name: round(value, 4) for name, value in found.items()}
 
 

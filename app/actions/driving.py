@@ -14,7 +14,8 @@ from querist.app.terminal.interrupts import pausing
 from querist.app.terminal.place import Place, opened_run, user_name
 from querist.app.terminal.screen import Screen
 from querist.app.views.progress import Tally, Watch
-from querist.graph.config import MOST_USD, RunConfig, make_config, put
+from querist.graph.config import RunConfig, make_config, put
+from querist.graph.sections import MOST_USD
 from querist.memory.errors import InvalidInput, ModelError, QueristError, RunBusy
 from querist.memory.events import WaitingForPeople
 from querist.memory.records import Event

@@ -61,6 +61,7 @@ _NAMES: Mapping[str, str] = {
 """Fields of evidence and rulings in words; others are shown with their underscores taken out."""
 _UNSAID = {"reason", "waiting"}
 """They stand above already."""
+# Weights that were written down without names are these sources'.
 _SOURCES = ("the annotator", "labelled neighbours", "the trained model")
 
 
@@ -103,8 +104,11 @@ def machine_weight(trust: object) -> str:
 
 
 def _value(key: str, value: object) -> str:
-    if key == "weights" and isinstance(value, Sequence) and not isinstance(value, str):
-        return _shares(value)
+    if key == "weights" and isinstance(value, Mapping | list | tuple):
+        named: Mapping[str, object] = (
+            value if isinstance(value, Mapping) else dict(zip(_SOURCES, value, strict=False))
+        )
+        return _shares(named)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -120,9 +124,8 @@ def _value(key: str, value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _shares(weights: Sequence[object]) -> str:
+def _shares(weights: Mapping[str, object]) -> str:
     """Weights of sources as shares of the whole; how large they are in themselves says nothing."""
-    known = [weight for weight in weights if isinstance(weight, int | float)]
-    total = sum(known) or 1.0
-    pairs = zip(_SOURCES, known, strict=False)
-    return ", ".join(f"{name} {weight / total:.0%}" for name, weight in pairs)
+    known = {name: value for name, value in weights.items() if isinstance(value, int | float)}
+    total = sum(known.values()) or 1.0
+    return ", ".join(f"{name} {weight / total:.0%}" for name, weight in known.items())

@@ -24,7 +24,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from querist.agents.annotator.annotate import Item, annotate
+from querist.agents.annotator.annotate import annotate
+from querist.agents.annotator.port import Chunk, Item
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.metered import MeteredModel
@@ -116,9 +117,8 @@ async def _querist(rows: int, url: str) -> None:
             for i in range(rows)
         ]
         labelling.open_batch(1, [example.id for example in examples])
-        items = [Item(example) for example in examples]
-        prompt = Prompt(_TASK)
-        outcome = await annotate(items, prompt=prompt, model=model, votes=1, number=1)
+        items = tuple(Item(example) for example in examples)
+        outcome = await annotate(Chunk(items, Prompt(_TASK), votes=1, number=1), model=model)
         labelling.annotated(1, outcome.annotations)
         await model.model.aclose()
         assert len(outcome.annotations) == rows, outcome.errors

@@ -14,10 +14,21 @@ or on the command line, for what is installed:
 
 from __future__ import annotations
 
+from querist.evals.contracts.agents import check_annotator, check_generator
 from querist.evals.contracts.embedders import check_embedder
 from querist.evals.contracts.kinds import check_kind
+from querist.evals.contracts.signals import check_signal
 from querist.evals.contracts.stopping import check_stopping_rule
 from querist.evals.contracts.strategies import check_strategy
 from querist.evals.contracts.trainers import check_trainer
 
-__all__ = ["check_embedder", "check_kind", "check_stopping_rule", "check_strategy", "check_trainer"]
+__all__ = [
+    "check_annotator",
+    "check_embedder",
+    "check_generator",
+    "check_kind",
+    "check_signal",
+    "check_stopping_rule",
+    "check_strategy",
+    "check_trainer",
+]

@@ -8,9 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from querist.agents.annotator.port import ANNOTATORS
+from querist.agents.generator.port import GENERATORS
 from querist.evals.contracts import (
+    check_annotator,
     check_embedder,
+    check_generator,
     check_kind,
+    check_signal,
     check_stopping_rule,
     check_strategy,
     check_trainer,
@@ -20,6 +25,7 @@ from querist.memory.records import Task
 from querist.tools.calls import read_call
 from querist.tools.embedding.embedders import EMBEDDERS
 from querist.tools.kinds import KINDS, Kind
+from querist.tools.opinions.signals import SIGNALS
 from querist.tools.opinions.stopping import STOPPING_RULES
 from querist.tools.registry import Registry
 from querist.tools.strategies import STRATEGIES
@@ -29,6 +35,9 @@ PORTS: dict[str, tuple[Registry[Any], Callable[[Any], None]]] = {
     "strategy": (STRATEGIES, check_strategy),
     "trainer": (TRAINERS, check_trainer),
     "embedder": (EMBEDDERS, check_embedder),
+    "annotator": (ANNOTATORS, check_annotator),
+    "generator": (GENERATORS, check_generator),
+    "signal": (SIGNALS, check_signal),
     "kind": (KINDS, lambda kind: check_kind(kind.name, labels=_kind_labels(kind))),
     "stopping-rule": (STOPPING_RULES, check_stopping_rule),
 }

@@ -25,7 +25,7 @@ from querist.tools.money.prices import Price
 from querist.tools.strategies.querying import Capability, Labelled, QueryContext, Targets
 from querist.tools.training.proxy import GradientFactors
 
-_TASK = Task(
+TASK = Task(
     "requests",
     "classification",
     tuple(LabelClass(name) for name in ("repair", "billing", "other")),
@@ -128,21 +128,29 @@ def small_pools() -> Iterator[SmallPool]:
 
 
 @contextmanager
-def scripted_advisor(
+def scripted_model(
     answer: Callable[[ChatRequest], str | dict[str, float]], *, usd: str = "1"
-) -> Iterator[Advisor]:
+) -> Iterator[MeteredModel]:
     """Open a language model that answers from a function, with so much money to spend on it."""
     with TemporaryDirectory() as folder, open_store(Path(folder)) as store:
         runs = Runs(store)
-        runs.create(RunId("run"), task=_TASK, dataset="d", config={}, cap=Decimal(usd))
-        metered = MeteredModel(
+        runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal(usd))
+        yield MeteredModel(
             ScriptedModel(answer),
             price=Price(Decimal("0.5"), Decimal("1.5")),
             ledger=Ledger(store, "run", lease=runs.take(RunId("run"))),
             agent="selector",
             patience=Patience(total=0.05, first=0.01),
         )
-        yield Advisor(metered, task=_TASK)
+
+
+@contextmanager
+def scripted_advisor(
+    answer: Callable[[ChatRequest], str | dict[str, float]], *, usd: str = "1"
+) -> Iterator[Advisor]:
+    """Open an advisor that asks such a model."""
+    with scripted_model(answer, usd=usd) as model:
+        yield Advisor(model, task=TASK)
 
 
 def answer_sensibly(request: ChatRequest) -> str | dict[str, float]:

@@ -23,7 +23,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from querist.agents.annotator.annotate import Item, annotate, label_bias
+from querist.agents.annotator.annotate import annotate, label_bias
+from querist.agents.annotator.port import Chunk, Item
 from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.models.catalogue import ModelSettings, open_model
 from querist.agents.models.metered import MeteredModel
@@ -118,14 +119,9 @@ async def _label(
     prompt = Prompt(task, shown)
     prior = await label_bias(prompt, model=metered)
     began = time.monotonic()
-    outcome = await annotate(
-        [Item(example) for example in examples],
-        prompt=prompt,
-        model=metered,
-        votes=1,
-        number=0,
-        prior=prior,
-    )
+    items = tuple(Item(example) for example in examples)
+    chunk = Chunk(items, prompt, votes=1, number=0, prior=prior)
+    outcome = await annotate(chunk, model=metered)
     seconds = time.monotonic() - began
     gold = {example.id: example.gold for example in examples}
     right = sum(said.answer == gold[said.example] for said in outcome.annotations)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from querist.agents.annotator import rules as annotator
-from querist.agents.annotator.annotate import Outcome, annotate
+from querist.agents.annotator.port import ANNOTATORS, Annotations, Annotator, Chunk
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
@@ -47,14 +47,9 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     chunk = todo[: _chunk_size(context.config, model)]
     prior = await bias(context, prompt, model=model) if ruling.calibrate else None
     await _probe(context, prompt, model=model, votes=ruling.votes, prior=prior, number=number)
-    outcome = await annotate(
-        items_of(context, chunk, prompt),
-        prompt=prompt,
-        model=model,
-        votes=ruling.votes,
-        number=number,
-        prior=prior,
-    )
+    items = tuple(items_of(context, chunk, prompt))
+    asked = Chunk(items, prompt, votes=ruling.votes, number=number, prior=prior)
+    outcome = await _method(context).annotate(asked, model=model)
     broke = _raise_what_concerns_all(context.labelling, outcome)
     failed = _failed_rows(outcome.errors, prompt, model=model, number=number)
     said = [*outcome.annotations, *failed]
@@ -69,6 +64,10 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
         context.emit(OutOfMoney(number, reason=str(broke)))
         return 0
     return left
+
+
+def _method(context: Context) -> Annotator:
+    return ANNOTATORS.read(context.config.annotator.method)
 
 
 def _tell_progress(context: Context, *, number: int, left: int) -> None:
@@ -115,18 +114,13 @@ async def _probe(
     if not missing:
         return
     chunk = [BatchItem(one, rank, "todo") for rank, one in enumerate(missing)]
-    outcome = await annotate(
-        items_of(context, chunk, prompt),
-        prompt=prompt,
-        model=model,
-        votes=votes,
-        number=number,
-        prior=prior,
-    )
+    items = tuple(items_of(context, chunk, prompt))
+    asked = Chunk(items, prompt, votes=votes, number=number, prior=prior)
+    outcome = await _method(context).annotate(asked, model=model)
     context.labelling.record(outcome.annotations)
 
 
-def _raise_what_concerns_all(labelling: Labelling, outcome: Outcome) -> BudgetExceeded | None:
+def _raise_what_concerns_all(labelling: Labelling, outcome: Annotations) -> BudgetExceeded | None:
     """Raise what a person must mend; return the error if the money is at an end."""
     errors = list(outcome.errors.values())
     broke = next((error for error in errors if isinstance(error, BudgetExceeded)), None)

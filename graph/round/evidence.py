@@ -23,7 +23,6 @@ from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
 from querist.memory.pool import Pool
 from querist.memory.records import Action, Example, ExampleId, Label, SpendKind
-from querist.tools.opinions.consensus import START_WEIGHTS
 
 TYPICAL_CHARACTERS = 600
 ENOUGH_BILLS = 10
@@ -158,9 +157,9 @@ def for_verifier(
     config = context.config
     allowed = plan_of(context.journal, number).questions
     asked = sum(v.action is Action.ESCALATE for v in context.labelling.verdicts(number))
-    weights = (
-        knowledge.consensus.pool_weights.weights if knowledge.reliability.truth else START_WEIGHTS
-    )
+    consensus = knowledge.consensus
+    is_measured = bool(knowledge.reliability.truth)
+    weights = consensus.pool_weights.weights if is_measured else consensus.start_weights
     return VerifierEvidence(
         round=number,
         batch=batch,
@@ -171,7 +170,10 @@ def for_verifier(
         annotates=config.annotator.enabled,
         labels_by_model=config.annotator.labels_by_model,
         measured=len(knowledge.reliability.truth),
-        weights=tuple(round(float(weight), 3) for weight in weights),
+        weights={
+            words: round(float(weight), 3)
+            for words, weight in zip(consensus.source_words, weights, strict=True)
+        },
     )
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from querist.agents.verifier.rules import Opinions
+from querist.agents.verifier.rules import Opinions, SignalOpinion
 from querist.graph.round.ask import seed_examples
 from querist.graph.workplace.context import Context
+from querist.memory.answers import Belief
 from querist.memory.records import Example, ExampleId, Label
+from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds import Kind
 from querist.tools.opinions.consensus import Consensus
 from querist.tools.opinions.reliability import Reliability
@@ -66,6 +68,8 @@ class Knowledge:
             answers=self._context.answers,
             vectors=self._context.view.of,
             model=self._model,
+            examples=self._context.view.get,
+            signals=self._context.signals,
             # Called late: the training set takes a second, and is seldom wanted here.
             held_out=lambda examples: self.training_set.held_out(examples),  # noqa: PLW0108
         )
@@ -74,14 +78,20 @@ class Knowledge:
         """Gather and pool the opinions about examples of a batch."""
         said = self.consensus.about([example.id for example in examples])
         belief = self._context.answers.belief
+
+        def at(vectors: FloatArray | None, row: int) -> Belief | None:
+            return None if vectors is None else belief(vectors[row])
+
         return [
             Opinions(
                 example,
                 attempts[row],
                 annotator=belief(said.annotator[row]),
-                neighbours=None if said.neighbours is None else belief(said.neighbours[row]),
-                model=None if said.model is None else belief(said.model[row]),
-                pooled=None if said.pooled is None else belief(said.pooled[row]),
+                signals=tuple(
+                    SignalOpinion(signal.name, signal.words, at(said.signals[signal.name], row))
+                    for signal in self._context.signals
+                ),
+                pooled=at(said.pooled, row),
                 trouble=self.reliability.trouble(example.id),
                 is_refused=self.reliability.is_refused(example.id),
             )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from querist.agents.annotator.annotate import Item, label_bias
+from querist.agents.annotator.annotate import label_bias
+from querist.agents.annotator.port import Item
 from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel

@@ -35,6 +35,7 @@ from querist.memory.store import Lease, Store
 from querist.memory.vectors import VectorIndex
 from querist.tools.embedding.embedders import EMBEDDERS, Embedder
 from querist.tools.kinds import AnswerSet, Kind, answers_of, kind_of
+from querist.tools.opinions.signals import SIGNALS, Signal
 
 if TYPE_CHECKING:
     from langgraph.runtime import RunControl
@@ -115,6 +116,11 @@ class Context:
     def embedder(self) -> Embedder:
         """What turns texts into vectors."""
         return EMBEDDERS.read(self.config.data.embedder)
+
+    @cached_property
+    def signals(self) -> tuple[Signal, ...]:
+        """What speaks for an answer, besides the annotator."""
+        return tuple(SIGNALS.read(text) for text in self.config.verifier.signals)
 
     @property
     def answers(self) -> AnswerSet:

@@ -111,8 +111,7 @@ def opinions(pooled, *, annotator_says=SURE, number=0, **more):
         example,
         more.pop("attempt", 0),
         annotator=annotator_says,
-        neighbours=None,
-        model=None,
+        signals=(),
         pooled=pooled,
         **more,
     )
@@ -128,7 +127,7 @@ EVIDENCE = VerifierEvidence(
     annotates=True,
     labels_by_model=False,
     measured=20,
-    weights=(1.0, 0.5, 0.5),
+    weights={"the annotator": 1.0, "its labelled neighbours": 0.5, "the trained model": 0.5},
 )
 
 
@@ -186,7 +185,7 @@ def test_no_reason_gives_the_guess_away():
 
 def test_weights_are_said_in_words():
     reason = verifier.verify(EVIDENCE).reason
-    assert "the annotator 50%, labelled neighbours 25%, the trained model 25%" in reason
+    assert "the annotator 50%, its labelled neighbours 25%, the trained model 25%" in reason
     assert "20 answers by people" in reason
 
 

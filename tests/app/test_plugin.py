@@ -35,7 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: querist-wordy\nVersion: 1.0\n")
     tables = found_in(r'\[project\.entry-points\."([\w.]+)"\]\n(.*?)\n(?:\n|```)')
     assert {group.removeprefix("querist.") for group, _ in tables} == {
-        "strategy", "trainer", "kind", "asking", "answering",
+        "strategy", "signal", "trainer", "kind", "asking", "answering",
     }  # fmt: skip
     lines = [f"[{group}]\n{body}" for group, body in tables]
     (info / "entry_points.txt").write_text("\n".join(lines).replace('"', "") + "\n")
@@ -98,6 +98,7 @@ usd = 2.0
 def test_the_example_keeps_the_contracts(site: Path) -> None:
     for port, name in (
         ("strategy", "wordy(most=0.9)"),
+        ("signal", "loudness"),
         ("trainer", "word_counts"),
         ("kind", "stars"),
     ):

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+from querist.agents.annotator.annotate import Prompted
+from querist.agents.annotator.port import ANNOTATORS
+from querist.agents.generator.port import GENERATORS
+from querist.agents.models.port import ChatRequest, Message
 from querist.evals.contracts import (
+    check_annotator,
     check_embedder,
+    check_generator,
+    check_signal,
     check_stopping_rule,
     check_strategy,
     check_trainer,
@@ -18,6 +26,7 @@ from querist.evals.contracts import (
 from querist.evals.contracts.__main__ import check
 from querist.tools.embedding.embedders import EMBEDDERS, HashingEmbedder
 from querist.tools.opinions.plateau import Plateau
+from querist.tools.opinions.signals import SIGNALS
 from querist.tools.opinions.stopping import STOPPING_RULES
 from querist.tools.strategies import Capability, Strategy, available
 from querist.tools.training.heads import CentroidTrainer, LinearTrainer
@@ -46,6 +55,15 @@ def test_every_embedder_keeps_the_contract(name: str) -> None:
 )
 def test_every_stopping_rule_keeps_the_contract(name: str) -> None:
     check("stopping-rule", name)
+
+
+@pytest.mark.parametrize(
+    ("port", "registry"),
+    [("signal", SIGNALS), ("generator", GENERATORS), ("annotator", ANNOTATORS)],
+)
+def test_every_signal_generator_and_annotator_keeps_the_contract(port: str, registry) -> None:
+    for entry in registry.entries():
+        check(port, entry.name)
 
 
 def test_a_contract_can_be_checked_from_the_command_line() -> None:
@@ -141,6 +159,45 @@ def test_a_trainer_that_breaks_its_promise_is_told_which() -> None:
         check_trainer(_CountsWeightless())
     with pytest.raises(AssertionError, match="right on 33% of an easy task"):
         check_trainer(_Deaf())
+
+
+class _Whispers:
+    name, words, start = "whispers", "its own label", 0.5
+
+    def opinions(self, view, ids, /):
+        known = [view.answers.place(view.labels[i].answer) if i in view.labels else 0 for i in ids]
+        return np.eye(len(view.answers))[known]
+
+
+def test_a_signal_that_tells_an_examples_own_label_is_told() -> None:
+    with pytest.raises(AssertionError, match="what its own label says"):
+        check_signal(_Whispers())
+
+
+class _Panics:
+    name = "panics"
+
+    async def write(self, wanted, /, *, sample, model):
+        reply = await model.complete(
+            ChatRequest((Message("user", "Write."),), max_tokens=9, sample=sample)
+        )
+        return json.loads(reply.reply.text)["texts"]
+
+
+def test_a_generator_whose_errors_are_its_own_is_told() -> None:
+    with pytest.raises(AssertionError, match="Only ModelError may be raised here"):
+        check_generator(_Panics())
+
+
+class _SkipsTheEmpty(Prompted.factory):
+    async def annotate(self, chunk, /, *, model):
+        kept = tuple(item for item in chunk.items if item.example.text)
+        return await super().annotate(replace(chunk, items=kept), model=model)
+
+
+def test_an_annotator_that_leaves_texts_out_is_told() -> None:
+    with pytest.raises(AssertionError, match="Each item is annotated or has an error"):
+        check_annotator(_SkipsTheEmpty())
 
 
 class _CentresEachBatch(HashingEmbedder):

@@ -10,6 +10,7 @@ from querist.tools.opinions.beliefs import certainty, pool_votes
 from querist.tools.opinions.consensus import Consensus
 from querist.tools.opinions.quality import AGREEMENT, FEWEST, SAMPLE, measure_held_out
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
+from querist.tools.opinions.signals import SIGNALS
 from querist.tools.opinions.training_set import TRUSTS, gather_training_set
 
 TASK = Task("t", "classification", (LabelClass("a"), LabelClass("b")))
@@ -156,27 +157,37 @@ def test_an_empty_store_gives_an_empty_training_set():
 # ---------------------------------------------------------------- consensus
 
 
-def consensus(labels, known, vectors, model=None):
+def consensus(labels, known, vectors, model=None, signals=()):
     return Consensus(
         labels=labels, reliability=known, answers=ANSWERS, vectors=vectors, model=model,
-        held_out=lambda ids: np.full((len(ids), 2), 0.5),
+        held_out=lambda ids: np.full((len(ids), 2), 0.5), examples=lambda ids: [],
+        signals=signals or [SIGNALS.make("neighbours"), SIGNALS.make("model")],
     )  # fmt: skip
+
+
+def around(labels, known, vectors, *names):
+    said = consensus(labels, known, vectors).about([ExampleId(name) for name in names])
+    return said.signals["neighbours"]
 
 
 def test_neighbours_speak_for_their_surroundings_and_never_for_themselves():
     labels, known, vectors = world(machine_is_right=1.0)
-    around = consensus(labels, known, vectors).neighbours([ExampleId("h00"), ExampleId("h01")])
-    assert around.shape == (2, 2)
-    assert around.sum(axis=1) == pytest.approx([1, 1])
-    assert (around.argmax(axis=1) == [0, 1]).all()
+    votes = around(labels, known, vectors, "h00", "h01")
+    assert votes.shape == (2, 2)
+    assert votes.sum(axis=1) == pytest.approx([1, 1])
+    assert (votes.argmax(axis=1) == [0, 1]).all()
     lonely = {key: labels[key] for key in list(labels)[:5]}
-    assert consensus(lonely, known, vectors).neighbours([ExampleId("h00")]) is None
+    assert around(lonely, known, vectors, "h00") is None
 
 
 def test_where_nobody_says_anything_there_is_no_opinion():
     _labels, known, vectors = world(machine_is_right=1.0)
     said = consensus({}, known, vectors).about([ExampleId("h00")])
-    assert (said.annotator, said.neighbours, said.model, said.pooled) == ([None], None, None, None)
+    assert (said.annotator, said.signals, said.pooled) == (
+        [None],
+        {"neighbours": None, "model": None},
+        None,
+    )
 
 
 def test_before_anything_was_measured_the_annotator_counts_most():

@@ -1,25 +1,21 @@
-"""What is thought of examples: the annotator, labelled neighbours and the model, pooled."""
+"""What is thought of examples: the annotator and the signals, pooled."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from querist.memory.records import ExampleId, Label
+from querist.memory.records import Example, ExampleId, Label
 from querist.tools.compute.arrays import FloatArray
-from querist.tools.embedding.retrieval import nearest
 from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.opinions.pooling import OpinionPool
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
-from querist.tools.opinions.training_set import Vectors, soft_target
-
-START_WEIGHTS = (1.0, 0.3, 0.5)
-"""What annotator, neighbours and model count before anything was measured."""
-_NEIGHBOURS = 10
+from querist.tools.opinions.signals import Signal, SignalView
+from querist.tools.opinions.training_set import Vectors
 
 
 class Predictor(Protocol):
@@ -34,13 +30,12 @@ class Sources:
     """What each source says of N examples, probabilities (N, C); None where it says nothing."""
 
     annotator: Sequence[FloatArray | None]
-    neighbours: FloatArray | None
-    model: FloatArray | None
+    signals: Mapping[str, FloatArray | None]
     pooled: FloatArray | None
 
 
 # Not slotted: the weights are learnt once, when they are first wanted.
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Consensus:
     """The opinions about examples, and how much each source counts."""
 
@@ -48,57 +43,63 @@ class Consensus:
     reliability: Reliability
     answers: AnswerSet
     vectors: Vectors
+    examples: Callable[[Sequence[ExampleId]], Sequence[Example]]
     model: Predictor | None
     held_out: Vectors
     """What models say of labelled examples that did not see their labels: (N, C)."""
+    signals: Sequence[Signal]
 
-    def neighbours(self, examples: Sequence[ExampleId]) -> FloatArray | None:
-        """What the closest labelled examples say, themselves left out: (N, C)."""
-        bank = [label for label in self.labels.values() if label.weight > 0]
-        if len(bank) <= _NEIGHBOURS or not examples:
-            return None
-        ids = [label.example for label in bank]
-        says = np.stack([soft_target(label, self.answers) * label.weight for label in bank])
-        close, similarity = nearest(self.vectors(examples), self.vectors(ids), _NEIGHBOURS + 1)
-        place = {example: row for row, example in enumerate(ids)}
-        own = close == np.array([place.get(example, -1) for example in examples])[:, None]
-        # Squared, so that what is only a little alike has little to say.
-        strength = np.where(own, 0.0, np.maximum(similarity, 0.0) ** 2)
-        mass = np.einsum("nk,nkc->nc", strength, says[close]) + 1.0 / says.shape[1]
-        return np.asarray(mass / mass.sum(axis=1, keepdims=True))
+    @property
+    def source_words(self) -> tuple[str, ...]:
+        """What people call the sources, in the order of the weights."""
+        return ("the annotator", *(signal.words for signal in self.signals))
+
+    @property
+    def start_weights(self) -> tuple[float, ...]:
+        """What the annotator and each signal count before anything was measured."""
+        return (1.0, *(signal.start for signal in self.signals))
 
     @cached_property
     def pool_weights(self) -> OpinionPool:
-        """How much annotator, neighbours and model count, learnt from what people labelled."""
+        """How much the annotator and each signal count, learnt from what people labelled."""
         known = self.reliability
         rows = [example for example in known.truth if example in known.raw]
-        around = self.neighbours(rows)
-        if around is None or self.model is None or len(rows) < OWN_CALIBRATION:
-            return OpinionPool(np.array(START_WEIGHTS))
+        start = OpinionPool(np.array(self.start_weights))
+        if len(rows) < OWN_CALIBRATION:
+            return start
+        # The model saw these labels; what it would say without them is what counts.
+        view = self._view(None if self.model is None else self.held_out)
+        around = [signal.opinions(view, rows) for signal in self.signals]
+        says = [vectors for vectors in around if vectors is not None]
+        if len(says) < len(around):
+            return start
         annotator = np.stack([known.calibrated[example] for example in rows])
         places = np.array([known.truth[example] for example in rows], dtype=np.intp)
-        # The model saw these labels; what it would say without them is what counts.
-        sides = (annotator, around, self.held_out(rows))
         counts = np.array([known.sampling_weight[example] for example in rows])
-        return OpinionPool.fit(sides, places, start=START_WEIGHTS, weights=counts)
+        sides = (annotator, *says)
+        return OpinionPool.fit(sides, places, start=self.start_weights, weights=counts)
 
     def about(self, examples: Sequence[ExampleId]) -> Sources:
         """Gather and pool what the sources say of examples."""
-        around = self.neighbours(examples)
-        model = None if self.model is None else self.model.predict_proba(self.vectors(examples))
+        view = self._view(None if self.model is None else self._predicted)
+        around = {signal.name: signal.opinions(view, examples) for signal in self.signals}
         says = [self.reliability.calibrated.get(example) for example in examples]
-        return Sources(says, around, model, self._pool(says, around, model))
+        return Sources(says, around, self._pool(says, tuple(around.values())))
+
+    def _predicted(self, examples: Sequence[ExampleId]) -> FloatArray:
+        assert self.model is not None
+        return self.model.predict_proba(self.vectors(examples))
+
+    def _view(self, model: Vectors | None) -> SignalView:
+        return SignalView(self.labels, self.answers, self.vectors, self.examples, model)
 
     def _pool(
-        self,
-        says: Sequence[FloatArray | None],
-        around: FloatArray | None,
-        model: FloatArray | None,
+        self, says: Sequence[FloatArray | None], around: Sequence[FloatArray | None]
     ) -> FloatArray | None:
         """Pool what is there; a source that is silent about an example counts as undecided."""
-        if around is None and model is None and all(vector is None for vector in says):
+        if all(vector is None for vector in (*says, *around)):
             return None
         even = np.full((len(says), len(self.answers)), 1.0 / len(self.answers))
         annotator = np.stack([even[0] if vector is None else vector for vector in says])
-        sides = (annotator, even if around is None else around, even if model is None else model)
+        sides = (annotator, *(even if vectors is None else vectors for vectors in around))
         return np.asarray(self.pool_weights.pool(sides))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from querist.agents.annotator.annotate import Item, annotate, label_bias
+from querist.agents.annotator.annotate import annotate, label_bias
+from querist.agents.annotator.port import Chunk, Item
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.models.metered import MeteredModel
 from querist.memory.answers import Answer
@@ -85,14 +86,9 @@ async def _label(work: Work) -> list[Said]:
     labeller, prior = work.labeller, None
     if labeller.is_calibrated:
         prior = await label_bias(labeller.prompt, model=labeller.model)
-    outcome = await annotate(
-        [Item(example) for example in work.examples],
-        prompt=labeller.prompt,
-        model=labeller.model,
-        votes=labeller.votes,
-        number=0,
-        prior=prior,
-    )
+    items = tuple(Item(example) for example in work.examples)
+    asked = Chunk(items, labeller.prompt, votes=labeller.votes, number=0, prior=prior)
+    outcome = await annotate(asked, model=labeller.model)
     for error in outcome.errors.values():
         raise error
     by_example: defaultdict[ExampleId, list[Annotation]] = defaultdict(list)

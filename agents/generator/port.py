@@ -1,0 +1,68 @@
+"""The port of generators: ways to write new examples of an answer.
+
+    @generator("questions", summary="Asks the model for questions only.")
+    class Questions:
+        name = "questions"
+
+        async def write(self, wanted: Wanted, /, *, sample: int, model: MeteredModel) -> list[str]:
+            ...
+
+A plug-in names it under the entry point group `querist.generator`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from querist.agents.models.metered import MeteredModel
+from querist.memory.answers import Answer
+from querist.memory.records import Example, Task
+from querist.tools.registry import Entry, Registry, declare, make_card
+
+__all__ = ["GENERATORS", "Generator", "Wanted", "generator"]
+
+_GROUP = "querist.generator"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be written."""
+
+    answer: Answer
+    task: Task
+    shown: tuple[Example, ...]
+    """Labelled examples of the answer; they become the parents of what is written."""
+
+
+class Generator(Protocol):
+    """Writes texts that an answer fits."""
+
+    @property
+    def name(self) -> str:
+        """What task files call it."""
+
+    async def write(self, wanted: Wanted, /, *, sample: int, model: MeteredModel) -> list[str]:
+        """Write some texts with one or a few calls of the model.
+
+        `sample` counts the tries: the same number is the same call, which is paid once. Lengths,
+        copies and labels are looked at afterwards, by others. Raises `ModelError` when a reply
+        cannot be used and `BudgetExceeded` when the money is at an end.
+        """
+
+
+T = TypeVar("T", bound=Generator)
+
+
+def generator(
+    name: str, *, summary: str, cost: str = "", citation: str = "", explanation: str = ""
+) -> Callable[[Callable[..., T]], Entry[T]]:
+    """Declare what makes a generator; its keyword-only parameters are the generator's."""
+    card = make_card(summary, cost=cost, citation=citation, explanation=explanation)
+    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
+
+
+GENERATORS = Registry[Generator](
+    "generator", group=_GROUP, modules=("querist.agents.generator.conditioned",)
+)
