@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from querist.agents.mind import Agent
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelSettings
 from querist.agents.models.metered import MeteredModel, Overrun
 from querist.agents.models.pacing import Pacer, Patience
 from querist.agents.models.port import ChatModel
+from querist.agents.models.shared import Endpoint, give_back, take_model
 from querist.graph.config import RunConfig, api_key
 from querist.memory.ledger import Ledger
 from querist.tools.money.prices import Price, PriceList
@@ -40,12 +41,11 @@ class Models:
         self._may_spend = may_spend
         self._tell = tell
         self._given = dict(given or {})
-        self._opened: dict[str, ChatModel] = {}
-        # One of each for an endpoint, whoever uses it: what one agent learns holds for all.
-        self._pacers: dict[str, Pacer] = {}
+        # What one agent learns of an endpoint holds for all, and for other runs of this process.
+        self._endpoints: dict[str, Endpoint] = {}
         self._overruns: dict[str, Overrun] = {}
         self._metered: dict[tuple[str, str, int], MeteredModel] = {}
-        self._retired: list[ChatModel] = []
+        self._retired: list[Endpoint] = []
 
     @cached_property
     def prices(self) -> PriceList:
@@ -67,14 +67,14 @@ class Models:
         """Give an agent a model by its name; `aclose` closes it."""
         key = (agent, name, number)
         if key not in self._metered:
-            model = self._open(name)
+            endpoint = self._open(name)
             self._metered[key] = MeteredModel(
-                model,
+                endpoint.model,
                 price=self.price(name),
                 ledger=self._ledger,
                 agent=agent,
                 number=number,
-                pacer=self._pacer(name, model),
+                pacer=endpoint.pacer,
                 overrun=self._overrun(name),
                 tell=self._tell,
             )
@@ -85,25 +85,23 @@ class Models:
         changed = config.models != self._config.models or config.prices != self._config.prices
         self._config = config
         if changed:
-            self._retired += self._opened.values()
-            for kept in (self._opened, self._pacers, self._metered):
-                kept.clear()
+            self._retired += self._endpoints.values()
+            self._endpoints.clear()
+            self._metered.clear()
             self.__dict__.pop("prices", None)
 
     async def aclose(self) -> None:
-        """Close the models."""
-        models = {id(model): model for model in (*self._retired, *self._opened.values())}
-        closing = [model.aclose() for model in models.values()]
+        """Close the models that nobody else in this process uses."""
+        # One may stand in both, taken twice: it is given back as often.
+        taken = [*self._retired, *self._endpoints.values()]
+        closing = [give_back(endpoint, self._tell) for endpoint in taken]
+        self._retired.clear()
+        self._endpoints.clear()
+        self._metered.clear()
         # One that cannot be closed does not keep the others open.
         for outcome in await asyncio.gather(*closing, return_exceptions=True):
             if outcome is not None:
                 raise outcome
-
-    def _pacer(self, name: str, model: ChatModel) -> Pacer:
-        if name not in self._pacers:
-            patience = Patience(total=self._config.models.patience)
-            self._pacers[name] = Pacer(model.in_flight, patience=patience)
-        return self._pacers[name]
 
     def _overrun(self, name: str) -> Overrun:
         """What a model billed beyond its limits, in earlier processes too."""
@@ -111,13 +109,17 @@ class Models:
             self._overruns[name] = Overrun(output=self._ledger.most_output(name))
         return self._overruns[name]
 
-    def _open(self, name: str) -> ChatModel:
-        if name not in self._opened:
-            self._opened[name] = self._given.get(name) or self._make(name)
-        return self._opened[name]
+    def _open(self, name: str) -> Endpoint:
+        if name not in self._endpoints:
+            self._endpoints[name] = self._take(name)
+        return self._endpoints[name]
 
-    def _make(self, name: str) -> ChatModel:
+    def _take(self, name: str) -> Endpoint:
         section = self._config.models
+        if name in self._given:
+            model = self._given[name]
+            pacer = Pacer(model.in_flight, patience=Patience(total=section.patience))
+            return Endpoint(model, pacer, [self._tell])
         settings = ModelSettings(
             cache=self._folder,
             base_url=section.base_url,
@@ -128,4 +130,4 @@ class Models:
             thinking=section.thinking,
             tell=self._tell,
         )
-        return open_model(name, settings)
+        return take_model(name, settings, patience=section.patience)
