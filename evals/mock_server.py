@@ -364,7 +364,7 @@ def main() -> None:
     parser.add_argument("--manner", choices=["", *MANNERS], default="")
     options = vars(parser.parse_args())
     port = options.pop("port")
-    labels = tuple(one for one in options.pop("labels").split(",") if one)
+    labels = tuple(label for label in options.pop("labels").split(",") if label)
     keywords = dict(pair.rsplit("=", 1) for pair in options.pop("keyword"))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(Behaviour(labels=labels, keywords=keywords, **options), port))

@@ -120,7 +120,9 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
         return update(todo=1)
     touched = context.touched()
     view = context.view
-    gone = np.array([view.rows[one] for one in touched if one in view.rows], dtype=np.intp)
+    gone = np.array(
+        [view.rows[example_id] for example_id in touched if example_id in view.rows], dtype=np.intp
+    )
     rows = complement(gone, len(view.ids)).astype(np.intp)
     ruling = await rule(
         context,
@@ -175,7 +177,7 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         made += kept
         rejected += len(thrown)
     context.view.grow(made, lease=context.lease)
-    context.labelling.open_batch(number, [one.id for one in made])
+    context.labelling.open_batch(number, [example.id for example in made])
     context.emit(Generated(number, kept=len(made), rejected=rejected))
     return update(todo=len(made))
 
@@ -212,8 +214,8 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
     verdicts = verifier.judge(opinions, ruling, number=number)
     labels = [
-        machine_label(context.config, verdict, one)
-        for verdict, one in zip(verdicts, opinions, strict=True)
+        machine_label(context.config, verdict, opinion)
+        for verdict, opinion in zip(verdicts, opinions, strict=True)
         if verdict.action is Action.ACCEPT and verdict.answer is not None
     ]
     context.labelling.judged(number, verdicts, labels)

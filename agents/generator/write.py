@@ -87,7 +87,7 @@ def _example(
         id=ExampleId(f"gen-{number}-{content_id(text)}"),
         fields={task.fields[0]: text},
         origin=Origin.GENERATED,
-        parents=tuple(one.id for one in shown),
+        parents=tuple(example.id for example in shown),
         written_as=answer,
     )
 
@@ -95,7 +95,7 @@ def _example(
 async def _ask(
     label: str, *, task: Task, shown: Sequence[Example], sample: int, model: MeteredModel
 ) -> list[str]:
-    meaning = next((one.description for one in task.labels if one.name == label), "")
+    meaning = next((known.description for known in task.labels if known.name == label), "")
     system = (
         f"{task.instructions}\nWrite new, varied texts of the class {label!r}"
         f"{f' ({meaning})' if meaning else ''}, in the style of the ones given, but about other "
@@ -103,7 +103,7 @@ async def _ask(
     )
     turns: list[Message] = [Message("system", system)]
     for start in range(0, len(shown), _PER_CALL):
-        texts = [one.text for one in shown[start : start + _PER_CALL]]
+        texts = [example.text for example in shown[start : start + _PER_CALL]]
         turns.append(Message("user", f"{len(texts)} texts of the class {label}:"))
         turns.append(Message("assistant", json.dumps({"texts": texts}, ensure_ascii=False)))
     turns.append(Message("user", f"{_PER_CALL} new texts of the class {label}:"))

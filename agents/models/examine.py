@@ -73,7 +73,7 @@ def _question(thing: str) -> ChatRequest:
 
 
 def _about_answers(answered: Sequence[Answered]) -> Iterator[Finding]:
-    replies = [one.reply for one in answered]
+    replies = [metered.reply for metered in answered]
     read = [reply for reply in replies if reply.text in _COLOURS]
     right = sum(
         reply.text == colour for reply, colour in zip(replies, _QUESTIONS.values(), strict=False)
@@ -120,7 +120,7 @@ def _about_options(model: MeteredModel) -> Iterator[Finding]:
 
 
 def _about_bills(answered: Sequence[Answered]) -> Iterator[Finding]:
-    usages = [one.reply.usage for one in answered]
+    usages = [metered.reply.usage for metered in answered]
     tokens = f"{sum(u.input_tokens for u in usages):,} tokens in, "
     tokens += f"{sum(u.output_tokens for u in usages):,} out"
     if any(usage.estimated for usage in usages):

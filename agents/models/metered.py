@@ -134,8 +134,10 @@ class MeteredModel:
         keys = [call_key(self.model, request) for request in requests]
         known = self._ledger.replay(keys)
         # Equal requests are one call.
-        news = {key: one for key, one in zip(keys, requests, strict=True) if key not in known}
-        paid = {key: asyncio.create_task(self._pay(key, one)) for key, one in news.items()}
+        news = {
+            key: request for key, request in zip(keys, requests, strict=True) if key not in known
+        }
+        paid = {key: asyncio.create_task(self._pay(key, request)) for key, request in news.items()}
         await asyncio.gather(*paid.values(), return_exceptions=True)
         return [_replayed(key, known) if key in known else _outcome(paid[key]) for key in keys]
 

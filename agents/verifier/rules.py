@@ -102,12 +102,13 @@ def judge(batch: list[Opinions], ruling: Verification, *, number: int) -> list[V
     """
     doubtful = [
         i
-        for i, one in enumerate(batch)
-        if ruling.escalate_all or one.trouble or _p_correct(one) < ruling.accept_at
+        for i, opinion in enumerate(batch)
+        if ruling.escalate_all or opinion.trouble or _p_correct(opinion) < ruling.accept_at
     ]
     asked = set(doubtful[: ruling.questions])
     return [
-        _verdict(one, ruling, escalate=i in asked, number=number) for i, one in enumerate(batch)
+        _verdict(opinion, ruling, escalate=i in asked, number=number)
+        for i, opinion in enumerate(batch)
     ]
 
 

@@ -45,7 +45,7 @@ def show_runs(place: Place) -> None:
     screen = Screen()
     with place.open() as store:
         runs = Runs(store)
-        rows = [_run_row(store, one, status_of(one, runs)) for one in runs.all()]
+        rows = [_run_row(store, run, status_of(run, runs)) for run in runs.all()]
     if not rows:
         screen.line("There are no runs here yet. Start one with: querist run task.toml")
         return

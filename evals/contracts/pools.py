@@ -72,8 +72,8 @@ class SmallPool:
         }
 
     def _fetch(self, ids: Sequence[ExampleId]) -> list[Example]:
-        rows = [0 if self.is_alike else int(one.rpartition("-")[2]) for one in ids]
-        return [_example(one, row) for one, row in zip(ids, rows, strict=True)]
+        rows = [0 if self.is_alike else int(example_id.rpartition("-")[2]) for example_id in ids]
+        return [_example(example_id, row) for example_id, row in zip(ids, rows, strict=True)]
 
     def context(
         self, requires: frozenset[Capability], *, seed: int, advisor: Advisor | None = None

@@ -202,7 +202,7 @@ def _run_peer(name: str, rows: Rows, dataset: str, *, seed: int, python: str) ->
 def first_labels(rows: Rows, plan: Plan, *, seed: int) -> list[int]:
     """Draw the same random start for everyone."""
     rng = np.random.default_rng([seed, 1])
-    return [int(one) for one in rng.choice(len(rows.pool), size=plan.start, replace=False)]
+    return [int(row) for row in rng.choice(len(rows.pool), size=plan.start, replace=False)]
 
 
 def score(guess: NDArray[np.integer], truth: NDArray[np.integer], metric: str) -> float:
@@ -257,8 +257,8 @@ def _texts(dataset: str) -> dict[str, NDArray[np.generic]]:
         if len(lines) > most:
             lines = random.Random(0).sample(lines, most)  # noqa: S311
         read = [json.loads(line) for line in lines]
-        found[vectors] = np.asarray(embedder.embed([one["text"] for one in read]))
-        found[truth] = np.array([names.index(one["label"]) for one in read])
+        found[vectors] = np.asarray(embedder.embed([row["text"] for row in read]))
+        found[truth] = np.array([names.index(row["label"]) for row in read])
     return found
 
 
@@ -292,8 +292,12 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
 
 def _as_table(curves: Curves) -> str:
     """Write mean scores along the curve, and at its end, as Markdown."""
-    names = [one for one in (*_STRATEGIES, *_PEERS) if any(key[1] == one for key in curves)]
-    datasets = [one for one in PLANS if any(key[0] == one for key in curves)]
+    names = [
+        strategy
+        for strategy in (*_STRATEGIES, *_PEERS)
+        if any(key[1] == strategy for key in curves)
+    ]
+    datasets = [candidate for candidate in PLANS if any(key[0] == candidate for key in curves)]
     heads = [f"{dataset} ({PLANS[dataset].end})" for dataset in datasets]
     lines = [f"| strategy | {' | '.join(heads)} |", "|---|" + "---|" * len(datasets)]
     for name in names:
@@ -303,8 +307,8 @@ def _as_table(curves: Curves) -> str:
             if not found:
                 cells.append("-")
                 continue
-            mean, half = _interval([_area(one) for one in found])
-            last, _ = _interval([one[-1][1] for one in found])
+            mean, half = _interval([_area(curve) for curve in found])
+            last, _ = _interval([curve[-1][1] for curve in found])
             cells.append(f"{100 * mean:.1f} ± {100 * half:.1f}; {100 * last:.1f}")
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -317,7 +321,7 @@ def _draw(curves: Curves, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    datasets = [one for one in PLANS if any(key[0] == one for key in curves)]
+    datasets = [candidate for candidate in PLANS if any(key[0] == candidate for key in curves)]
     figure, panels = plt.subplots(2, (len(datasets) + 1) // 2, figsize=(13, 7), squeeze=False)
     colours = plt.get_cmap("tab20")
     for panel, dataset in zip(panels.flat, datasets, strict=False):
@@ -326,7 +330,7 @@ def _draw(curves: Curves, path: Path) -> None:
             if not found:
                 continue
             labels = [n for n, _ in found[0]]
-            mean = np.mean([[value for _, value in one] for one in found], axis=0)
+            mean = np.mean([[value for _, value in curve] for curve in found], axis=0)
             style = "--" if name in _PEERS else ":" if name == "random" else "-"
             panel.plot(labels, mean, style, color=colours(number % 20), lw=1.2, label=name)
         panel.set(title=dataset, xlabel="labels", ylabel=PLANS[dataset].metric)

@@ -32,7 +32,7 @@ def main() -> None:
     while True:
         count = min(step, end - len(chosen))
         guess, picks = loop(arrays, chosen, count, seed)
-        told.append([len(chosen), [int(one) for one in guess]])
+        told.append([len(chosen), [int(label) for label in guess]])
         if count <= 0:
             break
         chosen = [*chosen, *picks]
@@ -55,7 +55,7 @@ def _modal(arrays: Any, chosen: list[int], count: int, seed: int) -> tuple[Any, 
         return guess, []
     rest = np.setdiff1d(np.arange(len(arrays["pool"])), chosen)
     picks, _ = learner.query(arrays["pool"][rest], n_instances=count)
-    return guess, [int(one) for one in rest[picks]]
+    return guess, [int(row) for row in rest[picks]]
 
 
 def _skactiveml(arrays: Any, chosen: list[int], count: int, seed: int) -> tuple[Any, list[int]]:

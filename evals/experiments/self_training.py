@@ -104,14 +104,14 @@ def _train(rows: Rows, chosen: Sequence[int], pseudo: Pseudo | None, *, seed: in
     if pseudo is None or not pseudo.ids:
         return LinearHead().fit(rows.pool[known], targets, seed=seed)
     labelled = TrainingSet(
-        ids=tuple(ExampleId(str(one)) for one in chosen),
+        ids=tuple(ExampleId(str(row)) for row in chosen),
         inputs=rows.pool[known],
         targets=targets,
         weights=np.ones(len(known)),
         human=np.arange(len(known)),
         trust=1.0,
     )
-    offered = rows.pool[[int(one) for one in pseudo.ids]]
+    offered = rows.pool[[int(example_id) for example_id in pseudo.ids]]
     weights = weigh(len(pseudo.ids), labelled.weights)
     return self_train(labelled, PseudoRows(offered, pseudo.probabilities, weights), seed=seed)
 

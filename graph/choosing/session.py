@@ -101,7 +101,9 @@ class Session:
             except BudgetExceeded:
                 self.status = "out of money"
                 return
-            news = {p: one for p, one in zip(fresh, outcomes, strict=True) if p not in known}
+            news = {
+                p: outcome for p, outcome in zip(fresh, outcomes, strict=True) if p not in known
+            }
             known.update(news)
             for pull in pulls:
                 tried = known[pull]

@@ -348,10 +348,10 @@ def _estimates(
     guessed = surrogate_estimate(surrogate, fixed.losses, labelled=rows, gold=gold)
     found = [ArmRow("surrogate (ASE)", len(rows), 1 - guessed)]
     if method == "lure":
-        one = lure(losses, np.array(chances), len(fixed.examples))
-        low, high = one.interval
+        estimate = lure(losses, np.array(chances), len(fixed.examples))
+        low, high = estimate.interval
         row = ArmRow(
-            "weighted (LURE)", len(rows), 1 - one.value, max(0.0, 1 - high), min(1.0, 1 - low)
+            "weighted (LURE)", len(rows), 1 - estimate.value, max(0.0, 1 - high), min(1.0, 1 - low)
         )
         found.insert(0, row)
     found.append(ArmRow("unweighted (biased)", len(rows), 1 - float(losses.mean())))

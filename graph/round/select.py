@@ -131,8 +131,10 @@ def _labelled(context: Context, model: LinearModel | None) -> Labelled:
     """All that was looked at: what has no label (dropped, or still with people) is unknown."""
     view = context.view
     labels = {label.example: label.answer for label in context.labelling.labels()}
-    ids = tuple(sorted(one for one in context.labelling.touched() if one in view.rows))
-    classes = context.answers.places([labels.get(one) for one in ids])
+    ids = tuple(
+        sorted(example_id for example_id in context.labelling.touched() if example_id in view.rows)
+    )
+    classes = context.answers.places([labels.get(example_id) for example_id in ids])
     vectors = view.of(list(ids))
     return Labelled(
         embeddings=vectors,

@@ -150,8 +150,8 @@ def test_the_cap_is_never_passed_with_64_calls_in_flight(ledger):
     model = ScriptedModel(lambda _: "good", in_flight=64, delay=0.001)
     requests = [ask(f"text {i} " + "word " * 300) for i in range(200)]
     results = asyncio.run(meter(model, ledger).complete_all(requests))
-    paid = [one for one in results if isinstance(one, Answered)]
-    refused = [one for one in results if isinstance(one, BudgetExceeded)]
+    paid = [result for result in results if isinstance(result, Answered)]
+    refused = [result for result in results if isinstance(result, BudgetExceeded)]
     assert len(paid) + len(refused) == 200
     assert refused
     assert len(model.calls) == len(paid)
@@ -198,7 +198,7 @@ def test_a_spell_of_429_is_waited_out(endpoint, ledger):
             await model.aclose()
 
     results = asyncio.run(work())
-    assert all(isinstance(one, Answered) for one in results)
+    assert all(isinstance(result, Answered) for result in results)
     assert server.counts.failed == 6
     assert ledger.balance().reserved == 0
 
@@ -405,16 +405,16 @@ def gguf(path, entries):
         raw = value.encode()
         return struct.pack("<Q", len(raw)) + raw
 
-    def value(one):
-        if isinstance(one, str):
-            return struct.pack("<I", 8) + text(one)
-        if isinstance(one, list) and isinstance(one[0], str):
-            return struct.pack("<IIQ", 9, 8, len(one)) + b"".join(map(text, one))
-        if isinstance(one, list):
-            return struct.pack("<IIQ", 9, 5, len(one)) + struct.pack(f"<{len(one)}i", *one)
-        return struct.pack("<II", 4, one)
+    def value(entry):
+        if isinstance(entry, str):
+            return struct.pack("<I", 8) + text(entry)
+        if isinstance(entry, list) and isinstance(entry[0], str):
+            return struct.pack("<IIQ", 9, 8, len(entry)) + b"".join(map(text, entry))
+        if isinstance(entry, list):
+            return struct.pack("<IIQ", 9, 5, len(entry)) + struct.pack(f"<{len(entry)}i", *entry)
+        return struct.pack("<II", 4, entry)
 
-    body = b"".join(text(key) + value(one) for key, one in entries.items())
+    body = b"".join(text(key) + value(entry) for key, entry in entries.items())
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, len(entries)) + body)
     return path
 

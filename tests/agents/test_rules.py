@@ -134,7 +134,7 @@ EVIDENCE = VerifierEvidence(
 
 def actions(batch, **change):
     ruling = verifier.verify(replace(EVIDENCE, **change))
-    return [one.action for one in verifier.judge(batch, ruling, number=2)]
+    return [verdict.action for verdict in verifier.judge(batch, ruling, number=2)]
 
 
 def test_the_sure_are_kept_and_the_first_of_the_doubtful_go_to_people():

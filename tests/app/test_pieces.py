@@ -66,7 +66,7 @@ def test_a_curve_is_well_formed_svg_within_its_frame(count: int) -> None:
     ]
     drawn = charts.curve(points, title="T <1>", x_label="US dollars")
     root = ET.fromstring(str(drawn))
-    ys = [float(one.attrib["cy"]) for one in root.iter() if one.tag == "circle"]
+    ys = [float(element.attrib["cy"]) for element in root.iter() if element.tag == "circle"]
     assert len(ys) == 2 * count
     assert all(0 <= y <= charts.HEIGHT - charts.BOTTOM + 1 for y in ys)
 

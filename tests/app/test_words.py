@@ -270,8 +270,8 @@ def test_a_source_has_the_same_colour_in_every_chart() -> None:
     both = charts.bars([charts.Bar("a", {"llm": 2.0, "human": 1.0})], title="t")
     other = charts.bars([charts.Bar("b", {"compute": 1.0, "llm": 1.0})], title="t")
     dots = charts.reliability([(0.5, 0.5, 3)], title="t", source="llm")
-    assert all(f'class="s{charts.colour("llm")}"' in one for one in (alone, both, other, dots))
-    assert len({charts.colour(one) for one in ("human", "llm", "generated", "model")}) == 4
+    assert all(f'class="s{charts.colour("llm")}"' in dot for dot in (alone, both, other, dots))
+    assert len({charts.colour(source) for source in ("human", "llm", "generated", "model")}) == 4
     assert both.index("human") < both.index("llm"), "the order is constant, too"
 
 

@@ -37,7 +37,7 @@ def answers(request):
     right, number = gold_of(text), int(text.split()[1])
     wrong = {"good": "bad", "bad": "good"}[right]
     system = request.messages[0].content
-    helped = sum("helpful" in one.content for one in request.messages)
+    helped = sum("helpful" in message.content for message in request.messages)
     is_right = "be exact" in system or helped or number % 3 == 0
     return {right: 0.9, wrong: 0.1} if is_right else {right: 0.1, wrong: 0.9}
 
@@ -98,7 +98,7 @@ def choose(store, config, work, *, models=None, spec=None, what="prompt", stop=l
             return await work(session), session.usd, session.context.run.id
 
     chosen, usd, name = asyncio.run(run())
-    calls = sum(len(one.calls) for one in (models or {"script": script}).values())
+    calls = sum(len(model.calls) for model in (models or {"script": script}).values())
     return chosen, usd, name, calls, seen
 
 
@@ -219,7 +219,7 @@ def test_the_better_model_wins_and_a_committee_is_tried(store, config):
     )
     assert chosen.winners == ("other",)
     assert chosen.settings == {"models.annotator": "other"}
-    asked = [call for one in models.values() for call in one.calls]
+    asked = [call for model in models.values() for call in model.calls]
     about = [call for call in asked if "number" in call.messages[-1].content]
     assert len(about) == 40
     assert all(len(call.messages) > 2 for call in asked), "with demonstrations, as the loop would"
@@ -385,9 +385,9 @@ def test_without_any_label_the_examples_to_label_are_drawn_and_answers_awaited(s
 
     drawn, *_, calls, _ = choose(store, made, work(), what="evaluation")
     assert drawn.rows == ()
-    assert {one["label"] for one in drawn.records} == {""}
+    assert {record["label"] for record in drawn.records} == {""}
     assert "--answers" in drawn.notes[0]
-    said = {one["id"]: gold_of(one["text"]) for one in drawn.records}
+    said = {record["id"]: gold_of(record["text"]) for record in drawn.records}
     found, *_, more, _ = choose(store, made, work(answers=said), what="evaluation")
     assert (calls, more) == (60, 0)
     assert found.winners == drawn.winners

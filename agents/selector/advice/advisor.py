@@ -138,8 +138,8 @@ class Advisor:
         if self._allowance is None or self._model.is_free:
             return len(requests)
         total = self._spent
-        for count, one in enumerate(requests):
-            total += self._model.ceiling(one)
+        for count, request in enumerate(requests):
+            total += self._model.ceiling(request)
             if total > self._allowance:
                 return count
         return len(requests)

@@ -56,7 +56,7 @@ class Pool:
 
     def vector_rows(self, ids):
         width = len(next(iter(self.vectors.values())))
-        rows = [self.vectors[one] for one in ids]
+        rows = [self.vectors[example_id] for example_id in ids]
         return np.array(rows, dtype=np.float32).reshape(len(rows), width)
 
     def context(
@@ -70,12 +70,14 @@ class Pool:
         number=0,
         embeddings=None,
     ):
-        ids = [one for one in self.examples if one not in self.labelled]
+        ids = [example_id for example_id in self.examples if example_id not in self.labelled]
         if embeddings is not None:
             self.vectors = dict(zip(ids, np.asarray(embeddings, np.float32), strict=True))
         sources = {
             Capability.EMBEDDINGS: lambda: self.vector_rows(ids),
-            Capability.TEXTS: lambda: lambda wanted: [self.examples[one] for one in wanted],
+            Capability.TEXTS: lambda: (
+                lambda wanted: [self.examples[example_id] for example_id in wanted]
+            ),
         }
         if probabilities is not None:
             sources[Capability.PROBS] = lambda: np.asarray(probabilities, dtype=np.float64)
@@ -98,7 +100,9 @@ class Pool:
             state={} if state is None else state,
             labelled_so_far=lambda: Labelled(
                 embeddings=self.vector_rows(known),
-                classes=np.array([self.labelled[one] for one in known], dtype=np.intp),
+                classes=np.array(
+                    [self.labelled[example_id] for example_id in known], dtype=np.intp
+                ),
                 ids=known,
             ),
         )
@@ -156,7 +160,7 @@ def local_advisor(tmp_path_factory):
 
 def shown_texts(request):
     """Read the numbered texts of a pick request: {number: text}."""
-    body = next(one for one in request.messages if one.role == "user").content
+    body = next(message for message in request.messages if message.role == "user").content
     found = re.findall(r"^(\d+)\. (\".*\")$", body, re.MULTILINE)
     return {int(number): json.loads(text) for number, text in found}
 

@@ -31,7 +31,7 @@ def test_numbers_map_back_through_the_window_to_the_right_texts(make_pool, scrip
         return "thinking [1, 2] ... so [7, 3]"
 
     result = choose(pool.context(scripted(answer)), 2, window=20)
-    assert [pool.examples[one].text for one in result.ids] == [seen[7], seen[3]]
+    assert [pool.examples[example_id].text for example_id in result.ids] == [seen[7], seen[3]]
     assert result.diagnostics["llm_calls"] == 1
     assert result.diagnostics["windows"] == [20]
 
@@ -76,7 +76,7 @@ def test_index_recap_shows_the_old_window_grown_and_refuses_labelled_numbers(
     assert len(menus[1]) == 9 + 10
     assert menus[1][:10] == menus[0]
     assert "not to be chosen again: 4, 9" in advisor.calls[0].messages[1].content
-    texts = [pool.examples[one].text for one in second.ids]
+    texts = [pool.examples[example_id].text for example_id in second.ids]
     assert texts == [menus[1][0], menus[1][1]]
 
 

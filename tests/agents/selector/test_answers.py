@@ -180,8 +180,8 @@ def shown(count):
 
 def test_members_have_their_own_wording_and_order_and_never_too_many_examples():
     committee = make_committee(shown(20), 5, rng=np.random.default_rng(0))
-    assert len({one.wording for one in committee}) == 5
-    orders = [tuple(shown.example.id for shown in one.shown) for one in committee]
+    assert len({member.wording for member in committee}) == 5
+    orders = [tuple(shown.example.id for shown in member.shown) for member in committee]
     assert len(set(orders)) == 5
     for order in orders:
         assert len(order) == len(set(order)) == MOST_SHOWN
@@ -193,7 +193,9 @@ def test_labels_flow_into_the_next_prompts_exactly_once(make_pool, scripted):
     for request in advisor.calls:
         text = "\n".join(message.content for message in request.messages)
         assert text.count("My invoice for March is wrong.") == 1
-        assert [one.content for one in request.messages if one.role == "assistant"] == ["billing"]
+        assert [message.content for message in request.messages if message.role == "assistant"] == [
+            "billing"
+        ]
 
 
 def test_what_the_wordings_disagree_on_is_asked(make_pool, scripted):

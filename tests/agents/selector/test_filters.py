@@ -110,7 +110,7 @@ def test_every_row_is_dealt_once_and_menus_take_one_of_each_cluster():
     rows = rng.normal(size=(60, 4)).astype(np.float32)
     menus = deal(rows, 6, rng=rng)
     assert sorted(np.concatenate(menus)) == list(range(60))
-    assert [len(one) for one in menus] == [10] * 6
+    assert [len(menu) for menu in menus] == [10] * 6
 
 
 def test_a_pool_that_does_not_divide_is_dealt_without_repeats():

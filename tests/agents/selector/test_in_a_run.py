@@ -57,11 +57,11 @@ def test_the_selector_asks_in_the_run_and_its_calls_are_on_the_ledger(drive):
         return annotate(request) if request.choices else json.dumps({"ids": list(range(1, 11))})
 
     events, lines, _ = drive("active_llm", answer)
-    chosen = [one.data["strategy"] for one in events if one.kind == "selected"]
+    chosen = [event.data["strategy"] for event in events if event.kind == "selected"]
     assert "active_llm" in chosen
     assert lines
     assert sum((line.amount for line in lines), Decimal(0)) > 0
-    assert not [one for one in events if one.kind == "unadvised"]
+    assert not [event for event in events if event.kind == "unadvised"]
 
 
 def test_a_model_that_fails_is_told_of_and_the_run_goes_on(drive):
@@ -73,7 +73,7 @@ def test_a_model_that_fails_is_told_of_and_the_run_goes_on(drive):
         return annotate(request)
 
     events, _, _ = drive("active_llm", answer)
-    told = [one.data["reason"] for one in events if one.kind == "unadvised"]
+    told = [event.data["reason"] for event in events if event.kind == "unadvised"]
     assert told
     assert "no lists here" in told[0]
     assert events[-1].kind == "finished"

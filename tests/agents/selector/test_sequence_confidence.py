@@ -61,7 +61,9 @@ def test_one_labelled_example_a_class_shows_what_an_answer_is(make_pool, scripte
     advisor = scripted(lambda _: "repair")
     pool = make_pool(labelled={"t0": 0, "t2": 0, "t1": 1})
     sequence_least_confidence().query(pool.context(advisor), 2)
-    shown = [one.content for one in advisor.calls[0].messages if one.role == "assistant"]
+    shown = [
+        message.content for message in advisor.calls[0].messages if message.role == "assistant"
+    ]
     assert sorted(shown) == ["billing", "repair"]
 
 
@@ -94,4 +96,4 @@ def test_the_embedded_model_is_less_sure_of_what_fits_no_class(make_pool, local_
     result = sequence_least_confidence().query(pool.context(local_advisor), 2)
     assert result.diagnostics["fell_back"] == ""
     assert set(result.diagnostics["uncertainty"]) == {"t2", "t3"}
-    assert all(0 < one < 1 for one in result.diagnostics["uncertainty"].values())
+    assert all(0 < doubt < 1 for doubt in result.diagnostics["uncertainty"].values())
