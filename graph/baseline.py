@@ -23,10 +23,12 @@ async def llm_alone(run: Run, *, most: int | None = None) -> float | None:
         prompt = final_prompt(context)
         prior = await bias(context, prompt, model=model)
         items = with_nearest(context, examples, prompt)
-        outcome = await annotate(items, prompt=prompt, model=model, votes=1, number=0, prior=prior)
-        for error in outcome.errors.values():
+        annotated = await annotate(
+            items, prompt=prompt, model=model, votes=1, number=0, prior=prior
+        )
+        for error in annotated.errors.values():
             raise error
-        said = {annotation.example: annotation.answer for annotation in outcome.annotations}
+        said = {annotation.example: annotation.answer for annotation in annotated.annotations}
         truth = [example.gold for example in examples if example.gold is not None]
         found = context.kind.measure(
             context.task, [said.get(example.id) for example in examples], truth

@@ -24,7 +24,7 @@ from querist.graph.round import evidence
 from querist.graph.round.annotate import annotate_chunk
 from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
 from querist.graph.round.deciding import rule
-from querist.graph.round.generate import copy_check, typical
+from querist.graph.round.generate import known_text_test, typical
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.labels import machine_label, reconsider
 from querist.graph.round.measure import measure
@@ -158,7 +158,7 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         step="generate",
     )
     model = context.models.on(Agent.GENERATOR, number)
-    is_copy = copy_check(context.view, number=number, at=ruling.duplicate_at)
+    is_copy = known_text_test(context.view, number=number, at=ruling.duplicate_at)
     made, rejected = [], 0
     for group, count in ruling.targets.items():
         answer = context.kind.answer_of(group)

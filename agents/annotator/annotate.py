@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.agents.annotator.prompt import Demonstration, Prompt
-from querist.agents.models.metered import Answered, MeteredModel
+from querist.agents.models.metered import MeteredModel, MeteredReply
 from querist.agents.models.port import ChatReply, ChatRequest
 from querist.memory.errors import QueristError
 from querist.memory.records import Annotation, Example, ExampleId, Probabilities
@@ -30,7 +30,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AnnotatedChunk:
     """What came of a chunk: annotations, and errors for the examples that have none."""
 
     annotations: tuple[Annotation, ...]
@@ -45,7 +45,7 @@ async def annotate(
     votes: int,
     number: int,
     prior: Probabilities | None = None,
-) -> Outcome:
+) -> AnnotatedChunk:
     """Ask for `votes` opinions on each item; `prior` is the model's label bias to divide out."""
     asked = [(item, item.attempt * votes + vote) for item in items for vote in range(votes)]
     requests = [_request(prompt, item, sample) for item, sample in asked]
@@ -69,7 +69,9 @@ async def annotate(
         )
     # Votes that came count, though another on the same example failed.
     voted = {annotation.example for annotation in annotations}
-    return Outcome(tuple(annotations), {key: e for key, e in errors.items() if key not in voted})
+    return AnnotatedChunk(
+        tuple(annotations), {key: e for key, e in errors.items() if key not in voted}
+    )
 
 
 async def label_bias(
@@ -94,7 +96,7 @@ async def label_bias(
     said = [
         reply.reply.probabilities
         for reply in replies
-        if isinstance(reply, Answered) and reply.reply.probabilities is not None
+        if isinstance(reply, MeteredReply) and reply.reply.probabilities is not None
     ]
     names = dict.fromkeys(name for probabilities in said for name in probabilities)
     return {
@@ -109,7 +111,7 @@ def _request(prompt: Prompt, item: Item, sample: int) -> ChatRequest:
 
 
 def _annotation(
-    answered: Answered,
+    metered: MeteredReply,
     *,
     item: Item,
     sample: int,
@@ -118,7 +120,7 @@ def _annotation(
     number: int,
     prior: Probabilities | None,
 ) -> Annotation:
-    reply = answered.reply
+    reply = metered.reply
     said = prompt.asking.read(prompt.task, reply, prior=prior)
     is_read = said.answer is not None
     return Annotation(
@@ -131,8 +133,8 @@ def _annotation(
         confidence_from=said.confidence_from,
         prompt_version=prompt.version,
         sample=sample,
-        usd=answered.usd,
-        call_key=answered.key,
+        usd=metered.usd,
+        call_key=metered.key,
         rationale="" if is_read else reply.note or reply.text[:400],
         status="ok" if is_read else _status(reply),
     )

@@ -68,7 +68,7 @@ class Opinions:
         return None if self.pooled is None else self.pooled.best
 
 
-def verify(evidence: VerifierEvidence) -> Verification:
+def rule(evidence: VerifierEvidence) -> Verification:
     """Escalate what people can be paid for, look twice at what is doubtful, drop noise."""
     chance = evidence.chance
     accept = chance + 0.6 * (1 - chance)
@@ -217,11 +217,11 @@ def _signals(opinions: Opinions) -> dict[str, float]:
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def _check(evidence: VerifierEvidence, ruling: Verification) -> None:
+def check(evidence: VerifierEvidence, ruling: Verification) -> None:
     """Refuse to ask people more than the round may."""
     if ruling.questions > evidence.questions:
         raise ValueError(f"{ruling.questions} questions are more than {evidence.questions}")
 
 
-SPEC = AgentSpec(Agent.VERIFIER, rules=verify, ruling=Verification, check=_check)
+SPEC = AgentSpec(Agent.VERIFIER, rule=rule, ruling=Verification, check=check)
 """The agent as the loop knows it."""

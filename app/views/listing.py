@@ -92,13 +92,13 @@ def _measured(last: Round | None) -> str:
 
 def show_run(place: Place, name: str) -> None:
     """Show where one run stands, with its last decisions."""
-    from querist.app.actions.choosing import show_choice
+    from querist.app.actions.choosing import show_search
     from querist.app.views.report_data import gather
 
     screen = Screen()
-    with opened_run(place, name, or_choice=True) as run:
+    with opened_run(place, name, or_search=True) as run:
         if run.row.kind == "choice":
-            show_choice(screen, place, run.store, run.row)
+            show_search(screen, place, run.store, run.row)
             return
         data = gather(run)
         screen.title(f"{data.run}: {data.status}")

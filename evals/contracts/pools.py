@@ -129,14 +129,14 @@ def small_pools() -> Iterator[SmallPool]:
 
 @contextmanager
 def scripted_advisor(
-    answer: Callable[[ChatRequest], str | dict[str, float]], *, usd: str = "1"
+    reply: Callable[[ChatRequest], str | dict[str, float]], *, usd: str = "1"
 ) -> Iterator[Advisor]:
     """Open a language model that answers from a function, with so much money to spend on it."""
     with TemporaryDirectory() as folder, open_store(Path(folder)) as store:
         runs = Runs(store)
         runs.create(RunId("run"), task=_TASK, dataset="d", config={}, cap=Decimal(usd))
         metered = MeteredModel(
-            ScriptedModel(answer),
+            ScriptedModel(reply),
             price=Price(Decimal("0.5"), Decimal("1.5")),
             ledger=Ledger(store, "run", lease=runs.take(RunId("run"))),
             agent="selector",
@@ -145,7 +145,7 @@ def scripted_advisor(
         yield Advisor(metered, task=_TASK)
 
 
-def answer_sensibly(request: ChatRequest) -> str | dict[str, float]:
+def reply_sensibly(request: ChatRequest) -> str | dict[str, float]:
     """Answer as a middling model would: a little sure where there are choices."""
     if request.choices:
         share = 1 / len(request.choices)

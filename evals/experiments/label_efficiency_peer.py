@@ -25,7 +25,7 @@ def main() -> None:
     path, name = sys.argv[1:]
     with np.load(path) as file:
         arrays = {key: file[key] for key in file.files}
-    step, end, seed = (int(array) for array in arrays["plan"])
+    step, end, seed = (int(array) for array in arrays["schedule"])
     loop = {"modAL margin": _modal, "scikit-activeml margin": _skactiveml}[name]
     chosen = [int(array) for array in arrays["start"]]
     told = []

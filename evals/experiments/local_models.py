@@ -25,7 +25,7 @@ from typing import Any
 
 from querist.agents.annotator.annotate import Item, annotate, label_bias
 from querist.agents.annotator.prompt import Demonstration, Prompt
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.providers.gguf import GgufHeader
 from querist.agents.models.providers.local import LocalModel
@@ -84,7 +84,7 @@ def main() -> None:
 
 async def _measure(name: str, form: str, options: argparse.Namespace, store: Store) -> None:
     cache = Path(os.environ.get("QUERIST_MODELS", store.folder / "models"))
-    model = open_model(name, ModelSettings(cache=cache))
+    model = open_model(name, ModelAccess(cache=cache))
     assert isinstance(model, LocalModel)
     if form == "template" and not model.header.template:
         return
@@ -118,7 +118,7 @@ async def _label(
     prompt = Prompt(task, shown)
     prior = await label_bias(prompt, model=metered)
     began = time.monotonic()
-    outcome = await annotate(
+    annotated = await annotate(
         [Item(example) for example in examples],
         prompt=prompt,
         model=metered,
@@ -128,7 +128,7 @@ async def _label(
     )
     seconds = time.monotonic() - began
     gold = {example.id: example.gold for example in examples}
-    right = sum(said.answer == gold[said.example] for said in outcome.annotations)
+    right = sum(said.answer == gold[said.example] for said in annotated.annotations)
     return right, seconds
 
 

@@ -130,7 +130,7 @@ async def choose_model(session: Session, names: Sequence[str], terms: Terms) -> 
         examples,
         lambda pull: arms[pull.arm],
         total=total,
-        plan=f"{prompt.version} calibrated" if section.calibrate else prompt.version,
+        meaning=f"{prompt.version} calibrated" if section.calibrate else prompt.version,
     )
     rows, winner = session.rows(selector, names), _winner(selector, names)
     committee = await _committee(session, selector, arms, names, examples)
@@ -214,7 +214,7 @@ async def _play(
     *,
     total: int,
     sharers: Callable[[Pull], tuple[int, ...]] = lambda _: (),
-    plan: str = "",
+    meaning: str = "",
 ) -> None:
     """Play arms on gold examples; pull number n of any arm is on example n."""
 
@@ -229,7 +229,9 @@ async def _play(
                 found[pull] = Tried(reward, answer.usd, others)
         return [found[pull] for pull in pulls]
 
-    await session.play(selector, evaluate, total=total, name=lambda arm: names[arm], plan=plan)
+    await session.play(
+        selector, evaluate, total=total, name=lambda arm: names[arm], meaning=meaning
+    )
 
 
 def _grouped(

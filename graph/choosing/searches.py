@@ -91,7 +91,7 @@ async def choose_annotator_settings(
         ]
         return [_score(*pair) for pair in zip(work, await label_all(work), strict=True)]
 
-    await _climb(session, search, evaluate, plan=f"{most}")
+    await _climb(session, search, evaluate, meaning=f"{most}")
     rows = session.rows(search, name_configs(search.configs), measured_on=search.reached)
     return session.close(
         Chosen(
@@ -153,7 +153,7 @@ async def _climb(
     search: StagedSearch,
     evaluate: Evaluate,
     *,
-    plan: str = "",
+    meaning: str = "",
     is_redone: bool = False,
 ) -> None:
     await session.play(
@@ -162,7 +162,7 @@ async def _climb(
         total=sum(rung.configs for rungs in search.ladders for rung in rungs),
         name=lambda arm: name_config(search.configs[arm]),
         at_once=9,
-        plan=plan,
+        meaning=meaning,
         is_redone=is_redone,
     )
 

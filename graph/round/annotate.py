@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from querist.agents.annotator import rules as annotator
-from querist.agents.annotator.annotate import Outcome, annotate
+from querist.agents.annotator.annotate import AnnotatedChunk, annotate
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
@@ -47,7 +47,7 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     chunk = todo[: _chunk_size(context.config, model)]
     prior = await bias(context, prompt, model=model) if ruling.calibrate else None
     await _probe(context, prompt, model=model, votes=ruling.votes, prior=prior, number=number)
-    outcome = await annotate(
+    annotated = await annotate(
         items_of(context, chunk, prompt),
         prompt=prompt,
         model=model,
@@ -55,9 +55,9 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
         number=number,
         prior=prior,
     )
-    broke = _raise_what_concerns_all(context.labelling, outcome)
-    failed = _failed_rows(outcome.errors, prompt, model=model, number=number)
-    said = [*outcome.annotations, *failed]
+    broke = _raise_what_concerns_all(context.labelling, annotated)
+    failed = _failed_rows(annotated.errors, prompt, model=model, number=number)
+    said = [*annotated.annotations, *failed]
     if _is_hopeless(context, said):
         _pause(context, said, number=number, model=model)
         return len(todo)
@@ -119,7 +119,7 @@ async def _probe(
     if not missing:
         return
     chunk = [BatchItem(example_id, rank, "todo") for rank, example_id in enumerate(missing)]
-    outcome = await annotate(
+    annotated = await annotate(
         items_of(context, chunk, prompt),
         prompt=prompt,
         model=model,
@@ -127,19 +127,21 @@ async def _probe(
         number=number,
         prior=prior,
     )
-    context.labelling.record(outcome.annotations)
+    context.labelling.record(annotated.annotations)
 
 
-def _raise_what_concerns_all(labelling: Labelling, outcome: Outcome) -> BudgetExceeded | None:
+def _raise_what_concerns_all(
+    labelling: Labelling, annotated: AnnotatedChunk
+) -> BudgetExceeded | None:
     """Raise what a person must mend; return the error if the money is at an end."""
-    errors = list(outcome.errors.values())
+    errors = list(annotated.errors.values())
     broke = next((error for error in errors if isinstance(error, BudgetExceeded)), None)
     others = [error for error in errors if not isinstance(error, BudgetExceeded)]
     of_rows = [error for error in others if isinstance(error, RowRefused | ModelUnavailable)]
     fatal = [error for error in others if error not in of_rows]
     if fatal:
         raise fatal[0]
-    answered = len(outcome.annotations)
+    answered = len(annotated.annotations)
     # A server that is down fails most rows; a text that it stumbles over fails one. Few rows tell
     # nothing, and would stop the run at every resume.
     if len(of_rows) > answered:

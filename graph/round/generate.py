@@ -26,7 +26,7 @@ def typical(context: Context, knowledge: Knowledge, answer: Answer) -> list[Exam
     return context.view.get([label.example for label in known[:SHOWN_TO_GENERATOR]])
 
 
-def copy_check(view: PoolView, *, number: int, at: float) -> Callable[[str], bool]:
+def known_text_test(view: PoolView, *, number: int, at: float) -> Callable[[str], bool]:
     """Make a test for near-duplicates of the pool and of what was let pass before."""
     # After a crash this round's own texts are in the pool already; they are not copies.
     old = [

@@ -48,7 +48,7 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
         Capability.LLM: _advisor(context, number),
     }
     if model is not None:
-        # All rows and then a choice: copying the vectors would take longer than the product.
+        # All rows and then some of them: copying the vectors would take longer than the product.
         sources[Capability.PROBS] = RowsOf(cache(lambda: model.predict_proba(view.vectors)), rows)
         sources[Capability.GRADIENTS] = lambda: model.gradients(view.vectors[rows])
         sources[Capability.POSTERIOR] = lambda: _committee(context, number).posterior(

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from querist.agents.mind import Agent
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.metered import MeteredModel, Overrun
 from querist.agents.models.pacing import Pacer, Patience
 from querist.agents.models.port import ChatModel
@@ -95,9 +95,9 @@ class Models:
         models = {id(model): model for model in (*self._retired, *self._opened.values())}
         closing = [model.aclose() for model in models.values()]
         # One that cannot be closed does not keep the others open.
-        for outcome in await asyncio.gather(*closing, return_exceptions=True):
-            if outcome is not None:
-                raise outcome
+        for error in await asyncio.gather(*closing, return_exceptions=True):
+            if error is not None:
+                raise error
 
     def _pacer(self, name: str, model: ChatModel) -> Pacer:
         if name not in self._pacers:
@@ -118,7 +118,7 @@ class Models:
 
     def _make(self, name: str) -> ChatModel:
         section = self._config.models
-        settings = ModelSettings(
+        access = ModelAccess(
             cache=self._folder,
             base_url=section.base_url,
             api_key=api_key(self._config) or "none" * (not self._may_spend),
@@ -128,4 +128,4 @@ class Models:
             thinking=section.thinking,
             tell=self._tell,
         )
-        return open_model(name, settings)
+        return open_model(name, access)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querist.agents.models.catalogue import ModelSettings, check_reachable, open_model
+from querist.agents.models.catalogue import ModelAccess, check_reachable, open_model
 from querist.agents.models.choices import choice_probabilities, read_steps
-from querist.agents.models.metered import Answered, MeteredModel
+from querist.agents.models.metered import MeteredModel, MeteredReply
 from querist.agents.models.pacing import Patience
 from querist.agents.models.port import ChatRequest, Message
 from querist.agents.models.providers.refusals import error_in, read_refusal
@@ -49,7 +49,7 @@ def account(tmp_path):
         server = context.__enter__()
         opened.append(context)
         told = []
-        settings = ModelSettings(
+        access = ModelAccess(
             cache=tmp_path,
             base_url=server.base_url,
             api_key="k",
@@ -59,7 +59,7 @@ def account(tmp_path):
             tell=told.append,
         )
         metered = MeteredModel(
-            open_model("openai:mock", settings),
+            open_model("openai:mock", access),
             price=PRICE,
             ledger=ledger,
             agent="annotator",
@@ -89,7 +89,7 @@ def account(tmp_path):
 
 def right(replies, texts=TEXTS):
     return [
-        isinstance(reply, Answered) and reply.reply.text == KEYWORDS[text.split()[0]]
+        isinstance(reply, MeteredReply) and reply.reply.text == KEYWORDS[text.split()[0]]
         for reply, text in zip(replies, texts, strict=True)
     ]
 
@@ -192,11 +192,9 @@ def test_an_error_under_status_200_backs_off_and_costs_nothing(account):
 def test_what_was_never_sent_is_never_charged(tmp_path, account):
     _, ledger, server, _ = account("", texts=())
     del server
-    settings = ModelSettings(
-        cache=tmp_path, base_url="http://127.0.0.1:9/v1", api_key="k", timeout=1.0
-    )
+    access = ModelAccess(cache=tmp_path, base_url="http://127.0.0.1:9/v1", api_key="k", timeout=1.0)
     metered = MeteredModel(
-        open_model("openai:mock", settings),
+        open_model("openai:mock", access),
         price=PRICE,
         ledger=ledger,
         agent="annotator",
@@ -283,7 +281,7 @@ def test_a_provider_that_bills_more_than_allowed_never_takes_a_run_past_its_cap(
     replies, ledger, _, told = account("big", cap="0.1")
     assert ledger.balance().settled <= Decimal("0.1")
     assert any(isinstance(reply, BudgetExceeded) for reply in replies)
-    assert sum(isinstance(reply, Answered) for reply in replies) >= 4
+    assert sum(isinstance(reply, MeteredReply) for reply in replies) >= 4
     assert sum("billed" in words for words in told) == 1
 
 

@@ -314,7 +314,7 @@ def test_a_choice_is_no_run(task: Path, tmp_path: Path) -> None:
         result = ask(command, "choice.", "-w", work)
         assert result.exit_code == 2
         assert "querist choose" in " ".join(result.stderr.split())
-    assert "only choices" in ask("resume", "-w", work).stderr
+    assert "only searches" in ask("resume", "-w", work).stderr
 
 
 # ---------------------------------------------------------------- what goes wrong

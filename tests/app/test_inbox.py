@@ -190,8 +190,8 @@ def waiting(tmp_path: Path) -> Path:
     rows = [{"text": f'case {i}: "the, app" fails', "label": FEW[i % 3]} for i in range(40)]
     pool.write_text("\n".join(json.dumps(row) for row in rows))
     words = ("run", "--pool", pool, "--labels", ",".join(FEW), "--people", "inbox", "--budget", "2")
-    settings = ("data.embedder=hashing", "annotator.enabled=false", "loop.rounds=3")
-    done(*words, *(w for setting in settings for w in ("--set", setting)), "-w", tmp_path / "work")
+    keys = ("data.embedder=hashing", "annotator.enabled=false", "loop.rounds=3")
+    done(*words, *(w for key in keys for w in ("--set", key)), "-w", tmp_path / "work")
     return tmp_path / "work"
 
 

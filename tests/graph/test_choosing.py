@@ -1,4 +1,4 @@
-"""Choices over gold examples with scripted models: who wins, what is paid, how it goes on."""
+"""Searches over gold examples with scripted models: who wins, what is paid, how it goes on."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def gold_of(text):
     return "good" if int(text.split()[1]) % 2 else "bad"
 
 
-def answers(request):
+def reply(request):
     """Right by the exact prompt, and for every other example by any other."""
     text = json.loads(request.messages[-1].content.removeprefix("Text: "))
     if "number" not in text:
@@ -81,8 +81,8 @@ def config(tmp_path):
 
 
 def choose(store, config, work, *, models=None, spec=None, what="prompt", stop=lambda: False):
-    """Open a choice, do the work, and give what it gave with what it cost."""
-    script = ScriptedModel(answers, name="script")
+    """Open a search, do the work, and give what it gave with what it cost."""
+    script = ScriptedModel(reply, name="script")
     seen = []
 
     async def run():
@@ -173,7 +173,7 @@ def test_every_pull_is_in_the_journal(store, config):
 
 def test_a_choice_is_not_the_newest_run(store, config):
     _, _, name, *_ = choose(store, config(), prompts())
-    with pytest.raises(InvalidInput, match="only choices"):
+    with pytest.raises(InvalidInput, match="only searches"):
         Run.open(store)
     assert Run.open(store, name).id == name
 
@@ -208,7 +208,7 @@ def test_the_better_model_wins_and_a_committee_is_tried(store, config):
         return {right: 0.8, wrong: 0.2} if number % 3 else {right: 0.3, wrong: 0.7}
 
     models = {
-        name: ScriptedModel(f, name=name) for name, f in (("script", answers), ("other", other))
+        name: ScriptedModel(f, name=name) for name, f in (("script", reply), ("other", other))
     }
     chosen, *_ = choose(
         store,
@@ -297,9 +297,7 @@ def test_a_language_model_may_propose(store, config):
     offered = {"proposals": [{"shared": 4, "votes": 1, "calibrate": False}, {"shared": 5}]}
 
     def both(request):
-        return (
-            json.dumps(offered) if "Propose" in request.messages[-1].content else answers(request)
-        )
+        return json.dumps(offered) if "Propose" in request.messages[-1].content else reply(request)
 
     chosen, *_ = choose(
         store,

@@ -132,12 +132,12 @@ def test_a_few_replies_that_cannot_be_read_pause_nothing(served):
 def failing_on(texts, error):
     """Make a scripted annotator that fails on some texts."""
 
-    def answer(request):
+    def reply(request):
         if request.choices and any(text in request.messages[-1].content for text in texts):
             raise error
         return {name: 1 / len(LABELS) + 0.01 * (name == "noise") for name in LABELS}
 
-    return answer
+    return reply
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def failing_on(texts, error):
 def test_a_row_that_the_provider_stumbles_over_is_noted_and_the_rest_goes_on(
     scripted, error, status
 ):
-    run, _ = scripted(answer=failing_on(["item 1", "tap"], error), people={"kind": "none"})
+    run, _ = scripted(reply=failing_on(["item 1", "tap"], error), people={"kind": "none"})
     assert drive(run).status == "finished"
     lost = [
         annotation for annotation in run.view().labelling.annotations() if annotation.answer is None
@@ -162,11 +162,11 @@ def test_a_row_that_the_provider_stumbles_over_is_noted_and_the_rest_goes_on(
 
 
 def test_an_error_that_concerns_all_rows_still_stops_the_run(scripted):
-    run, _ = scripted(answer=failing_on([""], ModelRefused("no credit")), people={"kind": "none"})
+    run, _ = scripted(reply=failing_on([""], ModelRefused("no credit")), people={"kind": "none"})
     with pytest.raises(ModelRefused, match="no credit"):
         drive(run)
     run, _ = scripted(
-        name="other", answer=failing_on([""], ModelUnavailable("down")), people={"kind": "none"}
+        name="other", reply=failing_on([""], ModelUnavailable("down")), people={"kind": "none"}
     )
     with pytest.raises(ModelUnavailable, match="down"):
         drive(run)
@@ -174,12 +174,12 @@ def test_an_error_that_concerns_all_rows_still_stops_the_run(scripted):
 
 
 def test_a_cut_off_reply_is_marked_as_such(scripted):
-    def answer(request):
+    def reply(request):
         if "tap" in request.messages[-1].content:
             return ChatReply("well, let me", Usage(10, 24), finish="length")
         return {name: 0.9 if name == "noise" else 0.02 for name in LABELS}
 
-    run, _ = scripted(answer=answer, people={"kind": "none"})
+    run, _ = scripted(reply=reply, people={"kind": "none"})
     drive(run)
     lost = [
         annotation for annotation in run.view().labelling.annotations() if annotation.answer is None

@@ -163,10 +163,10 @@ def test_thin_classes_get_written_examples_that_are_checked(scripted, tmp_path):
     )  # fmt: skip
     drive(run)
     view = run.view()
-    plans = [
+    rulings = [
         decision.action["action"] for decision in view.journal.decisions(agent="budget_controller")
     ]
-    assert "generate" in plans
+    assert "generate" in rulings
     written = [example for example in view.pool.all() if example.origin is Origin.GENERATED]
     assert written
     assert all(example.parents for example in written)

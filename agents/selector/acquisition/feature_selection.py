@@ -33,7 +33,7 @@ _MARKS = re.compile(r"^[\s\d.)*\-:\"']+|[\s.,;\"']+$")
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureChoice:
+class SelectedFeatures:
     """Columns in the order chosen, with what each was worth if that is known."""
 
     features: tuple[str, ...]
@@ -74,7 +74,7 @@ def select_features(
     samples: int = 1,
     validate: Validate | None = None,
     stop_at_no_gain: bool = False,
-) -> FeatureChoice:
+) -> SelectedFeatures:
     """Choose `count` of the columns; `score` costs F * samples calls, `rank` samples, `seq` count.
 
     One sample is greedy, more are drawn at temperature 0.5 and averaged. `validate` tells `seq` how
@@ -157,7 +157,7 @@ class _Ask:
         return _HEAT if self.samples > 1 else 0.0
 
 
-def _by_score(ask: _Ask, count: int) -> FeatureChoice:
+def _by_score(ask: _Ask, count: int) -> SelectedFeatures:
     requests = [
         score_feature(feature, target=ask.target, context=ask.context, heat=ask.heat, sample=number)
         for feature in ask.shown
@@ -168,7 +168,7 @@ def _by_score(ask: _Ask, count: int) -> FeatureChoice:
     # What has no score comes last, in a random order.
     luck = ask.rng.random(len(means)) * np.isnan(means)
     order = np.lexsort((luck, -np.nan_to_num(means, nan=-1.0)))[:count]
-    return FeatureChoice(
+    return SelectedFeatures(
         features=tuple(ask.features[row] for row in order),
         scores={ask.features[row]: float(means[row]) for row in order},
         n_fallback=int(np.isnan(means[order]).sum()),
@@ -176,7 +176,7 @@ def _by_score(ask: _Ask, count: int) -> FeatureChoice:
     )
 
 
-def _by_rank(ask: _Ask, count: int) -> FeatureChoice:
+def _by_rank(ask: _Ask, count: int) -> SelectedFeatures:
     requests = [
         rank_features(
             ask.shown, target=ask.target, context=ask.context, heat=ask.heat, sample=number
@@ -191,12 +191,12 @@ def _by_rank(ask: _Ask, count: int) -> FeatureChoice:
         rankings.append(ranking)
         missing += lost
     chosen = tuple(borda(rankings, ask.features)[:count])
-    return FeatureChoice(chosen, n_fallback=missing, fell_back=ask.advisor.close())
+    return SelectedFeatures(chosen, n_fallback=missing, fell_back=ask.advisor.close())
 
 
 def _one_by_one(
     ask: _Ask, count: int, validate: Validate | None, *, stop_at_no_gain: bool
-) -> FeatureChoice:
+) -> SelectedFeatures:
     chosen: list[str] = []
     scores: dict[str, float] = {}
     fallen = 0
@@ -218,7 +218,7 @@ def _one_by_one(
             break
         chosen.append(pick)
         scores[pick], last = now, now if validate else last
-    return FeatureChoice(tuple(chosen), scores, fallen, stopped, ask.advisor.close())
+    return SelectedFeatures(tuple(chosen), scores, fallen, stopped, ask.advisor.close())
 
 
 def _score(reply: Reply) -> float:

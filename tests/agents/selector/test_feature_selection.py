@@ -41,12 +41,12 @@ def test_scores_order_the_columns(scripted):
 def test_samples_are_averaged_and_what_is_no_number_is_left_out(scripted):
     assert mean_scores([[0.2, float("nan"), 0.4], [float("nan")] * 3])[0] == pytest.approx(0.3)
 
-    def answer(request):
+    def reply(request):
         if "income" in request.messages[1].content and request.sample == 1:
             return "I will not say"
         return scorer(request)
 
-    advisor = scripted(answer)
+    advisor = scripted(reply)
     found = choose(advisor, 4, samples=3)
     assert found.features == ("income", "age", "zip code", "shoe size")
     assert len(advisor.calls) == 12

@@ -149,9 +149,9 @@ def predict(rows):
 
 
 def buyer(**options):
-    settings = {"feature_prices": np.array([1.0, 2.0, 4.0]), "label_price": 3.0} | options
+    terms = {"feature_prices": np.array([1.0, 2.0, 4.0]), "label_price": 3.0} | options
     return PartialBuyer(
-        predict=predict, imputer=NearRows(table(), neighbours=40), rng=rng(), **settings
+        predict=predict, imputer=NearRows(table(), neighbours=40), rng=rng(), **terms
     )
 
 

@@ -114,11 +114,11 @@ def test_a_judge_is_never_believed_altogether(scripted):
 
 
 def test_a_question_asked_before_is_not_asked_again(scripted):
-    def answer(request):
+    def reply(request):
         reply = shop(request)
         return reply if request.choices else json.dumps({"questions": ["is it RED"] * 3})
 
-    policy = infer(scripted(answer), enough=0.99)
+    policy = infer(scripted(reply), enough=0.99)
     assert policy.next_question() == "is it RED"
     policy.observe(1)
     assert policy.next_question() is None

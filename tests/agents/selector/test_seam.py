@@ -105,12 +105,12 @@ def test_no_more_than_the_allowance_is_spent_and_replays_do_not_count(scripted, 
 
 
 def test_a_refused_question_comes_back_as_its_error(scripted):
-    def answer(request):
+    def reply(request):
         if "bad" in request.messages[-1].content:
             raise ModelRefused("not that")
         return "fine"
 
-    good, bad = scripted(answer).ask([question("good"), question("bad")])
+    good, bad = scripted(reply).ask([question("good"), question("bad")])
     assert good.text == "fine"
     assert isinstance(bad, ModelRefused)
 
@@ -166,14 +166,14 @@ def test_the_four_replies_of_the_sheet_give_picks_repairs_and_fallbacks(scripted
 def test_the_order_shown_is_shuffled_by_seed_and_mapped_back(scripted, read_menu):
     orders = []
 
-    def answer(request):
+    def reply(request):
         shown = read_menu(request)
         orders.append(list(shown.values()))
         wanted = [number for number, text in shown.items() if text in ("text 2", "text 4")]
         return str(wanted)
 
     for seed in (0, 0, 1):
-        picked = run_pick(scripted(answer), menu(), seed=seed).positions[0]
+        picked = run_pick(scripted(reply), menu(), seed=seed).positions[0]
         assert sorted(picked) == [2, 4]
     assert len(orders) == 2  # the second run of seed 0 is a replay
     assert orders[0] != orders[1]

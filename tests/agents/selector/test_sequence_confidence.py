@@ -42,7 +42,7 @@ def test_answers_are_ranked_by_their_normalised_sequence_probability(make_pool, 
 
 
 def test_only_the_first_line_is_the_answer_and_an_empty_one_is_none(make_pool, scripted):
-    def answer(request):
+    def reply(request):
         if request.look == "input":
             return talker(replace(request, messages=(*request.messages[:-2], *turns(request))))
         return "" if "half" in request.messages[-1].content else talker(request) + "\nand so on"
@@ -51,7 +51,7 @@ def test_only_the_first_line_is_the_answer_and_an_empty_one_is_none(make_pool, s
         assert "\n" not in request.messages[-1].content
         return request.messages[-2:]
 
-    context = make_pool(list(TOKENS)).context(scripted(answer))
+    context = make_pool(list(TOKENS)).context(scripted(reply))
     result = sequence_least_confidence().query(context, 4)
     assert list(result.indices) == [3, 1, 2, 0]
     assert result.diagnostics["n_filled"] == 1

@@ -89,7 +89,7 @@ def test_two_draws_estimate_a_numeric_variance():
 
 
 def test_what_settles_the_targets_is_asked_first(make_pool, scripted):
-    def answer(request):
+    def reply(request):
         helps = any("ceiling" in message.content for message in request.messages[:-1])
         is_target = (
             "drips" in request.messages[-1].content and "tap" in request.messages[-1].content
@@ -97,7 +97,7 @@ def test_what_settles_the_targets_is_asked_first(make_pool, scripted):
         sure = 0.99 if helps and is_target else 0.6
         return {"repair": sure, "billing": 1 - sure}
 
-    advisor = scripted(answer)
+    advisor = scripted(reply)
     context = make_pool().context(advisor, targets=("The tap drips.",))
     result = sal().query(context, 2)
     assert result.ids[0] == "t2"

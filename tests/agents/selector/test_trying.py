@@ -146,8 +146,8 @@ def test_too_little_money_and_a_failing_model_are_raised(ledger):
 # ---------------------------------------------------------------- proposals
 
 
-def proposing(ledger, answer):
-    script = ScriptedModel(answer)
+def proposing(ledger, reply):
+    script = ScriptedModel(reply)
     advisor = Advisor(metered(script, ledger, price="0"), task=TASK)
     return script, advised(SPACE, advisor, about="a test")
 
@@ -178,11 +178,11 @@ def test_a_model_that_proposes_nothing_usable_leaves_all_to_chance(ledger, reply
 def test_the_warm_start_is_at_most_half_of_every_bracket(ledger):
     asked = []
 
-    def answer(request):
+    def reply(request):
         asked.append(int(request.messages[1].content.splitlines()[1].split()[1]))
         return "nothing"
 
-    _, propose = proposing(ledger, answer)
+    _, propose = proposing(ledger, reply)
     source = Proposals(SPACE, np.random.default_rng(0), propose, share=0.5)
     search = StagedSearch(hyperband_ladders(9), source)
     while (pull := search.next()) is not None:
