@@ -66,7 +66,7 @@ class AgentSpec(Generic[E, R]):
     """An agent, declared once: its name, its rules, the shape of its rulings, and their bounds."""
 
     name: str
-    rules: Callable[[E], R]
+    rule: Callable[[E], R]
     ruling: type[R]
     check: Callable[[E, R], None] | None = None
     """Raises `ValueError` when a ruling is out of the bounds that the evidence sets."""
@@ -100,7 +100,7 @@ async def decide(
         except DeliberationFailed as error:
             failed = error
     told = done or failed
-    ruling = spec.rules(evidence) if done is None else done.ruling
+    ruling = spec.rule(evidence) if done is None else done.ruling
     return (
         ruling,
         Decision(

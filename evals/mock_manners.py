@@ -1,7 +1,7 @@
 """Oddities of real OpenAI-compatible endpoints, as their users reported them in public.
 
 Each has a name. Some refuse a request (`refuse`), the others answer in a shape of their own
-(`answer_oddly`); the answer itself is always right, so a client that copes loses no label.
+(`reply_oddly`); the answer itself is always right, so a client that copes loses no label.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ _ODDITIES: Mapping[str, Callable[[dict[str, Any], Body], None]] = {
 MANNERS = (*_REFUSALS, *_ODDITIES)
 
 
-def answer_oddly(manner: str, reply: Body, body: Body) -> dict[str, Any]:
+def reply_oddly(manner: str, reply: Body, body: Body) -> dict[str, Any]:
     """Bring a right answer into the shape that this manner gives it."""
     changed = deepcopy(dict(reply))
     if manner in _ODDITIES:

@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from querist.evals.mock_manners import MANNERS, answer_oddly, refuse
+from querist.evals.mock_manners import MANNERS, refuse, reply_oddly
 
 Mode = Literal["ok", "401", "404", "429", "500", "garbage", "hang", "drop"]
 _MODES: tuple[Mode, ...] = ("ok", "401", "404", "429", "500", "garbage", "hang", "drop")
@@ -130,11 +130,11 @@ class MockServer:
         self.counts.in_flight += 1
         self.counts.most_in_flight = max(self.counts.most_in_flight, self.counts.in_flight)
         try:
-            return await self._answer(request, raw, number)
+            return await self._reply(request, raw, number)
         finally:
             self.counts.in_flight -= 1
 
-    async def _answer(self, request: web.Request, raw: bytes, number: int) -> web.StreamResponse:
+    async def _reply(self, request: web.Request, raw: bytes, number: int) -> web.StreamResponse:
         behaviour = self.behaviour
         digest = hashlib.sha256(raw).digest()
         self._seen[digest] += 1
@@ -160,7 +160,7 @@ class MockServer:
             )
         reply = _reply(body, behaviour, draw)
         self._count(digest, reply)
-        reply = answer_oddly(behaviour.manner, reply, body)
+        reply = reply_oddly(behaviour.manner, reply, body)
         text = json.dumps(reply)
         if mode == "garbage":
             text = text[: len(text) // 2]
@@ -364,7 +364,7 @@ def main() -> None:
     parser.add_argument("--manner", choices=["", *MANNERS], default="")
     options = vars(parser.parse_args())
     port = options.pop("port")
-    labels = tuple(one for one in options.pop("labels").split(",") if one)
+    labels = tuple(label for label in options.pop("labels").split(",") if label)
     keywords = dict(pair.rsplit("=", 1) for pair in options.pop("keyword"))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(Behaviour(labels=labels, keywords=keywords, **options), port))

@@ -25,10 +25,10 @@ async def llm_alone(run: Run, *, most: int | None = None) -> float | None:
         prior = await bias(context, prompt, model=model)
         items = tuple(with_nearest(context, examples, prompt))
         chunk = Chunk(items, prompt, votes=1, number=0, prior=prior)
-        outcome = await annotate(chunk, model=model)
-        for error in outcome.errors.values():
+        annotated = await annotate(chunk, model=model)
+        for error in annotated.errors.values():
             raise error
-        said = {annotation.example: annotation.answer for annotation in outcome.annotations}
+        said = {annotation.example: annotation.answer for annotation in annotated.annotations}
         truth = [example.gold for example in examples if example.gold is not None]
         found = context.kind.measure(
             context.task, [said.get(example.id) for example in examples], truth

@@ -55,7 +55,7 @@ def refuse_fixed(key: str) -> None:
 
 def stop_command(mailbox: Mailbox) -> Command | None:
     """Find a person's wish to stop."""
-    return next((one for one in mailbox.queued() if one.name == "stop"), None)
+    return next((command for command in mailbox.queued() if command.name == "stop"), None)
 
 
 def _apply(context: Context, command: Command) -> str:

@@ -29,7 +29,7 @@ def _as_call(value: object) -> object:
     return write_call(name, values)
 
 
-def _checked(value: object, registry: Registry[Any]) -> object:
+def _validated(value: object, registry: Registry[Any]) -> object:
     """Refuse what is not registered, or has other parameters."""
     call = _as_call(value)
     if isinstance(call, str):
@@ -43,37 +43,37 @@ def _checked(value: object, registry: Registry[Any]) -> object:
 def _annotator(value: object) -> object:
     from querist.agents.annotator.port import ANNOTATORS
 
-    return _checked(value, ANNOTATORS)
+    return _validated(value, ANNOTATORS)
 
 
 def _generator(value: object) -> object:
     from querist.agents.generator.port import GENERATORS
 
-    return _checked(value, GENERATORS)
+    return _validated(value, GENERATORS)
 
 
 def _embedder(value: object) -> object:
     from querist.tools.embedding.embedders import EMBEDDERS
 
-    return _checked(value, EMBEDDERS)
+    return _validated(value, EMBEDDERS)
 
 
 def _signal(value: object) -> object:
     from querist.tools.opinions.signals import SIGNALS
 
-    return _checked(value, SIGNALS)
+    return _validated(value, SIGNALS)
 
 
 def _stopping_rule(value: object) -> object:
     from querist.tools.opinions.stopping import STOPPING_RULES
 
-    return _checked(value, STOPPING_RULES)
+    return _validated(value, STOPPING_RULES)
 
 
 def _trainer(value: object) -> object:
     from querist.tools.training.port import TRAINERS
 
-    return _checked(value, TRAINERS)
+    return _validated(value, TRAINERS)
 
 
 # A strategy's name is looked up when a run is made: `auto` and mixtures are no entries, and the

@@ -25,7 +25,7 @@ from querist.graph.round import evidence
 from querist.graph.round.annotate import annotate_chunk
 from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
 from querist.graph.round.deciding import rule
-from querist.graph.round.generate import copy_check, typical
+from querist.graph.round.generate import known_text_test, typical
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.labels import machine_label, reconsider
 from querist.graph.round.measure import measure
@@ -121,7 +121,9 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
         return update(todo=1)
     touched = context.touched()
     view = context.view
-    gone = np.array([view.rows[one] for one in touched if one in view.rows], dtype=np.intp)
+    gone = np.array(
+        [view.rows[example_id] for example_id in touched if example_id in view.rows], dtype=np.intp
+    )
     rows = complement(gone, len(view.ids)).astype(np.intp)
     ruling = await rule(
         context,
@@ -157,7 +159,7 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         step="generate",
     )
     model = context.models.on(Agent.GENERATOR, number)
-    is_copy = copy_check(context.view, number=number, at=ruling.duplicate_at)
+    is_copy = known_text_test(context.view, number=number, at=ruling.duplicate_at)
     method = GENERATORS.read(context.config.generator.method)
     made, rejected = [], 0
     for group, count in ruling.targets.items():
@@ -176,7 +178,7 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
         made += kept
         rejected += len(thrown)
     context.view.grow(made, lease=context.lease)
-    context.labelling.open_batch(number, [one.id for one in made])
+    context.labelling.open_batch(number, [example.id for example in made])
     context.emit(Generated(number, kept=len(made), rejected=rejected))
     return update(todo=len(made))
 
@@ -213,8 +215,8 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
     verdicts = verifier.judge(opinions, ruling, number=number)
     labels = [
-        machine_label(context.config, verdict, one)
-        for verdict, one in zip(verdicts, opinions, strict=True)
+        machine_label(context.config, verdict, opinion)
+        for verdict, opinion in zip(verdicts, opinions, strict=True)
         if verdict.action is Action.ACCEPT and verdict.answer is not None
     ]
     context.labelling.judged(number, verdicts, labels)

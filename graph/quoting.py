@@ -167,7 +167,7 @@ def _play(context: Context, ceiling: Decimal) -> _Sum:
     for number in range(config.loop.rounds):
         margin = evidence.MARGIN if number else evidence.MARGIN_UNTRIED
         price = min(ceiling, sizes.usd(sizes.shown(bank)) * margin) if ceiling else _ZERO
-        plan = budget.plan(
+        plan = budget.rule(
             replace(
                 start,
                 round=number,

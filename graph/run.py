@@ -92,7 +92,7 @@ class Run:
         runs = [row.id for row in rows if row.kind == "loop"]
         if rows and not runs:
             raise InvalidInput(
-                f"There is no run here yet in {store.folder}, only choices. See: querist status"
+                f"There is no run here yet in {store.folder}, only searches. See: querist status"
             )
         return cls(store, Runs(store).get(runs[0] if runs else run).id)
 

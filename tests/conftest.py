@@ -57,7 +57,9 @@ _connections: list[tuple[sqlite3.Connection, str]] = []
 
 def _note_connection(event, arguments):
     if event == "sqlite3.connect/handle":
-        frames = [one for one in traceback.extract_stack() if "site-packages" not in one.filename]
+        frames = [
+            frame for frame in traceback.extract_stack() if "site-packages" not in frame.filename
+        ]
         _connections.append((arguments[0], "".join(traceback.format_list(frames[-6:-1]))))
 
 

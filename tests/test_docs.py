@@ -14,8 +14,12 @@ from querist.graph.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
-COMMANDS |= {str(one.name) for one in app.registered_groups}
+COMMANDS = {
+    command.name or command.callback.__name__
+    for command in app.registered_commands
+    if command.callback
+}
+COMMANDS |= {str(group.name) for group in app.registered_groups}
 
 
 def documented() -> dict[str, dict[str, str]]:
@@ -37,7 +41,7 @@ def declared() -> dict[str, dict[str, str]]:
     for name, field in RunConfig.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            tables[name] = {key: _default(one) for key, one in kind.model_fields.items()}
+            tables[name] = {key: _default(setting) for key, setting in kind.model_fields.items()}
     return tables
 
 
@@ -70,7 +74,7 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_module_that_is_named_exists(page: Path) -> None:
     modules = re.findall(r"python -m querist\.([\w.]+\w)", page.read_text())
-    paths = [ROOT / one.replace(".", "/") for one in modules]
+    paths = [ROOT / module.replace(".", "/") for module in modules]
     assert all(
         path.with_suffix(".py").is_file() or (path / "__main__.py").is_file() for path in paths
     ), modules

@@ -68,7 +68,9 @@ def literals(tree: ast.AST) -> Iterator[str]:
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
-            parts = [one.value if isinstance(one, ast.Constant) else "{}" for one in node.values]
+            parts = [
+                value.value if isinstance(value, ast.Constant) else "{}" for value in node.values
+            ]
             yield "".join(map(str, parts))
         elif isinstance(node, ast.Constant) and id(node) not in inside:
             yield node.value if isinstance(node.value, str) else ""

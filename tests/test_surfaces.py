@@ -99,7 +99,7 @@ def shown(tree: ast.Module) -> set[str]:
         hints: list[ast.expr | None] = []
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-            hints = [node.returns, *(one.annotation for one in every)]
+            hints = [node.returns, *(argument.annotation for argument in every)]
         elif isinstance(node, ast.AnnAssign):
             hints = [node.annotation]
         elif isinstance(node, ast.ClassDef):
@@ -126,11 +126,11 @@ def used() -> dict[str, set[str]]:
         modules = {}
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("querist"):
-                for one in node.names:
-                    found[node.module].add(one.name)
-                    modules[one.asname or one.name] = f"{node.module}.{one.name}"
+                for name in node.names:
+                    found[node.module].add(name.name)
+                    modules[name.asname or name.name] = f"{node.module}.{name.name}"
             elif isinstance(node, ast.Import):
-                modules |= {one.asname: one.name for one in node.names if one.asname}
+                modules |= {name.asname: name.name for name in node.names if name.asname}
         for node in ast.walk(tree):
             match node:
                 case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in modules:
@@ -153,8 +153,8 @@ def unused_names() -> Iterator[tuple[Path, str]]:
         for name, node in declared(tree):
             # What a decorator takes in is reached by its name: commands, strategies, trainers.
             is_registered = isinstance(node, ast.FunctionDef | ast.ClassDef) and any(
-                isinstance(one, ast.Call) and ast.unparse(one.func) != "dataclass"
-                for one in node.decorator_list
+                isinstance(decorator, ast.Call) and ast.unparse(decorator.func) != "dataclass"
+                for decorator in node.decorator_list
             )
             is_main = name == "main" and "__main__" in path.read_text()
             if name not in known and not is_registered and not is_main:

@@ -124,9 +124,9 @@ class Entry(Generic[T_co]):
 
     def make(self, values: Mapping[str, object]) -> T_co:
         """Make it; unknown parameters and impossible values are refused."""
-        return self.factory(**self.check(values))
+        return self.factory(**self.validated(values))
 
-    def check(self, values: Mapping[str, object]) -> dict[str, Any]:
+    def validated(self, values: Mapping[str, object]) -> dict[str, Any]:
         """Give the values as the factory takes them; raises `InvalidInput` where it would not."""
         try:
             checked = self.parameters.model_validate(dict(values))
@@ -249,7 +249,7 @@ class Registry(Generic[T]):
 
     def make(self, name: str, values: Mapping[str, object] | None = None) -> T:
         """Make what goes by a name; raises `InvalidInput` for unknown names and parameters."""
-        entry, checked = self._checked(name, values or {})
+        entry, checked = self._validated(name, values or {})
         return entry.factory(**checked)
 
     def read(self, text: str) -> T:
@@ -258,12 +258,14 @@ class Registry(Generic[T]):
 
     def check(self, text: str) -> None:
         """Refuse what `read` would refuse, without making anything."""
-        self._checked(*read_call(text))
+        self._validated(*read_call(text))
 
-    def _checked(self, name: str, values: Mapping[str, object]) -> tuple[Entry[T], dict[str, Any]]:
+    def _validated(
+        self, name: str, values: Mapping[str, object]
+    ) -> tuple[Entry[T], dict[str, Any]]:
         entry = self.find(name)
         try:
-            return entry, entry.check(values)
+            return entry, entry.validated(values)
         except InvalidInput as error:
             see = f" See: {self._listing} show {name}" if self._listing else ""
             raise InvalidInput(f"The {self.noun} {error}{see}") from None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from querist.agents.annotator.port import Annotations, Chunk, Item, annotator
 from querist.agents.annotator.prompt import Demonstration, Prompt
-from querist.agents.models.metered import Answered, MeteredModel
+from querist.agents.models.metered import MeteredModel, MeteredReply
 from querist.agents.models.port import ChatReply, ChatRequest
 from querist.memory.errors import QueristError
 from querist.memory.records import Annotation, Example, ExampleId, Probabilities
@@ -73,7 +73,7 @@ async def label_bias(
     said = [
         reply.reply.probabilities
         for reply in replies
-        if isinstance(reply, Answered) and reply.reply.probabilities is not None
+        if isinstance(reply, MeteredReply) and reply.reply.probabilities is not None
     ]
     names = dict.fromkeys(name for probabilities in said for name in probabilities)
     return {
@@ -88,14 +88,14 @@ def _request(prompt: Prompt, item: Item, sample: int) -> ChatRequest:
 
 
 def _annotation(
-    answered: Answered,
+    metered: MeteredReply,
     *,
     item: Item,
     sample: int,
     chunk: Chunk,
     model: MeteredModel,
 ) -> Annotation:
-    reply, prompt = answered.reply, chunk.prompt
+    reply, prompt = metered.reply, chunk.prompt
     said = prompt.asking.read(prompt.task, reply, prior=chunk.prior)
     is_read = said.answer is not None
     return Annotation(
@@ -108,8 +108,8 @@ def _annotation(
         confidence_from=said.confidence_from,
         prompt_version=prompt.version,
         sample=sample,
-        usd=answered.usd,
-        call_key=answered.key,
+        usd=metered.usd,
+        call_key=metered.key,
         rationale="" if is_read else reply.note or reply.text[:400],
         status="ok" if is_read else _status(reply),
     )

@@ -48,7 +48,7 @@ class Annotating(Ruling):
     calibrate: bool
 
 
-def plan(evidence: AnnotatorEvidence) -> Annotating:
+def rule(evidence: AnnotatorEvidence) -> Annotating:
     """Show as many demonstrations as there are, and sample where there are no probabilities."""
     shared = min(max(0, evidence.shared - evidence.given), evidence.bank)
     wanted = (0 if evidence.is_local else NEAREST) if evidence.nearest is None else evidence.nearest
@@ -94,5 +94,5 @@ def _shown_in_words(shared: int, nearest: int, bank: int) -> str:
     return f"Of {counted(bank, 'labelled example')} the model is shown {shown}"
 
 
-SPEC = AgentSpec(Agent.ANNOTATOR, rules=plan, ruling=Annotating)
+SPEC = AgentSpec(Agent.ANNOTATOR, rule=rule, ruling=Annotating)
 """The agent as the loop knows it."""

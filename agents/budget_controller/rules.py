@@ -66,7 +66,7 @@ class Plan(Ruling):
     """Which stopping rule fired: budget, plateau, pool, rounds or command."""
 
 
-def plan(evidence: BudgetEvidence) -> Plan:
+def rule(evidence: BudgetEvidence) -> Plan:
     """Stop, wait, or split the money for another round."""
     if evidence.stop_command:
         return _end(evidence, "command", f"{evidence.stop_command} said stop.", wait=False)
@@ -232,5 +232,5 @@ def check(evidence: BudgetEvidence, ruling: Plan) -> None:
         raise ValueError("a person said stop")
 
 
-SPEC = AgentSpec(Agent.BUDGET_CONTROLLER, rules=plan, ruling=Plan, check=check)
+SPEC = AgentSpec(Agent.BUDGET_CONTROLLER, rule=rule, ruling=Plan, check=check)
 """The agent as the loop knows it."""

@@ -34,7 +34,7 @@ class Generation(Ruling):
     """Cosine similarity to a known text above which a new one is rejected."""
 
 
-def plan(evidence: GeneratorEvidence) -> Generation:
+def rule(evidence: GeneratorEvidence) -> Generation:
     """Bring the thinnest classes up towards an equal share, within the batch."""
     thin = thin_classes(evidence.labels)[:MOST_CLASSES]
     if not thin:
@@ -62,5 +62,5 @@ def check(evidence: GeneratorEvidence, ruling: Generation) -> None:
         raise ValueError("negative counts")
 
 
-SPEC = AgentSpec(Agent.GENERATOR, rules=plan, ruling=Generation, check=check)
+SPEC = AgentSpec(Agent.GENERATOR, rule=rule, ruling=Generation, check=check)
 """The agent as the loop knows it."""

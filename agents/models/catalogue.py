@@ -19,7 +19,7 @@ _NO_KEY = (
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSettings:
+class ModelAccess:
     """What opening a model needs besides its name."""
 
     cache: Path
@@ -37,16 +37,16 @@ class ModelSettings:
     options: Mapping[str, object] = field(default_factory=dict)
 
 
-def open_model(name: str, settings: ModelSettings) -> ChatModel:
+def open_model(name: str, access: ModelAccess) -> ChatModel:
     """Open a model by name; raises `ModelRefused` or `MissingExtra` with the remedy."""
     provider, _, rest = name.partition(":")
     if provider == "local":
         from querist.agents.models.providers.local import LocalModel, packaged_weights
 
-        weights = Path(rest).expanduser() if rest else packaged_weights(settings.cache)
-        return LocalModel(weights, name=name, threads=settings.threads)
-    if settings.base_url or provider == "openai":
-        return _openai(name, rest or name, settings)
+        weights = Path(rest).expanduser() if rest else packaged_weights(access.cache)
+        return LocalModel(weights, name=name, threads=access.threads)
+    if access.base_url or provider == "openai":
+        return _openai(name, rest or name, access)
     if not rest:
         raise ModelRefused(
             f"There is no model {name!r}. Models are called local, local:/path/weights.gguf, "
@@ -56,7 +56,7 @@ def open_model(name: str, settings: ModelSettings) -> ChatModel:
     from querist.agents.models.providers.langchain_chat import LangChainModel
 
     return LangChainModel.by_name(
-        name, thinking=settings.thinking, tell=settings.tell, **settings.options
+        name, thinking=access.thinking, tell=access.tell, **access.options
     )
 
 
@@ -79,7 +79,7 @@ def check_reachable(name: str, *, base_url: str | None, key: str) -> None:
         _check_address(base_url)
     elif provider != "openai":
         # LangChain's packages know themselves what they need.
-        open_model(name, ModelSettings(cache=Path()))
+        open_model(name, ModelAccess(cache=Path()))
     elif provider == "openai" and not key:
         raise ModelRefused(_NO_KEY.format(name=name))
     if not key.isascii() or not key.isprintable() or key != key.strip():
@@ -109,19 +109,19 @@ def _check_address(base_url: str) -> None:
             )
 
 
-def _openai(name: str, model: str, settings: ModelSettings) -> ChatModel:
+def _openai(name: str, model: str, access: ModelAccess) -> ChatModel:
     from querist.agents.models.providers.openai_compatible import OpenAICompatible
 
-    if not settings.api_key and not settings.base_url:
+    if not access.api_key and not access.base_url:
         raise ModelRefused(_NO_KEY.format(name=name))
     return OpenAICompatible(
         model,
         name=name,
-        api_key=settings.api_key or "none",
-        base_url=settings.base_url,
-        counter=counter_for(model, cache=settings.cache / "tiktoken"),
-        in_flight=settings.in_flight,
-        timeout=settings.timeout,
-        thinking=settings.thinking,
-        tell=settings.tell,
+        api_key=access.api_key or "none",
+        base_url=access.base_url,
+        counter=counter_for(model, cache=access.cache / "tiktoken"),
+        in_flight=access.in_flight,
+        timeout=access.timeout,
+        thinking=access.thinking,
+        tell=access.tell,
     )

@@ -44,7 +44,9 @@ def _step(step: object) -> TokenAlternatives | None:
         return None
     others = step.get("top_logprobs")
     listed = others if isinstance(others, list) else []
-    pairs = [(one.get("token"), one.get("logprob")) for one in listed if isinstance(one, Mapping)]
+    pairs = [
+        (entry.get("token"), entry.get("logprob")) for entry in listed if isinstance(entry, Mapping)
+    ]
     if isinstance(others, Mapping):
         pairs = list(others.items())
     token = step.get("token")

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from querist.agents.models.metered import Answered, MeteredModel
+from querist.agents.models.metered import MeteredModel, MeteredReply
 from querist.agents.models.port import ChatRequest, Message
 from querist.agents.models.structured import parse
 from querist.memory.errors import QueristError
@@ -59,8 +59,8 @@ async def examine(model: MeteredModel) -> list[Finding]:
         rate = len(others) / (time.monotonic() - began)
     except QueristError as error:
         return [Finding("answers", "bad", str(error))]
-    answered = [first, *(reply for reply in replies if isinstance(reply, Answered))]
-    findings = [*_about_answers(answered), *_about_options(model), *_about_bills(answered)]
+    paid = [first, *(reply for reply in replies if isinstance(reply, MeteredReply))]
+    findings = [*_about_replies(paid), *_about_options(model), *_about_bills(paid)]
     findings.append(await _structured(model))
     speed = f"{waited:.1f} s for the first answer, then {rate:.1f} a second"
     findings.append(Finding("speed", "good" if rate > 0.5 else "fair", speed))
@@ -72,8 +72,8 @@ def _question(thing: str) -> ChatRequest:
     return ChatRequest(messages, max_tokens=32, choices=_COLOURS)
 
 
-def _about_answers(answered: Sequence[Answered]) -> Iterator[Finding]:
-    replies = [one.reply for one in answered]
+def _about_replies(paid: Sequence[MeteredReply]) -> Iterator[Finding]:
+    replies = [metered.reply for metered in paid]
     read = [reply for reply in replies if reply.text in _COLOURS]
     right = sum(
         reply.text == colour for reply, colour in zip(replies, _QUESTIONS.values(), strict=False)
@@ -119,8 +119,8 @@ def _about_options(model: MeteredModel) -> Iterator[Finding]:
         yield Finding("form", "good", words)
 
 
-def _about_bills(answered: Sequence[Answered]) -> Iterator[Finding]:
-    usages = [one.reply.usage for one in answered]
+def _about_bills(paid: Sequence[MeteredReply]) -> Iterator[Finding]:
+    usages = [metered.reply.usage for metered in paid]
     tokens = f"{sum(u.input_tokens for u in usages):,} tokens in, "
     tokens += f"{sum(u.output_tokens for u in usages):,} out"
     if any(usage.estimated for usage in usages):
@@ -138,8 +138,8 @@ async def _structured(model: MeteredModel) -> Finding:
         schema=_Dated.model_json_schema(),
     )
     try:
-        answered = await asyncio.wait_for(model.complete(request), timeout=120)
-        parse(_Dated, answered.reply.text)
+        metered = await asyncio.wait_for(model.complete(request), timeout=120)
+        parse(_Dated, metered.reply.text)
     except (QueristError, ValueError, TimeoutError) as error:
         words = f"it does not keep to a JSON schema ({str(error)[:120]}): agents decide by rules"
         return Finding("structured output", "fair", words)

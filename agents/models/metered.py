@@ -35,7 +35,7 @@ from querist.tools.money.prices import Price
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class MeteredReply:
     """A reply with what it cost now (nothing, if it was replayed)."""
 
     reply: ChatReply
@@ -119,7 +119,7 @@ class MeteredModel:
         counted, most = self.model.count_tokens(request), self.model.most_output(request)
         return self.price.ceiling(*self._overrun.cover(counted, most))
 
-    async def complete(self, request: ChatRequest) -> Answered:
+    async def complete(self, request: ChatRequest) -> MeteredReply:
         """Answer a request, paying for it at most once ever.
 
         Raises `BudgetExceeded` before anything is sent when the ceiling does not fit.
@@ -129,17 +129,21 @@ class MeteredModel:
             return _replayed(key, known)
         return await self._pay(key, request)
 
-    async def complete_all(self, requests: Sequence[ChatRequest]) -> list[Answered | QueristError]:
+    async def complete_all(
+        self, requests: Sequence[ChatRequest]
+    ) -> list[MeteredReply | QueristError]:
         """Answer many requests, as many at once as the model bears; errors come back in place."""
         keys = [call_key(self.model, request) for request in requests]
         known = self._ledger.replay(keys)
         # Equal requests are one call.
-        news = {key: one for key, one in zip(keys, requests, strict=True) if key not in known}
-        paid = {key: asyncio.create_task(self._pay(key, one)) for key, one in news.items()}
+        news = {
+            key: request for key, request in zip(keys, requests, strict=True) if key not in known
+        }
+        paid = {key: asyncio.create_task(self._pay(key, request)) for key, request in news.items()}
         await asyncio.gather(*paid.values(), return_exceptions=True)
-        return [_replayed(key, known) if key in known else _outcome(paid[key]) for key in keys]
+        return [_replayed(key, known) if key in known else _result(paid[key]) for key in keys]
 
-    async def _pay(self, key: CallKey, request: ChatRequest) -> Answered:
+    async def _pay(self, key: CallKey, request: ChatRequest) -> MeteredReply:
         garbled = False
         while True:
             try:
@@ -155,7 +159,7 @@ class MeteredModel:
                     raise
                 garbled = True
 
-    async def _attempt(self, key: CallKey, request: ChatRequest) -> Answered:
+    async def _attempt(self, key: CallKey, request: ChatRequest) -> MeteredReply:
         ceiling = self.ceiling(request)
         most = self.model.most_output(request)
         hold = await self._reserving.submit(Request(key, ceiling, self._agent, round=self._number))
@@ -166,7 +170,9 @@ class MeteredModel:
             self._open -= 1
             self._closed.set()
 
-    async def _call(self, key: CallKey, request: ChatRequest, *, hold: Hold, most: int) -> Answered:
+    async def _call(
+        self, key: CallKey, request: ChatRequest, *, hold: Hold, most: int
+    ) -> MeteredReply:
         ceiling = hold.request.ceiling
         try:
             reply = await self.model.complete(request)
@@ -191,7 +197,7 @@ class MeteredModel:
         self._note_overrun(request, reply.usage, most=most, usd=usd, ceiling=ceiling)
         if again:
             raise _CutOffError
-        return Answered(reply, usd, key)
+        return MeteredReply(reply, usd, key)
 
     async def _money_comes_back(self) -> bool:
         """Wait until a call under way is settled; False if there is none."""
@@ -232,13 +238,13 @@ def _is_cut_off(reply: ChatReply, request: ChatRequest) -> bool:
     return not without_thoughts(reply.text)
 
 
-def _replayed(key: CallKey, known: dict[CallKey, dict[str, object]]) -> Answered:
+def _replayed(key: CallKey, known: dict[CallKey, dict[str, object]]) -> MeteredReply:
     """Take a reply from the store."""
     reply = from_json(ChatReply, known[key])
-    return Answered(replace(reply, replayed=True), Decimal(0), key)
+    return MeteredReply(replace(reply, replayed=True), Decimal(0), key)
 
 
-def _outcome(task: asyncio.Task[Answered]) -> Answered | QueristError:
+def _result(task: asyncio.Task[MeteredReply]) -> MeteredReply | QueristError:
     error = task.exception()
     if error is None:
         return task.result()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.pacing import Pacer, Patience
 from querist.agents.models.port import ChatModel
 
@@ -28,13 +28,13 @@ class Endpoint:
 _OPEN: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Endpoint]] = WeakKeyDictionary()
 
 
-def take_model(name: str, settings: ModelSettings, *, patience: float) -> Endpoint:
+def take_model(name: str, access: ModelAccess, *, patience: float) -> Endpoint:
     """Open a model, or take it as it is open already in this event loop.
 
-    `settings.tell` hears what is learnt about the endpoint from now on. Raises what `open_model`
+    `access.tell` hears what is learnt about the endpoint from now on. Raises what `open_model`
     does. Outside an event loop nothing is shared.
     """
-    key = _key(name, settings, patience)
+    key = _key(name, access, patience)
     known = _OPEN.setdefault(loop, {}) if (loop := _loop()) else {}
     endpoint = known.get(key)
     if endpoint is None:
@@ -44,10 +44,10 @@ def take_model(name: str, settings: ModelSettings, *, patience: float) -> Endpoi
             for listener in tuple(listeners):
                 listener(words)
 
-        model = open_model(name, replace(settings, tell=tell))
+        model = open_model(name, replace(access, tell=tell))
         pacer = Pacer(model.in_flight, patience=Patience(total=patience))
         endpoint = known[key] = Endpoint(model, pacer, listeners)
-    endpoint.listeners.append(settings.tell)
+    endpoint.listeners.append(access.tell)
     return endpoint
 
 
@@ -70,8 +70,8 @@ def _loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _key(name: str, settings: ModelSettings, patience: float) -> Hashable:
+def _key(name: str, access: ModelAccess, patience: float) -> Hashable:
     """Whatever makes two of one name differ."""
-    told_apart = replace(settings, tell=print, options={})
-    options = tuple(sorted((key, repr(value)) for key, value in settings.options.items()))
+    told_apart = replace(access, tell=print, options={})
+    options = tuple(sorted((key, repr(value)) for key, value in access.options.items()))
     return name, patience, repr(told_apart), options

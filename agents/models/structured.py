@@ -21,18 +21,18 @@ async def ask_for(shape: type[Shape], request: ChatRequest, *, model: MeteredMod
     Raises `ModelError` if the repaired reply is no better. Both calls are metered.
     """
     request = replace(request, schema=shape.model_json_schema())
-    answered = await model.complete(request)
+    metered = await model.complete(request)
     try:
-        return parse(shape, answered.reply.text)
+        return parse(shape, metered.reply.text)
     except ValueError as error:
         repair = (
             *request.messages,
-            Message("assistant", answered.reply.text[:2_000]),
+            Message("assistant", metered.reply.text[:2_000]),
             Message("user", f"That was not valid: {str(error)[:500]}\nReply with JSON only."),
         )
-    answered = await model.complete(replace(request, messages=repair))
+    metered = await model.complete(replace(request, messages=repair))
     try:
-        return parse(shape, answered.reply.text)
+        return parse(shape, metered.reply.text)
     except ValueError as error:
         raise ModelError(
             f"{model.name} did not give a valid {shape.__name__} in two attempts: {error}"

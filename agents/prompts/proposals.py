@@ -19,7 +19,7 @@ def propose_configs(
     tried: Sequence[tuple[Mapping[str, object], float]],
 ) -> ChatRequest:
     """Ask for `count` configs that satisfy `schema`; `tried` are configs with their scores."""
-    shown = sorted(tried, key=lambda one: -one[1])[:_MOST_SHOWN]
+    shown = sorted(tried, key=lambda trial: -trial[1])[:_MOST_SHOWN]
     history = [{"config": dict(config), "score": round(score, 4)} for config, score in shown]
     space = dict(schema["properties"])
     system = (

@@ -75,9 +75,11 @@ def answer_freely(
     """Ask for the task's answer in the model's own few words, with no list of choices to force."""
     system = f"{describe(task)}\nAnswer in a few words, on one line, and add nothing. {DATA}"
     turns = [Message("system", system)]
-    for one in shown:
-        turns.append(Message("user", f"Text: {quote(one.example, LONGEST_DEMONSTRATION)}"))
-        turns.append(Message("assistant", name_of(one.answer)))
+    for demonstration in shown:
+        turns.append(
+            Message("user", f"Text: {quote(demonstration.example, LONGEST_DEMONSTRATION)}")
+        )
+        turns.append(Message("assistant", name_of(demonstration.answer)))
     turns.append(Message("user", f"Text: {quote(example, _LONGEST)}"))
     return ChatRequest(tuple(turns), max_tokens=_FEW_WORDS)
 

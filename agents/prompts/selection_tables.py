@@ -87,7 +87,7 @@ def propose_questions(
         f'asked before. Reply as JSON: {{"questions": ["..."]}}. {_DATA}'
     )
     user = f"Items: {json.dumps(list(items), ensure_ascii=False)}\nAsked before: " + json.dumps(
-        [{"question": one, "answer": said} for one, said in asked], ensure_ascii=False
+        [{"question": question, "answer": said} for question, said in asked], ensure_ascii=False
     )
     listed = {
         "type": "array",
@@ -148,7 +148,7 @@ def impute(
 
 def _about(context: str, target: str, **parts: object) -> str:
     lines = [context] if context else []
-    lines += [f"{name}: {json.dumps(one, ensure_ascii=False)}" for name, one in parts.items()]
+    lines += [f"{name}: {json.dumps(part, ensure_ascii=False)}" for name, part in parts.items()]
     return "\n".join([*lines, f"Target: {json.dumps(target, ensure_ascii=False)}"])
 
 

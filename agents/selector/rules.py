@@ -48,7 +48,7 @@ class Selection(Ruling):
     count: int = Field(ge=0, le=100_000)
 
 
-def select(evidence: SelectorEvidence) -> Selection:
+def rule(evidence: SelectorEvidence) -> Selection:
     """Explore while little is known, then ask where the model is unsure."""
     count = min(evidence.batch, evidence.pool_left)
     if evidence.random_only:
@@ -109,5 +109,5 @@ def check(evidence: SelectorEvidence, ruling: Selection) -> None:
     get(ruling.strategy)
 
 
-SPEC = AgentSpec(Agent.SELECTOR, rules=select, ruling=Selection, check=check)
+SPEC = AgentSpec(Agent.SELECTOR, rule=rule, ruling=Selection, check=check)
 """The agent as the loop knows it."""

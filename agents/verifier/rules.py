@@ -84,7 +84,7 @@ class Opinions:
         return None if self.pooled is None else self.pooled.best
 
 
-def verify(evidence: VerifierEvidence) -> Verification:
+def rule(evidence: VerifierEvidence) -> Verification:
     """Escalate what people can be paid for, look twice at what is doubtful, drop noise."""
     chance = evidence.chance
     accept = chance + 0.6 * (1 - chance)
@@ -118,12 +118,13 @@ def judge(batch: list[Opinions], ruling: Verification, *, number: int) -> list[V
     """
     doubtful = [
         i
-        for i, one in enumerate(batch)
-        if ruling.escalate_all or one.trouble or _p_correct(one) < ruling.accept_at
+        for i, opinion in enumerate(batch)
+        if ruling.escalate_all or opinion.trouble or _p_correct(opinion) < ruling.accept_at
     ]
     asked = set(doubtful[: ruling.questions])
     return [
-        _verdict(one, ruling, escalate=i in asked, number=number) for i, one in enumerate(batch)
+        _verdict(opinion, ruling, escalate=i in asked, number=number)
+        for i, opinion in enumerate(batch)
     ]
 
 
@@ -215,11 +216,11 @@ def _signals(opinions: Opinions) -> dict[str, float]:
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def _check(evidence: VerifierEvidence, ruling: Verification) -> None:
+def check(evidence: VerifierEvidence, ruling: Verification) -> None:
     """Refuse to ask people more than the round may."""
     if ruling.questions > evidence.questions:
         raise ValueError(f"{ruling.questions} questions are more than {evidence.questions}")
 
 
-SPEC = AgentSpec(Agent.VERIFIER, rules=verify, ruling=Verification, check=_check)
+SPEC = AgentSpec(Agent.VERIFIER, rule=rule, ruling=Verification, check=check)
 """The agent as the loop knows it."""

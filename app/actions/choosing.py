@@ -1,4 +1,4 @@
-"""`querist choose`: run a choice with its progress on the screen, and say what came of it."""
+"""`querist choose`: run a search with its progress on the screen, and say what came of it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from querist.app.terminal.choice_inputs import (
+from querist.app.terminal.interrupts import pausing
+from querist.app.terminal.place import Place
+from querist.app.terminal.screen import Screen, dollars
+from querist.app.terminal.search_inputs import (
     Wanted,
     read_answers,
     read_pieces,
     read_prompts,
     write_records,
 )
-from querist.app.terminal.interrupts import pausing
-from querist.app.terminal.place import Place
-from querist.app.terminal.screen import Screen, dollars
 from querist.app.terminal.toml_text import to_toml
 from querist.graph.choosing import labellers, rising, searches, subsets
 from querist.graph.choosing.heads import Proposer
@@ -89,8 +89,8 @@ def decide(wanted: Wanted, place: Place) -> None:
     raise typer.Exit(codes.get(chosen.status, 0))
 
 
-def show_choice(screen: Screen, place: Place, store: Store, row: RunRow) -> None:
-    """Show where a choice stands, from the store."""
+def show_search(screen: Screen, place: Place, store: Store, row: RunRow) -> None:
+    """Show where a search stands, from the store."""
     balance = Ledger(store, row.id).balance()
     screen.title(f"{row.id}: {row.status}")
     if row.reason:
@@ -157,7 +157,7 @@ def _cells(row: ArmRow) -> list[str]:
 
 
 def _arms(wanted: Wanted, config: RunConfig) -> tuple[dict[str, object], Any]:
-    """Read what there is to choose from, and all that the outcome of one try depends on."""
+    """Read what there is to choose from, and all that the result of one try depends on."""
     model = config.models.annotator
     if wanted.what == "prompt":
         prompts = read_prompts(wanted)
@@ -171,7 +171,8 @@ def _arms(wanted: Wanted, config: RunConfig) -> tuple[dict[str, object], Any]:
     if wanted.what == "features":
         assert wanted.subject is not None
         data = config.data
-        subsets.check_target(
+        # Read now, so that a table that is no good is refused before anything is opened.
+        subsets.read_features(
             wanted.subject, wanted.target or "", encoding=data.encoding, header=data.header
         )
         PriceList.load(config.prices).price_of(model)

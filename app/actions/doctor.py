@@ -181,7 +181,7 @@ def _price(name: str, config: RunConfig | None) -> tuple[Price, str]:
 async def _ask(
     name: str, config: RunConfig | None, ledger: Ledger, price: Price, notices: list[str]
 ) -> list[Finding]:
-    from querist.agents.models.catalogue import ModelSettings, check_reachable, open_model
+    from querist.agents.models.catalogue import ModelAccess, check_reachable, open_model
     from querist.agents.models.examine import examine
     from querist.agents.models.metered import MeteredModel
     from querist.agents.models.pacing import Patience
@@ -191,7 +191,7 @@ async def _ask(
     key = "" if config is None else api_key(config)
     base_url = None if section is None else section.base_url
     check_reachable(name, base_url=base_url, key=key)
-    settings = ModelSettings(
+    access = ModelAccess(
         cache=ledger.folder / "models",
         base_url=base_url,
         api_key=key,
@@ -200,7 +200,7 @@ async def _ask(
         thinking=None if section is None else section.thinking,
         tell=notices.append,
     )
-    model = open_model(name, settings)
+    model = open_model(name, access)
     metered = MeteredModel(
         model,
         price=price,

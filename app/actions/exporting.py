@@ -87,14 +87,18 @@ def _rows(context: Context, *, everything: bool) -> list[ExportRow]:
         said[annotation.example].append(annotation)
     wanted = context.pool.ids(Split.POOL) if everything else []
     # In the pool's order, whatever order labels came in: two exports of one run are alike.
-    ids = wanted or [one for one in context.pool.ids(Split.POOL) if one in labels]
+    ids = wanted or [
+        example_id for example_id in context.pool.ids(Split.POOL) if example_id in labels
+    ]
     return [
         ExportRow(
             example,
             labels.get(example.id),
-            usd=sum((one.usd for one in said[example.id]), Decimal(0)),
-            annotators=tuple(dict.fromkeys(one.who for one in said[example.id])),
-            rationale=next((one.rationale for one in said[example.id] if one.rationale), ""),
+            usd=sum((opinion.usd for opinion in said[example.id]), Decimal(0)),
+            annotators=tuple(dict.fromkeys(opinion.who for opinion in said[example.id])),
+            rationale=next(
+                (opinion.rationale for opinion in said[example.id] if opinion.rationale), ""
+            ),
         )
         for example in context.view.get(ids)
     ]

@@ -74,7 +74,7 @@ def report_run(place: Place, name: str | None, *, output: Path | None) -> None:
 def reconcile_run(place: Place, name: str | None, *, billed: bool | None) -> None:
     """Count reservations in doubt as billed, or give their money back."""
     screen = Screen()
-    with opened_run(place, name, or_choice=True) as run:
+    with opened_run(place, name, or_search=True) as run:
         runs = Runs(run.store)
         # Only who has the lease can tell the calls of a dead process from those of a live one.
         lease = runs.take(run.id)

@@ -27,7 +27,7 @@ def sit_down(place: Place, name: str | None, *, who: str = "") -> None:
         sitting = Sitting(
             Inbox(run.store, run.id),
             screen,
-            who=checked_name(who or user_name()),
+            who=valid_name(who or user_name()),
             answering=answering_of(run.view().task.kind),
             is_at_work=lambda: runs.is_driven(run.row),
         )
@@ -39,7 +39,7 @@ def sit_down(place: Place, name: str | None, *, who: str = "") -> None:
         _say_goodbye(run, sitting, screen, place)
 
 
-def checked_name(who: str) -> str:
+def valid_name(who: str) -> str:
     """Check the name of somebody who answers."""
     who = who.strip()
     if not who or len(who) > _LONGEST_NAME or not who.isprintable():

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from querist.app.answers.answering import checked_name
+from querist.app.answers.answering import valid_name
 from querist.app.answers.kinds import Answering, answering_of
 from querist.app.terminal.place import Place, opened_run, user_name
 from querist.app.terminal.screen import Screen, plural
@@ -96,7 +96,7 @@ def take_in(
 ) -> None:
     """Read answers from a file and give them, as far as their questions are open."""
     screen = Screen()
-    who = checked_name(who or user_name())
+    who = valid_name(who or user_name())
     with opened_run(place, name) as run:
         inbox, answering = Inbox(run.store, run.id), answering_of(run.view().task.kind)
         table = open_table(source, encoding=encoding or AUTO)

@@ -102,8 +102,8 @@ def choose(
     on where it was killed, and pays nothing twice.
     """
     from querist.app.actions.choosing import decide
-    from querist.app.terminal.choice_inputs import Wanted
     from querist.app.terminal.place import Place
+    from querist.app.terminal.search_inputs import Wanted
 
     wanted = Wanted(
         what=what,

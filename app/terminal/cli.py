@@ -56,7 +56,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def settings(
+def note_flags(
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[

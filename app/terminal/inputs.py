@@ -184,7 +184,7 @@ def _check_key(key: str) -> None:
     known = _keys(RunConfig)
     if key in known or key.startswith(tuple(f"{table}." for table in _FREE_TABLES)):
         return
-    if any(one.startswith(f"{key}.") for one in known):
+    if any(known_key.startswith(f"{key}.") for known_key in known):
         raise InvalidInput(f"--set {key}: that is a table; name a key in it, as {key}.KEY=VALUE.")
     section = key.partition(".")[0]
     near = [name for name in known if name.startswith(f"{section}.")]

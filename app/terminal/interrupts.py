@@ -47,9 +47,9 @@ def pausing(drain: Callable[[], None], say: Callable[[str], None]) -> Iterator[I
                 "Pausing at the next step. Ctrl-C again leaves at once; nothing is lost either way."
             )
 
-    former = {one: signal.signal(one, handle) for one in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield seen
     finally:
-        for one, handler in former.items():
-            signal.signal(one, handler)
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -43,15 +43,15 @@ class Place:
 
 
 @contextmanager
-def opened_run(place: Place, name: str | None, *, or_choice: bool = False) -> Iterator[Run]:
-    """Open a run by id or beginning of it; the newest without one. A choice only if it may be."""
+def opened_run(place: Place, name: str | None, *, or_search: bool = False) -> Iterator[Run]:
+    """Open a run by id or beginning of it; the newest without one. A search only if it may be."""
     from querist.graph.run import Run
 
     with place.open() as store:
         run = Run.open(store, name)
-        if run.row.kind == "choice" and not or_choice:
+        if run.row.kind == "choice" and not or_search:
             raise InvalidInput(
-                f"{run.id} is a choice, no run of the loop. See what came of it with: "
+                f"{run.id} is a search, no run of the loop. See what came of it with: "
                 f"{place.command(f'status {run.id}')}; to go on with it, repeat the `querist "
                 "choose` command that began it."
             )

@@ -11,9 +11,9 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 def to_toml(body: Mapping[str, object], *, path: str = "") -> str:
     """Write nested tables of JSON values; what is None is left out, as a default would be."""
-    plain = {key: one for key, one in body.items() if not isinstance(one, Mapping)}
-    tables = {key: one for key, one in body.items() if isinstance(one, Mapping) and one}
-    lines = [f"{_key(key)} = {_value(one)}" for key, one in plain.items() if one is not None]
+    plain = {key: value for key, value in body.items() if not isinstance(value, Mapping)}
+    tables = {key: value for key, value in body.items() if isinstance(value, Mapping) and value}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in plain.items() if value is not None]
     if lines and path:
         lines.insert(0, f"[{path}]")
     parts = ["\n".join(lines)] if lines else []
@@ -30,12 +30,12 @@ def _value(value: object) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, Mapping):
-        pairs = [f"{_key(key)} = {_value(one)}" for key, one in value.items()]
+        pairs = [f"{_key(key)} = {_value(item)}" for key, item in value.items()]
         return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
-        return "\n".join(["[", *(f"  {_value(one)}," for one in value), "]"])
+    if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        return "\n".join(["[", *(f"  {_value(item)}," for item in value), "]"])
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(one) for one in value)}]"
+        return f"[{', '.join(_value(item) for item in value)}]"
     return json.dumps(value)
 
 

@@ -53,7 +53,7 @@ def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
     if not known:
         return Markup()
     low, high = _y_range(known)
-    most = max(one.x for one in known) or 1.0
+    most = max(point.x for point in known) or 1.0
     ticks = _ticks(most)
     most = max(most, ticks[-1])
 
@@ -64,18 +64,18 @@ def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
         )
 
     parts = [_grid(low, high, at), _x_axis(ticks, at, low=low, label=x_label)]
-    band = [one for one in known if one.low is not None and one.high is not None]
+    band = [point for point in known if point.low is not None and point.high is not None]
     if band:
-        there = [at(one.x, one.high or 0.0) for one in band]
-        back = [at(one.x, one.low or 0.0) for one in reversed(band)]
+        there = [at(point.x, point.high or 0.0) for point in band]
+        back = [at(point.x, point.low or 0.0) for point in reversed(band)]
         parts.append(f'<polygon class="band" points="{_path([*there, *back])}"/>')
-    measured = [(one, at(one.x, one.value)) for one in known if one.value is not None]
-    tested = [(one, at(one.x, one.test)) for one in known if one.test is not None]
+    measured = [(point, at(point.x, point.value)) for point in known if point.value is not None]
+    tested = [(point, at(point.x, point.test)) for point in known if point.test is not None]
     for kind, series in (("measured", measured), ("test", tested)):
         if series:
             path = _path([place for _, place in series])
             parts.append(f'<polyline class="line {kind}" points="{path}"/>')
-            parts += [_dot(place, kind, one.words) for one, place in series]
+            parts += [_dot(place, kind, point.words) for point, place in series]
     return _svg("".join(parts), title=title, height=HEIGHT)
 
 
@@ -84,19 +84,19 @@ def bars(rows: Sequence[Bar], *, title: str) -> Markup:
     most = max((sum(row.parts.values()) for row in rows), default=0.0) or 1.0
     room = WIDTH - NAMES - NUMBERS
     parts = []
-    for number, one in enumerate(rows):
+    for number, row in enumerate(rows):
         y, x = _TOP + number * (ROW + _GAP), float(NAMES)
         middle = y + ROW * 0.7
-        parts.append(f'<text class="name" x="{NAMES - 8}" y="{middle}">{_cut(one.name)}</text>')
-        for name, value in sorted(one.parts.items(), key=lambda part: colour(part[0])):
+        parts.append(f'<text class="name" x="{NAMES - 8}" y="{middle}">{_cut(row.name)}</text>')
+        for name, value in sorted(row.parts.items(), key=lambda part: colour(part[0])):
             width = value / most * room
-            words = escape(f"{one.name}, {name}: {value:g}")
+            words = escape(f"{row.name}, {name}: {value:g}")
             parts.append(
                 f'<rect class="s{colour(name)}" x="{x:.1f}" y="{y}" width="{width:.1f}" '
                 f'height="{ROW}"><title>{words}</title></rect>'
             )
             x += width
-        parts.append(f'<text x="{x + 6:.1f}" y="{middle}">{escape(one.words)}</text>')
+        parts.append(f'<text x="{x + 6:.1f}" y="{middle}">{escape(row.words)}</text>')
     return _svg("".join(parts), title=title, height=2 * _TOP + len(rows) * (ROW + _GAP))
 
 

@@ -45,7 +45,7 @@ def show_runs(place: Place) -> None:
     screen = Screen()
     with place.open() as store:
         runs = Runs(store)
-        rows = [_run_row(store, one, status_of(one, runs)) for one in runs.all()]
+        rows = [_run_row(store, run, status_of(run, runs)) for run in runs.all()]
     if not rows:
         screen.line("There are no runs here yet. Start one with: querist run task.toml")
         return
@@ -92,13 +92,13 @@ def _measured(last: Round | None) -> str:
 
 def show_run(place: Place, name: str) -> None:
     """Show where one run stands, with its last decisions."""
-    from querist.app.actions.choosing import show_choice
+    from querist.app.actions.choosing import show_search
     from querist.app.views.report_data import gather
 
     screen = Screen()
-    with opened_run(place, name, or_choice=True) as run:
+    with opened_run(place, name, or_search=True) as run:
         if run.row.kind == "choice":
-            show_choice(screen, place, run.store, run.row)
+            show_search(screen, place, run.store, run.row)
             return
         data = gather(run)
         screen.title(f"{data.run}: {data.status}")

@@ -55,10 +55,10 @@ class Judged:
     @property
     def calibration_error(self) -> float | None:
         """Mean gap between confidence and accuracy, weighted by examples (Naeini et al., 2015)."""
-        total = sum(one.count for one in self.bins)
+        total = sum(bin_.count for bin_ in self.bins)
         if not total:
             return None
-        return sum(one.count * abs(one.confidence - one.accuracy) for one in self.bins) / total
+        return sum(bin_.count * abs(bin_.confidence - bin_.accuracy) for bin_ in self.bins) / total
 
 
 def on_test(context: Context) -> Judged | None:
@@ -73,8 +73,8 @@ def on_test(context: Context) -> Judged | None:
     # The loop embedded these texts when it evaluated, so they come out of the cache.
     probabilities = model.predict_proba(context.view.embed(examples))
     pairs = [
-        (answers.place(one.gold), int(row.argmax()), float(row.max()))
-        for one, row in zip(examples, probabilities, strict=True)
+        (answers.place(example.gold), int(row.argmax()), float(row.max()))
+        for example, row in zip(examples, probabilities, strict=True)
     ]
     return _judged("the trained model", "the test set", answers.names, pairs)
 
@@ -92,8 +92,8 @@ def on_people(context: Context) -> Judged | None:
         if annotation.who.startswith("llm:") and answers.place(annotation.answer) >= 0:
             said[annotation.example] = annotation  # the newest comes last
     pairs = [
-        (truth[example], answers.place(one.answer), one.confidence or 0.0)
-        for example, one in said.items()
+        (truth[example], answers.place(prediction.answer), prediction.confidence or 0.0)
+        for example, prediction in said.items()
     ]
     return _judged(_LANGUAGE_MODEL, "people's labels", answers.names, pairs) if pairs else None
 

@@ -105,10 +105,10 @@ class Tally:
             case _:
                 pass
 
-    def _open_round(self, plan: Planned) -> None:
-        self.rounds, self.cap = plan.rounds, plan.cap
-        if plan.action in {"select", "generate"}:
-            self.round, self._round_began = plan.round, self.clock()
+    def _open_round(self, planned: Planned) -> None:
+        self.rounds, self.cap = planned.rounds, planned.cap
+        if planned.action in {"select", "generate"}:
+            self.round, self._round_began = planned.round, self.clock()
 
     def _close_round(self, done: RoundDone) -> None:
         self.labelled, self.people, self.spent = done.labelled, done.people, done.usd

@@ -81,7 +81,7 @@ def _texts(data: ReportData) -> dict[str, Any]:
         "questions": data.questions[:_MOST_QUESTIONS],
         "has_matrix": data.judged is not None and len(data.judged.names) <= _MOST_IN_MATRIX,
         "confused": confused[:MOST_CLASSES],
-        "sources": sorted({one for row in data.classes for one in row.by_source}, key=colour),
+        "sources": sorted({source for row in data.classes for source in row.by_source}, key=colour),
     }
 
 
@@ -89,12 +89,12 @@ def _charts(data: ReportData) -> dict[str, Markup]:
     classes = sorted(data.classes, key=lambda row: -row.total)[:MOST_CLASSES]
     return {
         "by_usd": charts.curve(
-            _points(data, lambda one: float(one.usd)),
+            _points(data, lambda round_: float(round_.usd)),
             title=f"{data.headline.measured.name} against money",
             x_label="US dollars spent",
         ),
         "by_labels": charts.curve(
-            _points(data, lambda one: float(one.labelled)),
+            _points(data, lambda round_: float(round_.labelled)),
             title=f"{data.headline.measured.name} against labels",
             x_label="labels",
         ),
@@ -111,7 +111,7 @@ def _charts(data: ReportData) -> dict[str, Markup]:
             title="Labels by class and source",
         ),
         "reliability": charts.reliability(
-            [(one.confidence, one.accuracy, one.count) for one in data.judged.bins],
+            [(bin_.confidence, bin_.accuracy, bin_.count) for bin_ in data.judged.bins],
             title="How sure against how right",
             source=data.judged.source,
         )
@@ -122,15 +122,16 @@ def _charts(data: ReportData) -> dict[str, Markup]:
 
 def _points(data: ReportData, place: Any) -> list[charts.Point]:
     points = []
-    for one in data.rounds:
-        test = one.detail.get("test")
-        words = f"round {one.number}: {percent(one.metric)}, {one.labelled} labels, {_usd(one.usd)}"
+    for round_ in data.rounds:
+        test = round_.detail.get("test")
+        counts = f"{round_.labelled} labels, {_usd(round_.usd)}"
+        words = f"round {round_.number}: {percent(round_.metric)}, {counts}"
         points.append(
             charts.Point(
-                place(one),
-                one.metric,
-                one.metric_low,
-                one.metric_high,
+                place(round_),
+                round_.metric,
+                round_.metric_low,
+                round_.metric_high,
                 float(test) if isinstance(test, int | float) else None,
                 words,
             )

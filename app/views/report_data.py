@@ -200,7 +200,7 @@ def gather(run: Run) -> ReportData:
         skill_n=people.count if people else 0,
         judged=on_test(context) or people,
         classes=_classes(context.task, labels),
-        questions=[_question(one) for one in context.inbox.all(status="open")],
+        questions=[_question(question) for question in context.inbox.all(status="open")],
         doubts=doubts,
         lost=lost_rows(context.labelling, {label.example for label in labels}),
         notices=notices(context.journal),
@@ -253,7 +253,7 @@ def _doubts(ledger: Ledger, *, is_dead: bool) -> list[DoubtRow]:
 
 def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtRow]) -> Headline:
     rounds = context.journal.rounds()
-    last = next((one for one in reversed(rounds) if one.metric is not None), None)
+    last = next((round_ for round_ in reversed(rounds) if round_.metric is not None), None)
     detail: Mapping[str, Any] = last.detail if last else {}
     balance = context.ledger.balance()
     in_doubt = sum((doubt.usd for doubt in doubts), _ZERO)
@@ -299,8 +299,8 @@ def _whole(value: object) -> int:
 
 def _sources(context: Context, labels: Sequence[Label]) -> list[SourceRow]:
     by_source: dict[str, list[Label]] = defaultdict(list)
-    for one in labels:
-        by_source[one.source].append(one)
+    for label in labels:
+        by_source[label.source].append(label)
     answers = context.answers
     gold = {
         example.id: example.gold
@@ -315,7 +315,7 @@ def _sources(context: Context, labels: Sequence[Label]) -> list[SourceRow]:
             if source == "generated"
             else [member for member in members if member.example in gold]
         )
-        hits = sum(one.answer == gold[one.example] for one in known)
+        hits = sum(label.answer == gold[label.example] for label in known)
         rows.append(
             SourceRow(
                 source=source,

@@ -59,7 +59,7 @@ def _show_quality(screen: Screen, data: ReportData) -> None:
     if measured.verdict:
         screen.line(f"Believe   {measured.verdict}")
     if len(data.rounds) > 1:
-        curve = sparkline([one.metric for one in data.rounds])
+        curve = sparkline([round_.metric for round_ in data.rounds])
         rounds = plural(len(data.rounds), "round")
         screen.line(f"Curve     {curve}  {measured.name} over {rounds}")
     if top.leaks:

@@ -27,7 +27,7 @@ from typing import Any
 from querist.agents.annotator.annotate import annotate
 from querist.agents.annotator.port import Chunk, Item
 from querist.agents.annotator.prompt import Prompt
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.metered import MeteredModel
 from querist.memory.labelling import Labelling
 from querist.memory.ledger import Ledger
@@ -105,7 +105,7 @@ async def _querist(rows: int, url: str) -> None:
         model = MeteredModel(
             open_model(
                 "openai:bench",
-                ModelSettings(cache=Path(folder), base_url=url, in_flight=_IN_FLIGHT),
+                ModelAccess(cache=Path(folder), base_url=url, in_flight=_IN_FLIGHT),
             ),
             price=Price(Decimal("0.15"), Decimal("0.60")),
             ledger=Ledger(store, run, lease=lease),
@@ -118,10 +118,10 @@ async def _querist(rows: int, url: str) -> None:
         ]
         labelling.open_batch(1, [example.id for example in examples])
         items = tuple(Item(example) for example in examples)
-        outcome = await annotate(Chunk(items, Prompt(_TASK), votes=1, number=1), model=model)
-        labelling.annotated(1, outcome.annotations)
+        annotated = await annotate(Chunk(items, Prompt(_TASK), votes=1, number=1), model=model)
+        labelling.annotated(1, annotated.annotations)
         await model.model.aclose()
-        assert len(outcome.annotations) == rows, outcome.errors
+        assert len(annotated.annotations) == rows, annotated.errors
         assert Ledger(store, run).balance().settled > 0
 
 

@@ -75,7 +75,7 @@ def _measure(body: dict[str, Any], store: Store) -> list[tuple[str, str, str]]:
     started = time.perf_counter()
     run = Run.create(make_config(body, source="bench"), store)
     imported = time.perf_counter() - started
-    run.use(models={"local": ScriptedModel(_answer, name="local", in_flight=64)})
+    run.use(models={"local": ScriptedModel(_reply, name="local", in_flight=64)})
     ends: list[float] = []
     with _stopwatch() as spent:
         marks: list[float] = []
@@ -158,7 +158,7 @@ def _stopwatch() -> Iterator[dict[str, float]]:
         yield spent
 
 
-def _answer(request: ChatRequest) -> dict[str, float] | str:
+def _reply(request: ChatRequest) -> dict[str, float] | str:
     text = request.messages[-1].content
     scores = [sum(text.count(word) for word in WORDS[c::3]) + 0.5 for c in range(3)]
     return {label: score / sum(scores) for label, score in zip(LABELS, scores, strict=True)}

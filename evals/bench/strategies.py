@@ -71,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder, name = options.measure
         _measure_ours(Path(folder), name, options.batch)
         return 0
-    names = options.only or [one.name for one in available() if Capability.LLM not in one.needs]
+    names = options.only or [
+        strategy.name for strategy in available() if Capability.LLM not in strategy.needs
+    ]
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as place:
             _make_pool(Path(place), rows)
@@ -134,7 +136,7 @@ def _show(arrays: dict[str, Any]) -> QueryContext:
     return QueryContext(
         ids=[ExampleId(f"row-{row}") for row in range(len(shares))],
         rng=np.random.default_rng(0),
-        sources={kind: lambda one=one: one for kind, one in known_sources.items()},  # type: ignore[misc]
+        sources={kind: lambda source=source: source for kind, source in known_sources.items()},  # type: ignore[misc]
         labelled_so_far=lambda: known,
     )
 
@@ -175,15 +177,17 @@ def _print_table(
             continue
         line = f"| {name} | {ours.seconds:.3f} | {ours.megabytes:.0f} |"
         best, library = None, ""
-        for one in [one for one, what in strategy_peers.PEERS if what == name and options.peers]:
+        for peer_name in [
+            peer for peer, what in strategy_peers.PEERS if what == name and options.peers
+        ]:
             command = [options.peer_python, str(Path(strategy_peers.__file__))]
             found = _run(
-                [*command, str(folder), one, name, str(options.batch)], threads, options.limit
+                [*command, str(folder), peer_name, name, str(options.batch)], threads, options.limit
             )
             if isinstance(found, str):
-                troubles.append(f"{name}, {one}: {found}")
+                troubles.append(f"{name}, {peer_name}: {found}")
             elif best is None or found.seconds < best.seconds:
-                best, library = found, one
+                best, library = found, peer_name
         if best is None:
             print(f"{line} | | | | |", flush=True)
             continue
@@ -195,7 +199,7 @@ def _print_table(
             f"| {best.seconds / ours.seconds:.1f} | {same:.0%} |",
             flush=True,
         )
-    for line in [f"Picks differ: {one}." for one in differing]:
+    for line in [f"Picks differ: {difference}." for difference in differing]:
         print(f"\n{line}")
     for trouble in troubles:
         print(f"\nNot measured: {trouble}")

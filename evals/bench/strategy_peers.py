@@ -57,7 +57,7 @@ def load(folder: Path) -> Arrays:
 def first_rows(arrays: Arrays, rows: int) -> Arrays:
     """Cut a pool down, to warm a library up on."""
     pooled = ("embeddings", "probabilities", "posterior")
-    return {name: one[:rows] if name in pooled else one for name, one in arrays.items()}
+    return {name: array[:rows] if name in pooled else array for name, array in arrays.items()}
 
 
 def measure(select: Callable[[Arrays, int], Any], arrays: Arrays, batch: int) -> dict[str, Any]:

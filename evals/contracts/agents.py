@@ -11,7 +11,7 @@ from querist.agents.annotator.prompt import Prompt
 from querist.agents.generator.port import Generator, Wanted
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import ChatRequest
-from querist.evals.contracts.pools import TASK, answer_sensibly, scripted_model
+from querist.evals.contracts.pools import TASK, reply_sensibly, scripted_model
 from querist.memory.answers import Choice
 from querist.memory.errors import BudgetExceeded, ModelError, QueristError
 from querist.memory.records import Example, ExampleId
@@ -68,7 +68,7 @@ def check_generator(generator: Generator, *, answer: Script = _write_sensibly) -
         _only(BudgetExceeded, lambda: asyncio.run(write(model, 0)))
 
 
-def check_annotator(annotator: Annotator, *, answer: Script = answer_sensibly) -> None:
+def check_annotator(annotator: Annotator, *, answer: Script = reply_sensibly) -> None:
     """Check what every annotator promises; `answer` is a model that answers it well.
 
     Each item comes back with an annotation or an error, those of this round and no other; an

@@ -72,8 +72,8 @@ class SmallPool:
         }
 
     def _fetch(self, ids: Sequence[ExampleId]) -> list[Example]:
-        rows = [0 if self.is_alike else int(one.rpartition("-")[2]) for one in ids]
-        return [_example(one, row) for one, row in zip(ids, rows, strict=True)]
+        rows = [0 if self.is_alike else int(example_id.rpartition("-")[2]) for example_id in ids]
+        return [_example(example_id, row) for example_id, row in zip(ids, rows, strict=True)]
 
     def context(
         self, requires: frozenset[Capability], *, seed: int, advisor: Advisor | None = None
@@ -153,7 +153,7 @@ def scripted_advisor(
         yield Advisor(model, task=TASK)
 
 
-def answer_sensibly(request: ChatRequest) -> str | dict[str, float]:
+def reply_sensibly(request: ChatRequest) -> str | dict[str, float]:
     """Answer as a middling model would: a little sure where there are choices."""
     if request.choices:
         share = 1 / len(request.choices)

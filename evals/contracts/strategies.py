@@ -9,7 +9,7 @@ import numpy as np
 from querist.agents.selector.advice.advisor import Advisor
 from querist.evals.contracts.pools import (
     SmallPool,
-    answer_sensibly,
+    reply_sensibly,
     scripted_advisor,
     small_pools,
 )
@@ -31,10 +31,10 @@ def check_strategy(strategy: QueryStrategy) -> None:
     unknown = set(strategy.requires) - set(Capability)
     assert not unknown, f"{strategy.name} requires {unknown}, which no context has."
     asks = Capability.LLM in strategy.requires
-    with scripted_advisor(answer_sensibly) if asks else nullcontext() as advisor:
+    with scripted_advisor(reply_sensibly) if asks else nullcontext() as advisor:
         for pool in small_pools():
             for count in _COUNTS:
-                _check_choice(strategy, pool, count, advisor)
+                _check_picks(strategy, pool, count, advisor)
     if asks:
         usual = next(small_pools())
         for words, usd in (("no money at all", "0.000001"), ("replies that make no sense", "1")):
@@ -44,7 +44,7 @@ def check_strategy(strategy: QueryStrategy) -> None:
                 assert len(set(first.ids)) == 5, f"{said} must still choose 5 candidates."
 
 
-def _check_choice(
+def _check_picks(
     strategy: QueryStrategy, pool: SmallPool, count: int, advisor: Advisor | None
 ) -> None:
     where = f"{strategy.name}, asked for {count} of {pool.name},"

@@ -35,7 +35,7 @@ def check_trainer(trainer: Trainer) -> None:
     rows = _rows(trainer, range(60))
     held = _inputs(trainer, range(60, 90))
     model = trainer.fit(rows)
-    chances = _check_chances(model, held)
+    chances = _valid_chances(model, held)
     truth = np.arange(60, 90) % 3
     accuracy = float((chances.argmax(axis=1) == truth).mean())
     assert accuracy > 0.5, f"{trainer.name} is right on {accuracy:.0%} of an easy task of three."
@@ -45,7 +45,7 @@ def check_trainer(trainer: Trainer) -> None:
     _check_files(trainer, model, held, chances)
 
 
-def _check_chances(model: Predictor, held: Inputs) -> FloatArray:
+def _valid_chances(model: Predictor, held: Inputs) -> FloatArray:
     chances = model.predict_proba(held)
     assert chances.shape == (30, 3), f"30 rows of 3 classes came as {chances.shape}."
     assert np.isfinite(chances).all(), "Chances must be numbers."

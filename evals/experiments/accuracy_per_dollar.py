@@ -130,16 +130,16 @@ def _curve(body: dict[str, Any], arm: str, *, seed: int, dataset: str, work: Pat
             dataset,
             arm,
             seed,
-            float(one.usd),
-            one.labelled,
-            one.human_labels,
-            float(str(one.detail["test"])),
-            _number(one.detail["llm_skill"]),
-            _number(one.detail["trust"]),
+            float(row.usd),
+            row.labelled,
+            row.human_labels,
+            float(str(row.detail["test"])),
+            _number(row.detail["llm_skill"]),
+            _number(row.detail["trust"]),
             seconds,
         )
-        for one in rounds
-        if one.detail["test"] is not None
+        for row in rounds
+        if row.detail["test"] is not None
     ]
 
 
@@ -183,7 +183,7 @@ def _as_table(points: Sequence[Point]) -> str:
     lines = [f"| data set |{head} LLM annotator |", "|---|" + "---|" * (len(arms) + 1)]
     for dataset in dict.fromkeys(key[0] for key in last):
         cells = [_cell(last.get((dataset, arm), [])) for arm in arms]
-        skills = [one.llm_skill for one in last.get((dataset, "loop"), []) if one.llm_skill]
+        skills = [run.llm_skill for run in last.get((dataset, "loop"), []) if run.llm_skill]
         skill = f"{statistics.mean(skills):.3f}" if skills else "-"
         lines.append(f"| {dataset} |" + "".join(f" {cell} |" for cell in cells) + f" {skill} |")
     return "\n".join(lines) + "\n"
@@ -215,7 +215,7 @@ def _draw(points: Sequence[Point], path: Path) -> None:
                     by_round[point.usd].append(point.test)
             if arm == "LLM labels only" and by_round:
                 last = [point for point in points if point.dataset == dataset and point.arm == arm]
-                best = statistics.mean(one.test for one in last[-3:])
+                best = statistics.mean(run.test for run in last[-3:])
                 panel.axhline(best, ls=":", color="grey", label=f"{arm} ($0)")
             elif by_round:
                 spent = sorted(by_round)

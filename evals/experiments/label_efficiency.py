@@ -51,7 +51,7 @@ _PEERS = ("modAL margin", "scikit-activeml margin")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Schedule:
     """How many labels a data set starts with, gets a round, and ends with."""
 
     start: int
@@ -60,13 +60,13 @@ class Plan:
     metric: str = "accuracy"
 
 
-PLANS: Mapping[str, Plan] = {
-    "ag_news": Plan(20, 20, 200),
-    "trec6": Plan(20, 20, 200),
-    "subj": Plan(20, 20, 200),
-    "banking77": Plan(150, 75, 750),
-    "hate_offensive": Plan(20, 40, 380, "macro-F1"),
-    "digits": Plan(20, 20, 400),
+SCHEDULES: Mapping[str, Schedule] = {
+    "ag_news": Schedule(20, 20, 200),
+    "trec6": Schedule(20, 20, 200),
+    "subj": Schedule(20, 20, 200),
+    "banking77": Schedule(150, 75, 750),
+    "hate_offensive": Schedule(20, 40, 380, "macro-F1"),
+    "digits": Schedule(20, 20, 400),
 }
 
 Curve = list[tuple[int, float]]
@@ -92,7 +92,7 @@ def main() -> None:
     """Run what is missing, then print the table and draw the plot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("evals/results/label_efficiency"))
-    parser.add_argument("--datasets", nargs="+", default=list(PLANS))
+    parser.add_argument("--datasets", nargs="+", default=list(SCHEDULES))
     parser.add_argument("--strategies", nargs="+", default=list(_STRATEGIES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--peer-python", default=sys.executable, help="an interpreter with peers")
@@ -108,7 +108,7 @@ def main() -> None:
                 if name in _PEERS:
                     curve = _run_peer(name, rows, dataset, seed=seed, python=options.peer_python)
                 else:
-                    curve = _run(name, rows, PLANS[dataset], seed=seed)
+                    curve = _run(name, rows, SCHEDULES[dataset], seed=seed)
                 if curve is not None:
                     path.write_text(json.dumps(curve))
             print(f"{dataset}: {name}", file=sys.stderr, flush=True)
@@ -119,18 +119,18 @@ def main() -> None:
     _draw(curves, options.out / "plot.svg")
 
 
-def _run(name: str, rows: Rows, plan: Plan, *, seed: int) -> Curve:
-    """Select, reveal and train until the plan's end."""
+def _run(name: str, rows: Rows, schedule: Schedule, *, seed: int) -> Curve:
+    """Select, reveal and train until the schedule's end."""
     rng = np.random.default_rng(seed)
-    chosen = first_labels(rows, plan, seed=seed)
+    chosen = first_labels(rows, schedule, seed=seed)
     state: dict[str, NDArray[np.floating]] = {}
     curve: Curve = []
     while True:
         targets = np.eye(rows.classes, dtype=np.float32)[rows.truth[chosen]]
         model = LinearHead().fit(rows.pool[chosen], targets, seed=seed)
         guess = model.predict_proba(rows.test).argmax(axis=1)
-        curve.append((len(chosen), score(guess, rows.test_truth, plan.metric)))
-        count = min(plan.step, plan.end - len(chosen))
+        curve.append((len(chosen), score(guess, rows.test_truth, schedule.metric)))
+        count = min(schedule.step, schedule.end - len(chosen))
         if count <= 0:
             return curve
         rest = np.setdiff1d(np.arange(len(rows.pool)), chosen)
@@ -177,7 +177,7 @@ def _context(
 
 def _run_peer(name: str, rows: Rows, dataset: str, *, seed: int, python: str) -> Curve | None:
     """Run another library's loop in its own interpreter; None where it is not installed."""
-    plan = PLANS[dataset]
+    schedule = SCHEDULES[dataset]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npz"
         np.savez(
@@ -185,8 +185,8 @@ def _run_peer(name: str, rows: Rows, dataset: str, *, seed: int, python: str) ->
             pool=rows.pool,
             truth=rows.truth,
             test=rows.test,
-            start=first_labels(rows, plan, seed=seed),
-            plan=[plan.step, plan.end, seed],
+            start=first_labels(rows, schedule, seed=seed),
+            schedule=[schedule.step, schedule.end, seed],
         )
         command = [python, peer.__file__, str(path), name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -195,14 +195,15 @@ def _run_peer(name: str, rows: Rows, dataset: str, *, seed: int, python: str) ->
         return None
     guesses = json.loads(done.stdout.splitlines()[-1])
     return [
-        (labels, score(np.array(guess), rows.test_truth, plan.metric)) for labels, guess in guesses
+        (labels, score(np.array(guess), rows.test_truth, schedule.metric))
+        for labels, guess in guesses
     ]
 
 
-def first_labels(rows: Rows, plan: Plan, *, seed: int) -> list[int]:
+def first_labels(rows: Rows, schedule: Schedule, *, seed: int) -> list[int]:
     """Draw the same random start for everyone."""
     rng = np.random.default_rng([seed, 1])
-    return [int(one) for one in rng.choice(len(rows.pool), size=plan.start, replace=False)]
+    return [int(row) for row in rng.choice(len(rows.pool), size=schedule.start, replace=False)]
 
 
 def score(guess: NDArray[np.integer], truth: NDArray[np.integer], metric: str) -> float:
@@ -257,8 +258,8 @@ def _texts(dataset: str) -> dict[str, NDArray[np.generic]]:
         if len(lines) > most:
             lines = random.Random(0).sample(lines, most)  # noqa: S311
         read = [json.loads(line) for line in lines]
-        found[vectors] = np.asarray(embedder.embed([one["text"] for one in read]))
-        found[truth] = np.array([names.index(one["label"]) for one in read])
+        found[vectors] = np.asarray(embedder.embed([row["text"] for row in read]))
+        found[truth] = np.array([names.index(row["label"]) for row in read])
     return found
 
 
@@ -292,9 +293,13 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
 
 def _as_table(curves: Curves) -> str:
     """Write mean scores along the curve, and at its end, as Markdown."""
-    names = [one for one in (*_STRATEGIES, *_PEERS) if any(key[1] == one for key in curves)]
-    datasets = [one for one in PLANS if any(key[0] == one for key in curves)]
-    heads = [f"{dataset} ({PLANS[dataset].end})" for dataset in datasets]
+    names = [
+        strategy
+        for strategy in (*_STRATEGIES, *_PEERS)
+        if any(key[1] == strategy for key in curves)
+    ]
+    datasets = [candidate for candidate in SCHEDULES if any(key[0] == candidate for key in curves)]
+    heads = [f"{dataset} ({SCHEDULES[dataset].end})" for dataset in datasets]
     lines = [f"| strategy | {' | '.join(heads)} |", "|---|" + "---|" * len(datasets)]
     for name in names:
         cells = []
@@ -303,8 +308,8 @@ def _as_table(curves: Curves) -> str:
             if not found:
                 cells.append("-")
                 continue
-            mean, half = _interval([_area(one) for one in found])
-            last, _ = _interval([one[-1][1] for one in found])
+            mean, half = _interval([_area(curve) for curve in found])
+            last, _ = _interval([curve[-1][1] for curve in found])
             cells.append(f"{100 * mean:.1f} ± {100 * half:.1f}; {100 * last:.1f}")
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -317,7 +322,7 @@ def _draw(curves: Curves, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    datasets = [one for one in PLANS if any(key[0] == one for key in curves)]
+    datasets = [candidate for candidate in SCHEDULES if any(key[0] == candidate for key in curves)]
     figure, panels = plt.subplots(2, (len(datasets) + 1) // 2, figsize=(13, 7), squeeze=False)
     colours = plt.get_cmap("tab20")
     for panel, dataset in zip(panels.flat, datasets, strict=False):
@@ -326,10 +331,10 @@ def _draw(curves: Curves, path: Path) -> None:
             if not found:
                 continue
             labels = [n for n, _ in found[0]]
-            mean = np.mean([[value for _, value in one] for one in found], axis=0)
+            mean = np.mean([[value for _, value in curve] for curve in found], axis=0)
             style = "--" if name in _PEERS else ":" if name == "random" else "-"
             panel.plot(labels, mean, style, color=colours(number % 20), lw=1.2, label=name)
-        panel.set(title=dataset, xlabel="labels", ylabel=PLANS[dataset].metric)
+        panel.set(title=dataset, xlabel="labels", ylabel=SCHEDULES[dataset].metric)
         panel.grid(alpha=0.3)
     panels.flat[0].legend(fontsize=6)
     figure.tight_layout()

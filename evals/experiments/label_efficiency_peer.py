@@ -25,14 +25,14 @@ def main() -> None:
     path, name = sys.argv[1:]
     with np.load(path) as file:
         arrays = {key: file[key] for key in file.files}
-    step, end, seed = (int(array) for array in arrays["plan"])
+    step, end, seed = (int(array) for array in arrays["schedule"])
     loop = {"modAL margin": _modal, "scikit-activeml margin": _skactiveml}[name]
     chosen = [int(array) for array in arrays["start"]]
     told = []
     while True:
         count = min(step, end - len(chosen))
         guess, picks = loop(arrays, chosen, count, seed)
-        told.append([len(chosen), [int(one) for one in guess]])
+        told.append([len(chosen), [int(label) for label in guess]])
         if count <= 0:
             break
         chosen = [*chosen, *picks]
@@ -55,7 +55,7 @@ def _modal(arrays: Any, chosen: list[int], count: int, seed: int) -> tuple[Any, 
         return guess, []
     rest = np.setdiff1d(np.arange(len(arrays["pool"])), chosen)
     picks, _ = learner.query(arrays["pool"][rest], n_instances=count)
-    return guess, [int(one) for one in rest[picks]]
+    return guess, [int(row) for row in rest[picks]]
 
 
 def _skactiveml(arrays: Any, chosen: list[int], count: int, seed: int) -> tuple[Any, list[int]]:

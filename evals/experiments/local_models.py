@@ -26,7 +26,7 @@ from typing import Any
 from querist.agents.annotator.annotate import annotate, label_bias
 from querist.agents.annotator.port import Chunk, Item
 from querist.agents.annotator.prompt import Demonstration, Prompt
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.providers.gguf import GgufHeader
 from querist.agents.models.providers.local import LocalModel
@@ -85,7 +85,7 @@ def main() -> None:
 
 async def _measure(name: str, form: str, options: argparse.Namespace, store: Store) -> None:
     cache = Path(os.environ.get("QUERIST_MODELS", store.folder / "models"))
-    model = open_model(name, ModelSettings(cache=cache))
+    model = open_model(name, ModelAccess(cache=cache))
     assert isinstance(model, LocalModel)
     if form == "template" and not model.header.template:
         return
@@ -121,10 +121,10 @@ async def _label(
     began = time.monotonic()
     items = tuple(Item(example) for example in examples)
     chunk = Chunk(items, prompt, votes=1, number=0, prior=prior)
-    outcome = await annotate(chunk, model=metered)
+    annotated = await annotate(chunk, model=metered)
     seconds = time.monotonic() - began
     gold = {example.id: example.gold for example in examples}
-    right = sum(said.answer == gold[said.example] for said in outcome.annotations)
+    right = sum(said.answer == gold[said.example] for said in annotated.annotations)
     return right, seconds
 
 

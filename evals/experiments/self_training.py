@@ -24,8 +24,8 @@ from querist.evals.experiments.accuracy_per_dollar import data_folder
 from querist.evals.experiments.label_efficiency import (
     Curve,
     Curves,
-    Plan,
     Rows,
+    Schedule,
     first_labels,
     load,
     read_curves,
@@ -46,7 +46,7 @@ ARMS: Mapping[str, tuple[str, bool]] = {
     "ac_tune": ("ac_tune", True),
 }
 """By name: the strategy, and whether its pseudo-labels are trained on."""
-_PLAN = Plan(start=25, step=25, end=200)
+_SCHEDULE = Schedule(start=25, step=25, end=200)
 _SHOWN = (50, 100, 200)
 
 
@@ -77,22 +77,22 @@ def main() -> None:
 
 
 def _run(arm: str, rows: Rows, *, seed: int) -> Curve:
-    """Select, reveal and train until the plan's end."""
+    """Select, reveal and train until the schedule's end."""
     name, trains_on_pseudo = ARMS[arm]
     rng = np.random.default_rng(seed)
-    chosen = first_labels(rows, _PLAN, seed=seed)
+    chosen = first_labels(rows, _SCHEDULE, seed=seed)
     state: dict[str, NDArray[np.floating]] = {}
     pseudo: Pseudo | None = None
     curve: Curve = []
     while True:
         model = _train(rows, chosen, pseudo if trains_on_pseudo else None, seed=seed)
         guess = model.predict_proba(rows.test).argmax(axis=1)
-        curve.append((len(chosen), score(guess, rows.test_truth, _PLAN.metric)))
-        if len(chosen) >= _PLAN.end:
+        curve.append((len(chosen), score(guess, rows.test_truth, _SCHEDULE.metric)))
+        if len(chosen) >= _SCHEDULE.end:
             return curve
         rest = np.setdiff1d(np.arange(len(rows.pool)), chosen)
         asked = _context_of(rows.pool[rest], rest, model, number=len(curve), rng=rng, state=state)
-        result = get(name).query(asked, _PLAN.step)
+        result = get(name).query(asked, _SCHEDULE.step)
         chosen += rest[result.indices].tolist()
         pseudo = result.diagnostics.get("pseudo")
 
@@ -104,14 +104,14 @@ def _train(rows: Rows, chosen: Sequence[int], pseudo: Pseudo | None, *, seed: in
     if pseudo is None or not pseudo.ids:
         return LinearHead().fit(rows.pool[known], targets, seed=seed)
     labelled = TrainingSet(
-        ids=tuple(ExampleId(str(one)) for one in chosen),
+        ids=tuple(ExampleId(str(row)) for row in chosen),
         inputs=rows.pool[known],
         targets=targets,
         weights=np.ones(len(known)),
         human=np.arange(len(known)),
         trust=1.0,
     )
-    offered = rows.pool[[int(one) for one in pseudo.ids]]
+    offered = rows.pool[[int(example_id) for example_id in pseudo.ids]]
     weights = weigh(len(pseudo.ids), labelled.weights)
     return self_train(labelled, PseudoRows(offered, pseudo.probabilities, weights), seed=seed)
 

@@ -1,1 +1,1 @@
-"""Choices: which prompt, context, model, setting, architecture or examples (Appendix A)."""
+"""Searches before a run: for a prompt, model, setting, architecture or examples (Appendix A)."""

@@ -1,4 +1,4 @@
-"""What choices of a head share: the examples, the proposals, the names."""
+"""What searches for a head share: the examples, the proposals, the names."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ async def choose_model(session: Session, names: Sequence[str], terms: Terms) -> 
         examples,
         lambda pull: arms[pull.arm],
         total=total,
-        plan=f"{prompt.version} calibrated" if section.calibrate else prompt.version,
+        meaning=f"{prompt.version} calibrated" if section.calibrate else prompt.version,
     )
     rows, winner = session.rows(selector, names), _winner(selector, names)
     committee = await _committee(session, selector, arms, names, examples)
@@ -214,13 +214,13 @@ async def _play(
     *,
     total: int,
     sharers: Callable[[Pull], tuple[int, ...]] = lambda _: (),
-    plan: str = "",
+    meaning: str = "",
 ) -> None:
     """Play arms on gold examples; pull number n of any arm is on example n."""
 
     async def evaluate(pulls: Sequence[Pull]) -> list[Tried]:
         work = _grouped(pulls, labeller, examples)
-        answers = await label_all([one for one, _ in work])
+        answers = await label_all([job for job, _ in work])
         found: dict[Pull, Tried] = {}
         for (_, members), said in zip(work, answers, strict=True):
             for pull, answer in zip(members, said, strict=True):
@@ -229,7 +229,9 @@ async def _play(
                 found[pull] = Tried(reward, answer.usd, others)
         return [found[pull] for pull in pulls]
 
-    await session.play(selector, evaluate, total=total, name=lambda arm: names[arm], plan=plan)
+    await session.play(
+        selector, evaluate, total=total, name=lambda arm: names[arm], meaning=meaning
+    )
 
 
 def _grouped(
@@ -238,11 +240,13 @@ def _grouped(
     """Put pulls of one prompt and model together: one piece of work each."""
     groups: dict[tuple[str, str], tuple[Labeller, list[Pull]]] = {}
     for pull in pulls:
-        one = labeller(pull)
-        groups.setdefault((one.model.name, one.prompt.version), (one, []))[1].append(pull)
+        annotator = labeller(pull)
+        groups.setdefault((annotator.model.name, annotator.prompt.version), (annotator, []))[
+            1
+        ].append(pull)
     return [
-        (Work(one, [examples[pull.resource] for pull in members]), members)
-        for one, members in groups.values()
+        (Work(shared, [examples[pull.resource] for pull in members]), members)
+        for shared, members in groups.values()
     ]
 
 
@@ -295,10 +299,10 @@ async def _committee(
     some = examples[:shared]
     # Every one of these was labelled before, so the answers come from the store.
     answers = await label_all([Work(arms[arm], some) for arm in last])
-    if any(one.probabilities is None for said in answers for one in said):
+    if any(answer.probabilities is None for said in answers for answer in said):
         return ()
-    stacked = np.array([[one.probabilities for one in said] for said in answers])
-    gold = session.context.answers.places([one.gold for one in some])
+    stacked = np.array([[answer.probabilities for answer in said] for said in answers])
+    gold = session.context.answers.places([example.gold for example in some])
     found = greedy_ensemble(stacked, gold)
     if len(found.counts) < 2:
         return ()
@@ -339,7 +343,7 @@ def _by_vectors(
         picks = relevant_and_varied(vectors, targets.mean(axis=0), count=count)
         return [int(pick) for pick in picks]
     known = prior_covariance(np.empty((0, vectors.shape[1])), width=vectors.shape[1])
-    return [int(one) for one in transductive_design(vectors, targets, known, count=count)[0]]
+    return [int(row) for row in transductive_design(vectors, targets, known, count=count)[0]]
 
 
 def _contexts(
@@ -348,17 +352,19 @@ def _contexts(
     chosen = [pieces[place] for place in picks]
     prompt = _prompt(session, chosen)
     settings: dict[str, object] = {}
-    if any(one.passage for one in chosen):
+    if any(piece.passage for piece in chosen):
         settings["task.instructions"] = prompt.task.instructions
     if prompt.shared:
-        settings["annotator.demonstrations"] = [_written(one) for one in prompt.shared]
+        settings["annotator.demonstrations"] = [
+            _written(demonstration) for demonstration in prompt.shared
+        ]
     return Chosen(
         what="context",
         rows=rows,
-        winners=tuple(one.name for one in chosen),
+        winners=tuple(piece.name for piece in chosen),
         settings=settings,
         status=session.status,
-        records=tuple(one.record for one in chosen if one.record),
+        records=tuple(piece.record for piece in chosen if piece.record),
     )
 
 

@@ -111,7 +111,7 @@ async def _play(
         total=total,
         name=lambda _: names[_ranked(session, selector)[0]],
         # What a try came to depends on these: other heads must not be taken for the same.
-        plan=f"ti-ucb {content_id(list(names), session.context.config.data.embedder)}",
+        meaning=f"ti-ucb {content_id(list(names), session.context.config.data.embedder)}",
         # Trained again in every process: weights are not kept, and it takes seconds.
         is_redone=True,
     )

@@ -89,9 +89,9 @@ async def choose_annotator_settings(
             )
             for pull in pulls
         ]
-        return [_score(*one) for one in zip(work, await label_all(work), strict=True)]
+        return [_score(*pair) for pair in zip(work, await label_all(work), strict=True)]
 
-    await _climb(session, search, evaluate, plan=f"{most}")
+    await _climb(session, search, evaluate, meaning=f"{most}")
     rows = session.rows(search, name_configs(search.configs), measured_on=search.reached)
     return session.close(
         Chosen(
@@ -153,16 +153,16 @@ async def _climb(
     search: StagedSearch,
     evaluate: Evaluate,
     *,
-    plan: str = "",
+    meaning: str = "",
     is_redone: bool = False,
 ) -> None:
     await session.play(
         search,
         evaluate,
-        total=sum(rung.configs for one in search.ladders for rung in one),
+        total=sum(rung.configs for rungs in search.ladders for rung in rungs),
         name=lambda arm: name_config(search.configs[arm]),
         at_once=9,
-        plan=plan,
+        meaning=meaning,
         is_redone=is_redone,
     )
 
@@ -222,7 +222,7 @@ def _affordable(labeller: Labeller, examples: Sequence[Example], usd: Decimal) -
 
 
 def _cost(most: int) -> int:
-    return sum(cost_of(one) for one in hyperband_ladders(most))
+    return sum(cost_of(rungs) for rungs in hyperband_ladders(most))
 
 
 def _bank(
@@ -230,7 +230,7 @@ def _bank(
 ) -> tuple[tuple[Demonstration, ...], list[Example]]:
     """Take demonstrations of each answer in turn; give the examples that are left, too."""
     groups = [[example for example in examples if example.gold == answer] for answer in answers]
-    turns = [one for rank in range(count) for group in groups for one in group[rank : rank + 1]][
+    turns = [turn for rank in range(count) for group in groups for turn in group[rank : rank + 1]][
         :count
     ]
     ids = {turn.id for turn in turns}

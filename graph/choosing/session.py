@@ -1,6 +1,6 @@
-"""One choice with its account: what was tried is kept, so a choice that was killed goes on.
+"""One search with its account: what was tried is kept, so a search that was killed goes on.
 
-A choice stands in the store beside the runs, under a name that follows from what is chosen among:
+A search stands in the store beside the runs, under a name that follows from what is chosen among:
 the same command finds it again. Every try is an event of its journal.
 """
 
@@ -44,7 +44,7 @@ Evaluate = Callable[[Sequence[Pull]], Awaitable[Sequence[Tried]]]
 
 
 class Session:
-    """A choice in one process."""
+    """A search in one process."""
 
     def __init__(self, context: Context, *, what: str, should_stop: Callable[[], bool]) -> None:
         """Read what was tried before from the journal."""
@@ -52,7 +52,7 @@ class Session:
         self.what = what
         self.status = "finished"
         self._known: dict[str, dict[Pull, Tried]] = {}
-        self._plan = ""
+        self._meaning = ""
         self.should_stop = should_stop
         for tried in context.journal.bodies(ArmsTried):
             self._learn(tried)
@@ -64,12 +64,12 @@ class Session:
 
     @property
     def known(self) -> dict[Pull, Tried]:
-        """What was tried by the plan that is played, in this process or an earlier one."""
-        return self._known.setdefault(self._plan, {})
+        """What was tried of the arms that are played, in this process or an earlier one."""
+        return self._known.setdefault(self._meaning, {})
 
     @property
     def usd(self) -> Decimal:
-        """What the choice has cost so far."""
+        """What the search has cost so far."""
         return self.context.ledger.balance().settled
 
     async def play(
@@ -80,15 +80,15 @@ class Session:
         total: int,
         name: Callable[[int], str],
         at_once: int = _AT_ONCE,
-        plan: str = "",
+        meaning: str = "",
         is_redone: bool = False,
     ) -> None:
         """Try arms until the selector is done, the money is, or somebody wants to stop.
 
-        What was tried before by the same `plan` (what arms mean) is taken from the journal, unless
+        What was tried before with arms of the same `meaning` is taken from the journal, unless
         it `is_redone` because it leaves something behind, as training does.
         """
-        self._plan = plan
+        self._meaning = meaning
         # In a thread, so that a proposer behind the selector may ask a language model meanwhile.
         while pulls := await asyncio.to_thread(pulls_at_once, selector, at_once):
             if self.should_stop():
@@ -97,11 +97,13 @@ class Session:
             known = self.known
             fresh = [pull for pull in pulls if is_redone or pull not in known]
             try:
-                outcomes = await evaluate(fresh) if fresh else []
+                tries = await evaluate(fresh) if fresh else []
             except BudgetExceeded:
                 self.status = "out of money"
                 return
-            news = {p: one for p, one in zip(fresh, outcomes, strict=True) if p not in known}
+            news = {
+                pull: tried for pull, tried in zip(fresh, tries, strict=True) if pull not in known
+            }
             known.update(news)
             for pull in pulls:
                 tried = known[pull]
@@ -157,7 +159,7 @@ class Session:
             for pull, tried in news.items()
         )
         self.context.emit(
-            ArmsTried(self._plan, pulls, done=done, total=total, best=best, usd=self.usd)
+            ArmsTried(self._meaning, pulls, done=done, total=total, best=best, usd=self.usd)
         )
 
     def _learn(self, tried: ArmsTried) -> None:
@@ -179,9 +181,9 @@ async def opened(
     models: Mapping[str, ChatModel] | None = None,
     has_pool: bool = True,
 ) -> AsyncIterator[Session]:
-    """Open a choice, or the one that was begun with the same `spec`; raises `RunBusy`.
+    """Open a search, or the one that was begun with the same `spec`; raises `RunBusy`.
 
-    `spec` is all that the outcome of a single try depends on; the budget is no part of it.
+    `spec` is all that the result of a single try depends on; the budget is no part of it.
     """
     dataset = ""
     if has_pool:
@@ -212,7 +214,7 @@ async def opened(
 
 
 def last_result(store: Store, run: str) -> Chosen | None:
-    """Read what a choice came to, if it came to anything yet."""
+    """Read what a search came to, if it came to anything yet."""
     results = Journal(store, run).bodies(Chosen)
     return results[-1] if results else None
 
@@ -233,7 +235,7 @@ def gold_examples(session: Session) -> list[Example]:
     if found := known_examples(session):
         return found
     raise InvalidInput(
-        "A choice needs examples whose label is known, to see who is right. Name a file of them as "
+        "A search needs examples whose label is known, to see who is right. Name a file of them as "
         "data.validation in the task file (--set data.validation=/path/gold.csv), or the column of "
         "the pool that holds labels (--set data.gold=label). 50 are a start; 200 are better."
     )

@@ -14,7 +14,7 @@ import numpy as np
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.mind import Agent
 from querist.agents.selector.acquisition.feature_selection import (
-    FeatureChoice,
+    SelectedFeatures,
     Way,
     select_features,
 )
@@ -197,7 +197,7 @@ async def choose_features(
     """Choose columns of a table by their names, without a look at the data (LLM-Select)."""
     context = session.context
     data = context.config.data
-    features = check_target(table, target, encoding=data.encoding, header=data.header)
+    features = read_features(table, target, encoding=data.encoding, header=data.header)
     model = context.models.named(context.config.models.annotator, agent=Agent.SELECTOR)
     advisor = Advisor(model, task=context.task, loop=asyncio.get_running_loop())
     wanted = min(count or max(1, len(features) // 2), len(features))
@@ -226,7 +226,7 @@ async def choose_features(
 
 
 def _feature_notes(
-    found: FeatureChoice, features: Sequence[str], wanted: int, *, target: str, way: Way
+    found: SelectedFeatures, features: Sequence[str], wanted: int, *, target: str, way: Way
 ) -> list[str]:
     """Say what the order is made of, and where it means nothing."""
     what = "a score from 0 (no help) to 1" if way == "score" else "an order"
@@ -256,7 +256,7 @@ def _feature_notes(
     return notes
 
 
-def check_target(table: Path, target: str, *, encoding: str, header: bool) -> list[str]:
+def read_features(table: Path, target: str, *, encoding: str, header: bool) -> list[str]:
     """List the columns beside the target, or say what is wrong with the table."""
     columns = open_table(table, encoding=encoding, header=header).columns
     if target not in columns:
@@ -266,7 +266,9 @@ def check_target(table: Path, target: str, *, encoding: str, header: bool) -> li
         )
     features = [name for name in columns if name != target]
     if len(features) < 2:
-        raise InvalidInput(f"{table} has {len(features)} columns beside {target!r}: no choice.")
+        raise InvalidInput(
+            f"{table} has {len(features)} columns beside {target!r}: nothing to choose."
+        )
     return features
 
 
@@ -348,10 +350,10 @@ def _estimates(
     guessed = surrogate_estimate(surrogate, fixed.losses, labelled=rows, gold=gold)
     found = [ArmRow("surrogate (ASE)", len(rows), 1 - guessed)]
     if method == "lure":
-        one = lure(losses, np.array(chances), len(fixed.examples))
-        low, high = one.interval
+        estimate = lure(losses, np.array(chances), len(fixed.examples))
+        low, high = estimate.interval
         row = ArmRow(
-            "weighted (LURE)", len(rows), 1 - one.value, max(0.0, 1 - high), min(1.0, 1 - low)
+            "weighted (LURE)", len(rows), 1 - estimate.value, max(0.0, 1 - high), min(1.0, 1 - low)
         )
         found.insert(0, row)
     found.append(ArmRow("unweighted (biased)", len(rows), 1 - float(losses.mean())))

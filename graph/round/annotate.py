@@ -49,15 +49,15 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     await _probe(context, prompt, model=model, votes=ruling.votes, prior=prior, number=number)
     items = tuple(items_of(context, chunk, prompt))
     asked = Chunk(items, prompt, votes=ruling.votes, number=number, prior=prior)
-    outcome = await _method(context).annotate(asked, model=model)
-    broke = _raise_what_concerns_all(context.labelling, outcome)
-    failed = _failed_rows(outcome.errors, prompt, model=model, number=number)
-    said = [*outcome.annotations, *failed]
+    annotated = await _method(context).annotate(asked, model=model)
+    broke = _raise_what_concerns_all(context.labelling, annotated)
+    failed = _failed_rows(annotated.errors, prompt, model=model, number=number)
+    said = [*annotated.annotations, *failed]
     if _is_hopeless(context, said):
         _pause(context, said, number=number, model=model)
         return len(todo)
     context.labelling.annotated(number, said)
-    left = len(todo) - len({one.example for one in said})
+    left = len(todo) - len({annotation.example for annotation in said})
     _tell_progress(context, number=number, left=left)
     if broke is not None:
         context.labelling.abandon(number)
@@ -106,30 +106,34 @@ async def _probe(
     """Try a new prompt on what people labelled: that shows what its answers are worth."""
     if not prompt.shared:
         return
-    shown = {one.example.id for one in prompt.shared}
-    known = [one.example for one in bank_of(context.labelling) if one.example not in shown][:PROBES]
+    shown = {demonstration.example.id for demonstration in prompt.shared}
+    known = [label.example for label in bank_of(context.labelling) if label.example not in shown][
+        :PROBES
+    ]
     said = context.labelling.annotations(known)
-    done = {one.example for one in said if one.prompt_version == prompt.version}
-    missing = [one for one in known if one not in done]
+    done = {
+        annotation.example for annotation in said if annotation.prompt_version == prompt.version
+    }
+    missing = [example_id for example_id in known if example_id not in done]
     if not missing:
         return
     chunk = [BatchItem(one, rank, "todo") for rank, one in enumerate(missing)]
     items = tuple(items_of(context, chunk, prompt))
     asked = Chunk(items, prompt, votes=votes, number=number, prior=prior)
-    outcome = await _method(context).annotate(asked, model=model)
-    context.labelling.record(outcome.annotations)
+    annotated = await _method(context).annotate(asked, model=model)
+    context.labelling.record(annotated.annotations)
 
 
-def _raise_what_concerns_all(labelling: Labelling, outcome: Annotations) -> BudgetExceeded | None:
+def _raise_what_concerns_all(labelling: Labelling, annotated: Annotations) -> BudgetExceeded | None:
     """Raise what a person must mend; return the error if the money is at an end."""
-    errors = list(outcome.errors.values())
+    errors = list(annotated.errors.values())
     broke = next((error for error in errors if isinstance(error, BudgetExceeded)), None)
     others = [error for error in errors if not isinstance(error, BudgetExceeded)]
     of_rows = [error for error in others if isinstance(error, RowRefused | ModelUnavailable)]
     fatal = [error for error in others if error not in of_rows]
     if fatal:
         raise fatal[0]
-    answered = len(outcome.annotations)
+    answered = len(annotated.annotations)
     # A server that is down fails most rows; a text that it stumbles over fails one. Few rows tell
     # nothing, and would stop the run at every resume.
     if len(of_rows) > answered:
@@ -166,7 +170,7 @@ def _failed_rows(
 
 def _is_hopeless(context: Context, said: Sequence[Annotation]) -> bool:
     """Tell whether so few replies could be read that going on would waste money."""
-    lost = sum(one.answer is None for one in said)
+    lost = sum(annotation.answer is None for annotation in said)
     share = context.config.annotator.unreadable
     if not lost or share >= 1 or lost < share * len(said):
         return False
@@ -177,18 +181,22 @@ def _pause(
     context: Context, said: Sequence[Annotation], *, number: int, model: MeteredModel
 ) -> None:
     """Keep what could be read, and pause with an example of what could not."""
-    lost = [one for one in said if one.answer is None]
-    context.labelling.annotated(number, [one for one in said if one.answer is not None])
+    lost = [annotation for annotation in said if annotation.answer is None]
+    context.labelling.annotated(
+        number, [annotation for annotation in said if annotation.answer is not None]
+    )
     # Whatever is mended, the same calls are to be made again, not to be read again.
-    context.ledger.forget([one.call_key for one in lost if one.call_key])
+    context.ledger.forget([annotation.call_key for annotation in lost if annotation.call_key])
     if context.control is not None:
         context.control.request_drain(_trouble(lost, len(said), model=model))
 
 
 def _trouble(lost: Sequence[Annotation], total: int, *, model: MeteredModel) -> str:
-    counts = {status: sum(one.status == status for one in lost) for status in REMEDIES}
+    counts = {
+        status: sum(annotation.status == status for annotation in lost) for status in REMEDIES
+    }
     worst = max(counts, key=lambda status: counts[status])
-    example = next(one for one in lost if one.status == worst)
+    example = next(annotation for annotation in lost if annotation.status == worst)
     shown = " ".join(example.rationale.split())[:SHOWN] or "nothing at all"
     return (
         f"{len(lost)} of {total} replies of {model.name} gave no label ({len(lost) / total:.0%}). "
@@ -210,7 +218,9 @@ REMEDIES = {
 
 def _was_ever_answered(labelling: Labelling) -> bool:
     said = labelling.annotations()
-    return any(one.answer is not None for one in said if one.who.startswith("llm:"))
+    return any(
+        annotation.answer is not None for annotation in said if annotation.who.startswith("llm:")
+    )
 
 
 def _pass_on(labelling: Labelling, todo: Sequence[BatchItem], number: int) -> None:

@@ -46,10 +46,15 @@ def ask_people(
     ]
     price = context.config.budget.human_label_usd
     holds = context.ledger.reserve(
-        [Request(CallKey(one.id), price, "people", SpendKind.HUMAN, one.round) for one in news]
+        [
+            Request(CallKey(question.id), price, "people", SpendKind.HUMAN, question.round)
+            for question in news
+        ]
     )
     refused = {
-        one.id for one, hold in zip(news, holds, strict=True) if isinstance(hold, BudgetExceeded)
+        question.id
+        for question, hold in zip(news, holds, strict=True)
+        if isinstance(hold, BudgetExceeded)
     }
     asked = [question for question in questions if question.id not in refused]
     context.inbox.ask(asked, lease=context.lease)
@@ -84,15 +89,27 @@ def fold_answers(context: Context, *, number: int) -> int:
     holds = {
         hold.request.call_key: hold for hold in context.ledger.open_holds(kind=SpendKind.HUMAN)
     }
-    answered = [one for one in closed if one.status == "answered" and one.answer is not None]
+    answered = [
+        question
+        for question in closed
+        if question.status == "answered" and question.answer is not None
+    ]
     price = context.config.budget.human_label_usd
-    bills = [_bill(one, holds[CallKey(one.id)], price) for one in answered if one.id in holds]
-    free = [holds[CallKey(one.id)] for one in closed if one not in answered and one.id in holds]
+    bills = [
+        _bill(question, holds[CallKey(question.id)], price)
+        for question in answered
+        if question.id in holds
+    ]
+    free = [
+        holds[CallKey(question.id)]
+        for question in closed
+        if question not in answered and question.id in holds
+    ]
     context.ledger.settle(bills)
     context.ledger.release(free)
-    context.labelling.record([_annotation(one, price, number) for one in answered])
-    context.labelling.relabel([_label(one, number) for one in answered])
-    context.inbox.folded([one.id for one in closed], lease=context.lease)
+    context.labelling.record([_annotation(question, price, number) for question in answered])
+    context.labelling.relabel([_label(question, number) for question in answered])
+    context.inbox.folded([question.id for question in closed], lease=context.lease)
     context.emit(AnswersFolded(len(answered), skipped=len(closed) - len(answered)))
     return len(answered)
 

@@ -52,7 +52,7 @@ def is_news(context: Context, number: int) -> bool:
 
 def is_unfinished(context: Context, number: int) -> bool:
     """Tell whether a round has a batch and no result yet."""
-    if number < 0 or any(one.number == number for one in context.journal.rounds()):
+    if number < 0 or any(row.number == number for row in context.journal.rounds()):
         return False
     return bool(context.labelling.batch(number))
 
@@ -201,11 +201,11 @@ def example_ceiling(context: Context) -> Decimal:
     text = _typical_text(context.pool)
     example = Example(ExampleId("typical"), dict.fromkeys(context.task.fields, text))
     prompt = Prompt(context.task)
-    one = model.ceiling(prompt.request(example))
+    bound = model.ceiling(prompt.request(example))
     bare = model.ceiling(prompt.request(Example(ExampleId("bare"), {"text": ""})))
     shared = max(section.shared, len(section.demonstrations))
     demonstrations = shared + (NEAREST if section.nearest is None else section.nearest)
-    return (one + demonstrations * (one - bare)) * section.votes
+    return (bound + demonstrations * (bound - bare)) * section.votes
 
 
 def example_price(context: Context) -> Decimal:
@@ -235,7 +235,7 @@ def _typical_text(pool: Pool) -> str:
 
 def _touched_pool(context: Context) -> int:
     rows = context.view.rows
-    return sum(one in rows for one in context.touched())
+    return sum(example_id in rows for example_id in context.touched())
 
 
 def _has_logprobs(labelling: Labelling, number: int) -> bool:
@@ -246,4 +246,4 @@ def _has_logprobs(labelling: Labelling, number: int) -> bool:
         for annotation in labelling.annotations(number=recent)
         if annotation.who.startswith("llm:") and annotation.answer is not None
     ]
-    return not said or any(one.probabilities for one in said)
+    return not said or any(annotation.probabilities for annotation in said)

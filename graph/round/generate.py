@@ -22,20 +22,22 @@ def typical(context: Context, knowledge: Knowledge, answer: Answer) -> list[Exam
         for label in knowledge.labels.values()
         if label.answer == answer and label.source != "generated"
     ]
-    known.sort(key=lambda one: (one.source != "human", -one.p_correct, one.example))
-    return context.view.get([one.example for one in known[:SHOWN_TO_GENERATOR]])
+    known.sort(key=lambda label: (label.source != "human", -label.p_correct, label.example))
+    return context.view.get([label.example for label in known[:SHOWN_TO_GENERATOR]])
 
 
-def copy_check(view: PoolView, *, number: int, at: float) -> Callable[[str], bool]:
+def known_text_test(view: PoolView, *, number: int, at: float) -> Callable[[str], bool]:
     """Make a test for near-duplicates of the pool and of what was let pass before."""
     # After a crash this round's own texts are in the pool already; they are not copies.
-    old = [i for i, one in enumerate(view.ids) if not one.startswith(f"gen-{number}-")]
+    old = [
+        i for i, example_id in enumerate(view.ids) if not example_id.startswith(f"gen-{number}-")
+    ]
     known = view.vectors[old]
     passed: list[np.ndarray] = []
 
     def is_copy(text: str) -> bool:
         vector = view.embedder.embed([text])[0]
-        close = [float(one @ vector) for one in passed]
+        close = [float(other @ vector) for other in passed]
         if len(known):
             close.append(float((known @ vector).max()))
         # A text's cosine with its own copy may come out as 0.9999999.

@@ -40,7 +40,7 @@ def reconsider(context: Context, knowledge: Knowledge) -> None:
     machine = [label for label in knowledge.labels.values() if label.source != "human"]
     if not machine or not knowledge.reliability.truth:
         return
-    examples = context.view.get([one.example for one in machine])
+    examples = context.view.get([judged.example for judged in machine])
     changed = []
     for label, found in zip(machine, knowledge.opinions(examples, [0] * len(machine)), strict=True):
         if found.pooled is None or found.annotator is None:

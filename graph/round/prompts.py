@@ -24,7 +24,7 @@ COPY = 0.98
 def bank_of(labelling: Labelling) -> list[Label]:
     """What people labelled, in the order it came: what demonstrations are taken from."""
     human = [label for label in labelling.labels() if label.source == "human"]
-    return sorted(human, key=lambda one: (one.round, one.example))
+    return sorted(human, key=lambda label: (label.round, label.example))
 
 
 def shared_demonstrations(
@@ -41,8 +41,8 @@ def shared_demonstrations(
     considered = list(bank[: max(size, count)])
     groups = context.kind.groups(context.task)
     by_group: dict[str, list[Label]] = {name: [] for name in groups}
-    for one in considered:
-        by_group[context.kind.group(one.answer)].append(one)
+    for label in considered:
+        by_group[context.kind.group(label.answer)].append(label)
     view = context.view
     ordered: list[list[Label]] = []
     for members in by_group.values():
@@ -50,9 +50,11 @@ def shared_demonstrations(
             rng = np.random.default_rng(context.config.loop.seed)
             picks = k_center(view.of([member.example for member in members]), count=count, rng=rng)
             ordered.append([members[i] for i in picks])
-    turns = [one for rank in range(count) for group in ordered for one in group[rank : rank + 1]]
+    turns = [
+        label for rank in range(count) for group in ordered for label in group[rank : rank + 1]
+    ]
     examples = context.view.get([turn.example for turn in turns[:count]])
-    return tuple(_shown(one, label) for one, label in zip(examples, turns, strict=False))
+    return tuple(_shown(example, label) for example, label in zip(examples, turns, strict=False))
 
 
 def final_prompt(context: Context) -> Prompt:
@@ -74,7 +76,9 @@ async def bias(context: Context, prompt: Prompt, *, model: MeteredModel) -> Prob
     for _ in range(FILLERS if prompt.nearest and bank else 1):
         picks = rng.permutation(size)[: prompt.nearest]
         examples = context.view.get([bank[i].example for i in picks])
-        fillers.append([_shown(one, bank[i]) for one, i in zip(examples, picks, strict=True)])
+        fillers.append(
+            [_shown(example, bank[i]) for example, i in zip(examples, picks, strict=True)]
+        )
     return await label_bias(prompt, model=model, fillers=fillers)
 
 
@@ -87,21 +91,24 @@ def with_nearest(
 ) -> list[Item]:
     """Add to each example its closest labelled ones, the closest last; never itself or a copy."""
     attempts = attempts or [0] * len(examples)
-    bank = {one.example: one for one in bank_of(context.labelling)}
+    bank = {label.example: label for label in bank_of(context.labelling)}
     if not prompt.nearest or not bank:
-        return [Item(one, (), n) for one, n in zip(examples, attempts, strict=True)]
+        return [Item(asked, (), n) for asked, n in zip(examples, attempts, strict=True)]
     context.bank.put(list(bank))
-    shown = {one.example.id for one in prompt.shared}
+    shown = {demonstration.example.id for demonstration in prompt.shared}
     hits = context.bank.nearest(context.view.embed(examples), count=prompt.nearest + len(shown) + 1)
     texts = {example.id: example for example in context.view.get(list(bank))}
     items = []
     for example, row, attempt in zip(examples, hits, attempts, strict=True):
         close = [
-            ExampleId(one)
-            for one, similarity in row
-            if one in bank and one not in shown and one != example.id and similarity < COPY
+            ExampleId(neighbour)
+            for neighbour, similarity in row
+            if neighbour in bank
+            and neighbour not in shown
+            and neighbour != example.id
+            and similarity < COPY
         ][: prompt.nearest]
-        turns = tuple(_shown(texts[one], bank[one]) for one in reversed(close))
+        turns = tuple(_shown(texts[neighbour], bank[neighbour]) for neighbour in reversed(close))
         items.append(Item(example, turns, attempt))
     return items
 

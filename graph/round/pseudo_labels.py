@@ -53,7 +53,7 @@ def load_pseudo(files: RunFiles, *, number: int) -> Pseudo | None:
     if kept is None:
         return None
     try:
-        ids = tuple(ExampleId(str(one)) for one in kept["ids"])
+        ids = tuple(ExampleId(str(text)) for text in kept["ids"])
         return Pseudo(ids, np.asarray(kept["probabilities"], dtype=np.float64))
     except (KeyError, TypeError, ValueError) as error:
         raise files.damaged(key, error, what=WHAT, without=without) from error
@@ -65,7 +65,7 @@ def pseudo_rows(context: Context, rows: TrainingSet, *, number: int) -> PseudoRo
     if offered is None or not rows.can_train:
         return None
     labelled = set(rows.ids)
-    kept = [row for row, one in enumerate(offered.ids) if one not in labelled]
+    kept = [row for row, example_id in enumerate(offered.ids) if example_id not in labelled]
     if not kept:
         return None
     if len(kept) > MOST:

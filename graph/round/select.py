@@ -48,7 +48,7 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
         Capability.LLM: _advisor(context, number),
     }
     if model is not None:
-        # All rows and then a choice: copying the vectors would take longer than the product.
+        # All rows and then some of them: copying the vectors would take longer than the product.
         sources[Capability.PROBS] = RowsOf(cache(lambda: model.predict_proba(view.vectors)), rows)
         sources[Capability.GRADIENTS] = lambda: model.gradients(view.vectors[rows])
         sources[Capability.POSTERIOR] = lambda: _committee(context, number).posterior(
@@ -131,8 +131,10 @@ def _labelled(context: Context, model: LinearModel | None) -> Labelled:
     """All that was looked at: what has no label (dropped, or still with people) is unknown."""
     view = context.view
     labels = {label.example: label.answer for label in context.labelling.labels()}
-    ids = tuple(sorted(one for one in context.labelling.touched() if one in view.rows))
-    classes = context.answers.places([labels.get(one) for one in ids])
+    ids = tuple(
+        sorted(example_id for example_id in context.labelling.touched() if example_id in view.rows)
+    )
+    classes = context.answers.places([labels.get(example_id) for example_id in ids])
     vectors = view.of(list(ids))
     return Labelled(
         embeddings=vectors,

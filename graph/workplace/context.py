@@ -146,21 +146,21 @@ class Context:
         if not shown:
             return ()
         view, found = self.view, []
-        fields = [one.fields(self.task.fields) for one in shown]
-        bare = [Example(ExampleId(""), one) for one in fields]
-        for one, body, vector in zip(shown, fields, view.embed(bare), strict=True):
+        fields = [given.fields(self.task.fields) for given in shown]
+        bare = [Example(ExampleId(""), values) for values in fields]
+        for given, body, vector in zip(shown, fields, view.embed(bare), strict=True):
             example = Example(ExampleId(f"given-{content_id(body, size=12)}"), body)
             nearest = view.ids[int((view.vectors @ vector).argmax())]
             if view.get([nearest])[0].words == example.words:
                 example = replace(example, id=nearest)
-            answer = self.kind.read(self.task, one.label)
+            answer = self.kind.read(self.task, given.label)
             assert answer is not None  # the configuration was checked
             found.append(Demonstration(example, answer))
         return tuple(found)
 
     def touched(self) -> set[ExampleId]:
         """What is not to be asked about: looked at before, or shown with its answer anyway."""
-        return self.labelling.touched() | {one.example.id for one in self.given}
+        return self.labelling.touched() | {given.example.id for given in self.given}
 
     def configure(self, config: RunConfig) -> None:
         """Go on with a changed configuration; models that it names otherwise are opened anew."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from querist.agents.mind import Agent
-from querist.agents.models.catalogue import ModelSettings
+from querist.agents.models.catalogue import ModelAccess
 from querist.agents.models.metered import MeteredModel, Overrun
 from querist.agents.models.pacing import Pacer, Patience
 from querist.agents.models.port import ChatModel
@@ -99,9 +99,9 @@ class Models:
         self._endpoints.clear()
         self._metered.clear()
         # One that cannot be closed does not keep the others open.
-        for outcome in await asyncio.gather(*closing, return_exceptions=True):
-            if outcome is not None:
-                raise outcome
+        for error in await asyncio.gather(*closing, return_exceptions=True):
+            if error is not None:
+                raise error
 
     def _overrun(self, name: str) -> Overrun:
         """What a model billed beyond its limits, in earlier processes too."""
@@ -120,7 +120,7 @@ class Models:
             model = self._given[name]
             pacer = Pacer(model.in_flight, patience=Patience(total=section.patience))
             return Endpoint(model, pacer, [self._tell])
-        settings = ModelSettings(
+        access = ModelAccess(
             cache=self._folder,
             base_url=section.base_url,
             api_key=api_key(self._config) or "none" * (not self._may_spend),
@@ -130,4 +130,4 @@ class Models:
             thinking=section.thinking,
             tell=self._tell,
         )
-        return take_model(name, settings, patience=section.patience)
+        return take_model(name, access, patience=section.patience)

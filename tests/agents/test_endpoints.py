@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querist.agents.models.catalogue import ModelSettings, check_reachable, open_model
+from querist.agents.models.catalogue import ModelAccess, check_reachable, open_model
 from querist.agents.models.choices import choice_probabilities, read_steps
-from querist.agents.models.metered import Answered, MeteredModel
+from querist.agents.models.metered import MeteredModel, MeteredReply
 from querist.agents.models.pacing import Patience
 from querist.agents.models.port import ChatRequest, Message
 from querist.agents.models.providers.refusals import error_in, read_refusal
@@ -49,7 +49,7 @@ def account(tmp_path):
         server = context.__enter__()
         opened.append(context)
         told = []
-        settings = ModelSettings(
+        access = ModelAccess(
             cache=tmp_path,
             base_url=server.base_url,
             api_key="k",
@@ -59,7 +59,7 @@ def account(tmp_path):
             tell=told.append,
         )
         metered = MeteredModel(
-            open_model("openai:mock", settings),
+            open_model("openai:mock", access),
             price=PRICE,
             ledger=ledger,
             agent="annotator",
@@ -89,8 +89,8 @@ def account(tmp_path):
 
 def right(replies, texts=TEXTS):
     return [
-        isinstance(one, Answered) and one.reply.text == KEYWORDS[text.split()[0]]
-        for one, text in zip(replies, texts, strict=True)
+        isinstance(reply, MeteredReply) and reply.reply.text == KEYWORDS[text.split()[0]]
+        for reply, text in zip(replies, texts, strict=True)
     ]
 
 
@@ -122,7 +122,7 @@ def test_what_an_endpoint_will_not_have_is_learnt_once_and_said_once(account, ma
 def test_alternatives_are_asked_for_in_smaller_number_before_none(account):
     replies, _, server, _ = account("few_alternatives")
     assert server.bodies[-1]["top_logprobs"] == 5
-    assert all(one.reply.probabilities for one in replies)
+    assert all(reply.reply.probabilities for reply in replies)
 
 
 def test_json_object_comes_before_no_form_at_all(account):
@@ -192,11 +192,9 @@ def test_an_error_under_status_200_backs_off_and_costs_nothing(account):
 def test_what_was_never_sent_is_never_charged(tmp_path, account):
     _, ledger, server, _ = account("", texts=())
     del server
-    settings = ModelSettings(
-        cache=tmp_path, base_url="http://127.0.0.1:9/v1", api_key="k", timeout=1.0
-    )
+    access = ModelAccess(cache=tmp_path, base_url="http://127.0.0.1:9/v1", api_key="k", timeout=1.0)
     metered = MeteredModel(
-        open_model("openai:mock", settings),
+        open_model("openai:mock", access),
         price=PRICE,
         ledger=ledger,
         agent="annotator",
@@ -252,14 +250,14 @@ def test_whatever_the_shape_no_label_is_lost(account, manner):
 @pytest.mark.parametrize("manner", ["lptext", "lpnulls"])
 def test_log_probabilities_that_cannot_be_read_are_ignored_with_a_word(account, manner):
     replies, _, _, told = account(manner)
-    assert [one.reply.probabilities for one in replies] == [None] * len(TEXTS)
+    assert [reply.reply.probabilities for reply in replies] == [None] * len(TEXTS)
     assert sum("Log-probabilities" in words for words in told) == 1
 
 
 @pytest.mark.parametrize("manner", ["lplist", "lpolder"])
 def test_older_shapes_of_log_probabilities_are_read(account, manner):
     replies, _, _, _ = account(manner)
-    assert all(one.reply.probabilities[one.reply.text] > 0.5 for one in replies)
+    assert all(reply.reply.probabilities[reply.reply.text] > 0.5 for reply in replies)
 
 
 @pytest.mark.parametrize("manner", ["nulls", "no_usage", "usage_text", "usage_zero"])
@@ -282,8 +280,8 @@ def test_tokens_left_out_of_the_output_but_not_of_the_sum_are_paid(account):
 def test_a_provider_that_bills_more_than_allowed_never_takes_a_run_past_its_cap(account):
     replies, ledger, _, told = account("big", cap="0.1")
     assert ledger.balance().settled <= Decimal("0.1")
-    assert any(isinstance(one, BudgetExceeded) for one in replies)
-    assert sum(isinstance(one, Answered) for one in replies) >= 4
+    assert any(isinstance(reply, BudgetExceeded) for reply in replies)
+    assert sum(isinstance(reply, MeteredReply) for reply in replies) >= 4
     assert sum("billed" in words for words in told) == 1
 
 
@@ -298,13 +296,13 @@ def test_room_for_thoughts_is_learnt_and_reserved(account):
 
 def test_a_room_that_the_user_set_is_left_alone(account):
     replies, _, server, _ = account("thinks_long", texts=TEXTS[:2], thinking=0)
-    assert [one.reply.finish for one in replies] == ["length", "length"]
+    assert [reply.reply.finish for reply in replies] == ["length", "length"]
     assert server.counts.answered == 2
 
 
 def test_cut_off_replies_are_given_up_in_the_end(account):
     replies, ledger, _, _ = account("empty", texts=TEXTS[:3], cap="5")
-    assert [one.reply.finish for one in replies] == ["length"] * 3
+    assert [reply.reply.finish for reply in replies] == ["length"] * 3
     assert ledger.balance().reserved == 0
 
 
@@ -487,7 +485,7 @@ def test_refusals_are_told_apart(status, message, code, kind):
     kinds = ("is_exhausted", "is_about_text", "is_too_long", "may_pass")
     assert getattr(refusal, kind)
     if kind != "may_pass":
-        assert [one for one in kinds[:3] if getattr(refusal, one)] == [kind]
+        assert [other for other in kinds[:3] if getattr(refusal, other)] == [kind]
     else:
         assert not refusal.is_exhausted
 

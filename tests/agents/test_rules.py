@@ -66,14 +66,14 @@ MONEY = BudgetEvidence(
     ],
 )
 def test_the_budget_controller_goes_on_waits_or_stops(change, action, stop):
-    ruling = budget.plan(replace(MONEY, **change))
+    ruling = budget.rule(replace(MONEY, **change))
     assert (ruling.action, ruling.stop) == (action, stop)
     assert ruling.reason
     budget.check(replace(MONEY, **change), ruling)
 
 
 def test_six_rounds_are_at_most_six():
-    actions = [budget.plan(replace(MONEY, round=n, most_rounds=6)).action for n in range(8)]
+    actions = [budget.rule(replace(MONEY, round=n, most_rounds=6)).action for n in range(8)]
     assert actions.count("select") == 6
 
 
@@ -84,7 +84,7 @@ def test_people_only_runs_spend_evenly_to_the_end(cents):
         evidence = replace(
             MONEY, round=number, most_rounds=30, remaining=remaining, uses_llm=False, pool_left=900
         )
-        ruling = budget.plan(evidence)
+        ruling = budget.rule(evidence)
         if ruling.action != "select":
             break
         assert ruling.questions == ruling.batch
@@ -97,7 +97,7 @@ def test_people_only_runs_spend_evenly_to_the_end(cents):
 
 def test_questions_are_shared_out_over_the_rounds_that_are_left():
     poor = replace(MONEY, remaining=Decimal(1))
-    asked = [budget.plan(replace(poor, round=n)).questions for n in (0, 5, 9)]
+    asked = [budget.rule(replace(poor, round=n)).questions for n in (0, 5, 9)]
     assert asked[1:] == [4, 20]
     assert asked[0] >= 7, "the first sample gets more: everything is measured on it"
 
@@ -132,8 +132,8 @@ EVIDENCE = VerifierEvidence(
 
 
 def actions(batch, **change):
-    ruling = verifier.verify(replace(EVIDENCE, **change))
-    return [one.action for one in verifier.judge(batch, ruling, number=2)]
+    ruling = verifier.rule(replace(EVIDENCE, **change))
+    return [verdict.action for verdict in verifier.judge(batch, ruling, number=2)]
 
 
 def test_the_sure_are_kept_and_the_first_of_the_doubtful_go_to_people():
@@ -158,7 +158,7 @@ def test_without_an_annotator_people_label_everything_and_the_model_nothing():
 def test_what_a_provider_refused_goes_to_people_or_is_dropped_with_its_words():
     lost = opinions(SURE, annotator_says=None, trouble="refused: filtered", is_refused=True)
     assert actions([lost]) == [Action.ESCALATE]
-    ruling = verifier.verify(replace(EVIDENCE, questions=0))
+    ruling = verifier.rule(replace(EVIDENCE, questions=0))
     verdict = verifier.judge([lost], ruling, number=2)[0]
     assert (verdict.action, verdict.reason) == (Action.DROP, "refused: filtered")
 
@@ -176,15 +176,22 @@ def test_a_written_text_that_reads_like_another_class_is_dropped():
 
 
 def test_no_reason_gives_the_guess_away():
-    ruling = verifier.verify(EVIDENCE)
+    ruling = verifier.rule(EVIDENCE)
     verdict = verifier.judge([opinions(UNSURE)], ruling, number=2)[0]
     assert verdict.action is Action.ESCALATE
     assert not {"a", "b", "c"} & set(verdict.reason.replace("%", " ").split())
     assert verdict.likely == ("a", "b", "c")
 
 
+def test_the_verifiers_bounds_hold():
+    ruling = verifier.rule(EVIDENCE)
+    verifier.check(EVIDENCE, ruling)
+    with pytest.raises(ValueError, match="more than 1"):
+        verifier.check(EVIDENCE, ruling.model_copy(update={"questions": 2}))
+
+
 def test_weights_are_said_in_words():
-    reason = verifier.verify(EVIDENCE).reason
+    reason = verifier.rule(EVIDENCE).reason
     assert "the annotator 50%, its labelled neighbours 25%, the trained model 25%" in reason
     assert "20 answers by people" in reason
 
@@ -194,12 +201,12 @@ def test_weights_are_said_in_words():
 
 def test_the_generator_writes_for_the_thinnest_classes_within_its_batch():
     evidence = GeneratorEvidence(round=2, batch=6, labels={"a": 30, "b": 2, "c": 40}, kept=0.5)
-    ruling = generator.plan(evidence)
+    ruling = generator.rule(evidence)
     assert set(ruling.targets) == {"b"}
     assert 0 < sum(ruling.targets.values()) <= 6
     generator.check(evidence, ruling)
     level = replace(evidence, labels={"a": 30, "b": 30, "c": 30})
-    assert generator.plan(level).targets == {}
+    assert generator.rule(level).targets == {}
 
 
 def test_the_generators_bounds_hold():
@@ -230,12 +237,12 @@ ASKED = AnnotatorEvidence(
 
 
 def test_the_annotator_shows_what_there_is_and_samples_where_it_must():
-    ruling = annotator.plan(ASKED)
+    ruling = annotator.rule(ASKED)
     assert (ruling.shared, ruling.nearest, ruling.votes, ruling.calibrate) == (8, 4, 1, True)
-    assert annotator.plan(replace(ASKED, is_local=True)).nearest == 0
-    bare = annotator.plan(replace(ASKED, bank=0))
+    assert annotator.rule(replace(ASKED, is_local=True)).nearest == 0
+    bare = annotator.rule(replace(ASKED, bank=0))
     assert (bare.shared, bare.nearest) == (0, 0)
-    blind = annotator.plan(replace(ASKED, has_logprobs=False))
+    blind = annotator.rule(replace(ASKED, has_logprobs=False))
     assert (blind.votes, blind.calibrate) == (3, False)
 
 
@@ -249,12 +256,12 @@ def test_the_selector_draws_at_random_first_and_covers_until_there_is_a_model():
         has_model=False,
         random_only=True,
     )
-    assert selector.select(evidence).strategy == "random"
-    cold = selector.select(replace(evidence, random_only=False))
+    assert selector.rule(evidence).strategy == "random"
+    cold = selector.rule(replace(evidence, random_only=False))
     assert cold.strategy == selector.COLD_START
     warm = replace(evidence, random_only=False, has_model=True, labels={"a": 9, "b": 9})
-    assert selector.select(warm).strategy == selector.WARM
+    assert selector.rule(warm).strategy == selector.WARM
     named = replace(warm, configured="margin")
-    assert selector.select(named).strategy == "margin"
+    assert selector.rule(named).strategy == "margin"
     with pytest.raises(ValueError, match="allowed"):
         selector.check(warm, selector.Selection(strategy="margin", count=11, reason="r"))

@@ -4,15 +4,15 @@ import asyncio
 import gc
 from pathlib import Path
 
-from querist.agents.models.catalogue import ModelSettings
+from querist.agents.models.catalogue import ModelAccess
 from querist.agents.models.shared import give_back, take_model
 
 HERE = "http://127.0.0.1:9/v1"
 
 
 def take(tell=print, *, name="m", patience=9.0, **more):
-    settings = ModelSettings(cache=Path("cache"), base_url=HERE, tell=tell, **more)
-    return take_model(name, settings, patience=patience)
+    access = ModelAccess(cache=Path("cache"), base_url=HERE, tell=tell, **more)
+    return take_model(name, access, patience=patience)
 
 
 class Closes:

@@ -48,7 +48,7 @@ def row(number: int) -> dict[str, str]:
 
 
 def jsonl(rows: list[dict[str, str]]) -> bytes:
-    return "\n".join(json.dumps(one) for one in rows).encode()
+    return "\n".join(json.dumps(fields) for fields in rows).encode()
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_a_budget_too_small_for_one_call_spends_nothing(pool: Path, work: Path) 
     with serving(Behaviour()) as server:
         dear = (*served(pool, work, server.base_url), "--price", "mock=100000,100000")
         words = (*dear, "--budget", "0.001")
-        quote = refusal("quote", *(one for one in words[1:] if one not in ("-w", work)))
+        quote = refusal("quote", *(word for word in words[1:] if word not in ("-w", work)))
         assert "does not pay for one label" in quote
         assert "--model local" in quote
         ask(*words)

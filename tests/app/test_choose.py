@@ -123,8 +123,8 @@ def test_demonstrations_and_passages_are_chosen(
     said = result.output.split("Write into the task file:")[1].split("Wrote")[0]
     written = tomllib.loads(said)
     config = make_config(tomllib.loads(task.read_text()) | written, source="test")
-    shown = {one.text for one in config.annotator.demonstrations}
-    assert shown == {one.text for one in chosen}
+    shown = {demonstration.text for demonstration in config.annotator.demonstrations}
+    assert shown == {row.text for row in chosen}
     for i in range(3):
         (tmp_path / f"rule{i}.txt").write_text(f"Rule {i}.")
     result = ask("choose", "context", task, tmp_path / "rule?.txt", "--top", "1", "-n", 9, *where)
@@ -314,7 +314,7 @@ def test_a_choice_is_no_run(task: Path, tmp_path: Path) -> None:
         result = ask(command, "choice.", "-w", work)
         assert result.exit_code == 2
         assert "querist choose" in " ".join(result.stderr.split())
-    assert "only choices" in ask("resume", "-w", work).stderr
+    assert "only searches" in ask("resume", "-w", work).stderr
 
 
 # ---------------------------------------------------------------- what goes wrong

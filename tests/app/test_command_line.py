@@ -240,7 +240,7 @@ def test_strategies_are_listed_from_the_registry() -> None:
     from querist.tools.strategies import available
 
     output = ask("strategies").output
-    assert all(f"\n{one.name}\t" in output for one in available())
+    assert all(f"\n{strategy.name}\t" in output for strategy in available())
 
 
 def test_a_strategy_is_explained_with_its_source_and_cost() -> None:

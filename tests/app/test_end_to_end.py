@@ -139,11 +139,11 @@ def answer_all(person: Terminal, *, until: Terminal) -> int:
 @pytest.mark.slow
 def test_an_afternoon_at_two_terminals(tmp_path: Path) -> None:
     work, pool = tmp_path / "work", write_tickets(tmp_path / "tickets.jsonl", 120)
-    settings = (
+    keys = (
         "data.embedder=hashing", "annotator.enabled=false", "loop.rounds=2", "loop.batch=15",
         "loop.plateau_window=9",
     )  # fmt: skip
-    changes = [word for setting in settings for word in ("--set", setting)]
+    changes = [word for key in keys for word in ("--set", key)]
     run = ("run", "--pool", pool, "--labels", "bug,praise", "--people", "inbox")
     with terminal(*run, "--budget", "1.5", *changes, "-w", work) as loop:
         # It waits, and says what for.
@@ -187,8 +187,8 @@ def test_an_afternoon_at_two_terminals(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_person_who_leaves_the_run_waiting_finds_it_again(tmp_path: Path) -> None:
     work, pool = tmp_path / "work", write_tickets(tmp_path / "tickets.jsonl", 60)
-    settings = ("data.embedder=hashing", "annotator.enabled=false", "loop.rounds=1")
-    changes = [word for setting in settings for word in ("--set", setting)]
+    keys = ("data.embedder=hashing", "annotator.enabled=false", "loop.rounds=1")
+    changes = [word for key in keys for word in ("--set", key)]
     run = ("run", "--pool", pool, "--labels", "bug,praise", "--people", "inbox", "--budget", "0.6")
     with terminal(*run, *changes, "-w", work) as loop:
         loop.wait_for("Waiting for people")

@@ -71,7 +71,7 @@ def sit(inbox: Inbox, typed: str, **options: object) -> Sitting:
 
 
 def answers(inbox: Inbox) -> dict[str, str]:
-    return {one.id: one.answer.value for one in inbox.all(status="answered")}
+    return {asked.id: asked.answer.value for asked in inbox.all(status="answered")}
 
 
 # ---------------------------------------------------------------- more labels than keys
@@ -133,7 +133,7 @@ def test_quitting_frees_what_is_on_the_screen(inbox: Inbox) -> None:
     inbox.ask([question(1, FEW)])
     sit(inbox, "q", who="ann")
     assert inbox.holders() == {}
-    assert [one.id for one in inbox.claim("bob")] == ["q-1"]
+    assert [asked.id for asked in inbox.claim("bob")] == ["q-1"]
 
 
 def test_an_interrupt_frees_what_is_on_the_screen(inbox: Inbox) -> None:
@@ -190,8 +190,8 @@ def waiting(tmp_path: Path) -> Path:
     rows = [{"text": f'case {i}: "the, app" fails', "label": FEW[i % 3]} for i in range(40)]
     pool.write_text("\n".join(json.dumps(row) for row in rows))
     words = ("run", "--pool", pool, "--labels", ",".join(FEW), "--people", "inbox", "--budget", "2")
-    settings = ("data.embedder=hashing", "annotator.enabled=false", "loop.rounds=3")
-    done(*words, *(w for one in settings for w in ("--set", one)), "-w", tmp_path / "work")
+    keys = ("data.embedder=hashing", "annotator.enabled=false", "loop.rounds=3")
+    done(*words, *(w for key in keys for w in ("--set", key)), "-w", tmp_path / "work")
     return tmp_path / "work"
 
 

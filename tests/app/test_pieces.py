@@ -66,7 +66,7 @@ def test_a_curve_is_well_formed_svg_within_its_frame(count: int) -> None:
     ]
     drawn = charts.curve(points, title="T <1>", x_label="US dollars")
     root = ET.fromstring(str(drawn))
-    ys = [float(one.attrib["cy"]) for one in root.iter() if one.tag == "circle"]
+    ys = [float(element.attrib["cy"]) for element in root.iter() if element.tag == "circle"]
     assert len(ys) == 2 * count
     assert all(0 <= y <= charts.HEIGHT - charts.BOTTOM + 1 for y in ys)
 
@@ -162,7 +162,7 @@ def test_the_tenth_label_has_a_letter_that_is_no_command(tmp_path: Path) -> None
 # ---------------------------------------------------------------- progress
 
 
-def plan(number: int) -> Planned:
+def planned(number: int) -> Planned:
     return Planned(number, "select", "", batch=1, questions=0, cap=Decimal(4), rounds=3)
 
 
@@ -171,11 +171,11 @@ def test_the_time_left_is_that_of_the_rounds_to_come() -> None:
     tally = Tally(rounds=3, cap=Decimal(4), clock=lambda: now[0])
     assert tally.seconds_left is None
     for number in (0, 1):
-        tally.take(plan(number))
+        tally.take(planned(number))
         now[0] += 10
         tally.take(RoundDone(number, 0.5, "x", None, labelled=5, people=1, usd=Decimal("1.5")))
     assert tally.seconds_left == 10, "one of three rounds is left"
-    tally.take(plan(2))
+    tally.take(planned(2))
     now[0] += 4
     assert tally.seconds_left == 6
     assert tally.spent == Decimal("1.5")

@@ -132,9 +132,9 @@ def test_status_lists_runs_and_shows_one(finished: Path) -> None:
     assert table[0].startswith("run\tstatus\t")
     name, status = table[1].split("\t")[:2]
     assert status == "finished"
-    one = done("status", name[:8], "-w", finished / "work")
-    assert "Latest decisions" in one
-    assert "budget_controller (rules)" in one
+    said = done("status", name[:8], "-w", finished / "work")
+    assert "Latest decisions" in said
+    assert "budget_controller (rules)" in said
 
 
 def test_a_run_whose_process_died_is_interrupted(finished: Path, tmp_path: Path) -> None:
@@ -290,7 +290,10 @@ def waiting(pool: Path, work: Path) -> Path:
 def answers(work: Path) -> dict[str, str]:
     with opened(work) as store:
         inbox = Inbox(store, Runs(store).get().id)
-        return {one.id: getattr(one.answer, "value", "") for one in inbox.all(status="answered")}
+        return {
+            question.id: getattr(question.answer, "value", "")
+            for question in inbox.all(status="answered")
+        }
 
 
 def test_keys_answer_skip_undo_and_quit(waiting: Path) -> None:

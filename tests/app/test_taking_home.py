@@ -45,11 +45,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
     pool = write_films(folder / "pool.jsonl", 60)
     words = ("run", "--pool", pool, "--labels", "good,bad", "--gold", "label", "--budget", "1.5")
-    settings = (
+    keys = (
         "data.embedder=hashing", "generator.enabled=false", "annotator.enabled=false",
         "loop.rounds=2",
     )  # fmt: skip
-    changes = [word for setting in settings for word in ("--set", setting)]
+    changes = [word for key in keys for word in ("--set", key)]
     said = done(*words, "--people", "simulated", *changes, "-w", folder / "work")
     (folder / "work" / "said.txt").write_text(said)
     return folder / "work"
@@ -122,8 +122,8 @@ def test_a_target_that_will_not_do_is_refused(
 def test_a_run_without_a_model_says_so(tmp_path: Path) -> None:
     write_films(tmp_path / "pool.jsonl", 8)
     words = ("run", "--pool", tmp_path / "pool.jsonl", "--labels", "good,bad")
-    settings = ("data.embedder=hashing", "annotator.enabled=false")
-    changes = [word for setting in settings for word in ("--set", setting)]
+    keys = ("data.embedder=hashing", "annotator.enabled=false")
+    changes = [word for key in keys for word in ("--set", key)]
     done(*words, *changes, "--people", "inbox", "-w", tmp_path / "work")
     run = next((tmp_path / "work" / "runs").iterdir()).name
     asked = ("predict", run, tmp_path / "pool.jsonl", "-o", tmp_path / "out.csv")

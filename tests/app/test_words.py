@@ -40,7 +40,7 @@ def done(*words: object, typed: str | None = None) -> str:
     return result.output
 
 
-def settings(*keys: str) -> list[str]:
+def set_options(*keys: str) -> list[str]:
     return [word for key in keys for word in ("--set", key)]
 
 
@@ -71,7 +71,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     test = write_films(folder / "test.jsonl", 40, start=500)
     words = ("run", "--pool", pool, "--labels", "good,bad", "--gold", "label", "--test", test)
     words = (*words, "--people", "simulated", "--budget", "1.5", "-w", folder / "work")
-    said = done(*words, *settings(*PEOPLE_ONLY, "loop.rounds=2"))
+    said = done(*words, *set_options(*PEOPLE_ONLY, "loop.rounds=2"))
     (folder / "work" / "said.txt").write_text(said)
     return folder / "work"
 
@@ -79,7 +79,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(url: str, pool: Path, work: Path, *keys: str) -> Sequence[object]:
     words = ("run", "--pool", pool, "--labels", "good,bad", "--model", "mock", "--base-url", url)
     words = (*words, "--price", "mock=1,2", "--budget", "1", "--people", "none", "-w", work)
-    return (*words, *settings(*QUICK, "loop.rounds=2", "loop.batch=10", *keys))
+    return (*words, *set_options(*QUICK, "loop.rounds=2", "loop.batch=10", *keys))
 
 
 # ---------------------------------------------------------------- which figure to believe
@@ -213,7 +213,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f'[task]\nname = "many"\nlabels = {names}\n[data]\npool = "{pool}"\ngold = "label"\n'
         '[budget]\nusd = 10\n[people]\nkind = "simulated"\nerror_rate = 0.2\n'
     )
-    said = done("run", task, *settings(*PEOPLE_ONLY, "loop.rounds=2"), "-w", folder / "work")
+    said = done("run", task, *set_options(*PEOPLE_ONLY, "loop.rounds=2"), "-w", folder / "work")
     (folder / "work" / "said.txt").write_text(said)
     return folder / "work"
 
@@ -270,8 +270,8 @@ def test_a_source_has_the_same_colour_in_every_chart() -> None:
     both = charts.bars([charts.Bar("a", {"llm": 2.0, "human": 1.0})], title="t")
     other = charts.bars([charts.Bar("b", {"compute": 1.0, "llm": 1.0})], title="t")
     dots = charts.reliability([(0.5, 0.5, 3)], title="t", source="llm")
-    assert all(f'class="s{charts.colour("llm")}"' in one for one in (alone, both, other, dots))
-    assert len({charts.colour(one) for one in ("human", "llm", "generated", "model")}) == 4
+    assert all(f'class="s{charts.colour("llm")}"' in dot for dot in (alone, both, other, dots))
+    assert len({charts.colour(source) for source in ("human", "llm", "generated", "model")}) == 4
     assert both.index("human") < both.index("llm"), "the order is constant, too"
 
 
@@ -283,7 +283,7 @@ def waiting(tmp_path: Path) -> Path:
     """A workspace whose run waits for people; what it said is beside it."""
     pool, work = write_films(tmp_path / "pool.jsonl", 40), tmp_path / "work"
     words = ("run", "--pool", pool, "--labels", "good,bad", "--budget", "0.60", "-w", work)
-    said = done(*words, *settings(*PEOPLE_ONLY, "loop.rounds=2", "people.patience.share=1"))
+    said = done(*words, *set_options(*PEOPLE_ONLY, "loop.rounds=2", "people.patience.share=1"))
     (work / "said.txt").write_text(said)
     return work
 
@@ -391,7 +391,7 @@ def test_no_screen_says_more_than_the_budget_after_it_was_raised(tmp_path: Path)
     pool, work = write_films(tmp_path / "pool.jsonl", 60), tmp_path / "work"
     words = ("run", "--pool", pool, "--labels", "good,bad", "--gold", "label", "-w", work)
     words = (*words, "--people", "simulated", "--budget", "1")
-    keys = settings(*PEOPLE_ONLY, "loop.rounds=9", "loop.batch=8")
+    keys = set_options(*PEOPLE_ONLY, "loop.rounds=9", "loop.batch=8")
     first = done(*words, *keys)
     said = done("resume", "--budget", "2", "-w", work)
     run = name_of(work)

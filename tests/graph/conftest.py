@@ -68,8 +68,8 @@ def make_run(open_workspace, pool_file):
 def scripted(make_run):
     """Make a run whose local model is scripted; its calls are kept."""
 
-    def make(name="work", answer=weak_annotator, **sections):
-        model = ScriptedModel(answer, name="local")
+    def make(name="work", reply=weak_annotator, **sections):
+        model = ScriptedModel(reply, name="local")
         return make_run(name, **sections).use(models={"local": model}), model
 
     return make

@@ -1,4 +1,4 @@
-"""Choices over gold examples with scripted models: who wins, what is paid, how it goes on."""
+"""Searches over gold examples with scripted models: who wins, what is paid, how it goes on."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def gold_of(text):
     return "good" if int(text.split()[1]) % 2 else "bad"
 
 
-def answers(request):
+def reply(request):
     """Right by the exact prompt, and for every other example by any other."""
     text = json.loads(request.messages[-1].content.removeprefix("Text: "))
     if "number" not in text:
@@ -37,7 +37,7 @@ def answers(request):
     right, number = gold_of(text), int(text.split()[1])
     wrong = {"good": "bad", "bad": "good"}[right]
     system = request.messages[0].content
-    helped = sum("helpful" in one.content for one in request.messages)
+    helped = sum("helpful" in message.content for message in request.messages)
     is_right = "be exact" in system or helped or number % 3 == 0
     return {right: 0.9, wrong: 0.1} if is_right else {right: 0.1, wrong: 0.9}
 
@@ -81,8 +81,8 @@ def config(tmp_path):
 
 
 def choose(store, config, work, *, models=None, spec=None, what="prompt", stop=lambda: False):
-    """Open a choice, do the work, and give what it gave with what it cost."""
-    script = ScriptedModel(answers, name="script")
+    """Open a search, do the work, and give what it gave with what it cost."""
+    script = ScriptedModel(reply, name="script")
     seen = []
 
     async def run():
@@ -98,7 +98,7 @@ def choose(store, config, work, *, models=None, spec=None, what="prompt", stop=l
             return await work(session), session.usd, session.context.run.id
 
     chosen, usd, name = asyncio.run(run())
-    calls = sum(len(one.calls) for one in (models or {"script": script}).values())
+    calls = sum(len(model.calls) for model in (models or {"script": script}).values())
     return chosen, usd, name, calls, seen
 
 
@@ -173,7 +173,7 @@ def test_every_pull_is_in_the_journal(store, config):
 
 def test_a_choice_is_not_the_newest_run(store, config):
     _, _, name, *_ = choose(store, config(), prompts())
-    with pytest.raises(InvalidInput, match="only choices"):
+    with pytest.raises(InvalidInput, match="only searches"):
         Run.open(store)
     assert Run.open(store, name).id == name
 
@@ -208,7 +208,7 @@ def test_the_better_model_wins_and_a_committee_is_tried(store, config):
         return {right: 0.8, wrong: 0.2} if number % 3 else {right: 0.3, wrong: 0.7}
 
     models = {
-        name: ScriptedModel(f, name=name) for name, f in (("script", answers), ("other", other))
+        name: ScriptedModel(f, name=name) for name, f in (("script", reply), ("other", other))
     }
     chosen, *_ = choose(
         store,
@@ -219,7 +219,7 @@ def test_the_better_model_wins_and_a_committee_is_tried(store, config):
     )
     assert chosen.winners == ("other",)
     assert chosen.settings == {"models.annotator": "other"}
-    asked = [call for one in models.values() for call in one.calls]
+    asked = [call for model in models.values() for call in model.calls]
     about = [call for call in asked if "number" in call.messages[-1].content]
     assert len(about) == 40
     assert all(len(call.messages) > 2 for call in asked), "with demonstrations, as the loop would"
@@ -297,9 +297,7 @@ def test_a_language_model_may_propose(store, config):
     offered = {"proposals": [{"shared": 4, "votes": 1, "calibrate": False}, {"shared": 5}]}
 
     def both(request):
-        return (
-            json.dumps(offered) if "Propose" in request.messages[-1].content else answers(request)
-        )
+        return json.dumps(offered) if "Propose" in request.messages[-1].content else reply(request)
 
     chosen, *_ = choose(
         store,
@@ -385,9 +383,9 @@ def test_without_any_label_the_examples_to_label_are_drawn_and_answers_awaited(s
 
     drawn, *_, calls, _ = choose(store, made, work(), what="evaluation")
     assert drawn.rows == ()
-    assert {one["label"] for one in drawn.records} == {""}
+    assert {record["label"] for record in drawn.records} == {""}
     assert "--answers" in drawn.notes[0]
-    said = {one["id"]: gold_of(one["text"]) for one in drawn.records}
+    said = {record["id"]: gold_of(record["text"]) for record in drawn.records}
     found, *_, more, _ = choose(store, made, work(answers=said), what="evaluation")
     assert (calls, more) == (60, 0)
     assert found.winners == drawn.winners

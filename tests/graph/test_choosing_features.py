@@ -18,8 +18,8 @@ from querist.memory.store import open_store
 TABLE = "price;rooms;door;area\n1;2;rød;3\n2;3;blå;4\n"
 
 
-def choose(tmp_path, answer, *, way="score", count=2):
-    """Choose among the columns of a table in Windows-1252; give the choice and its words."""
+def choose(tmp_path, reply, *, way="score", count=2):
+    """Choose among the columns of a table in Windows-1252; give what was chosen and the words."""
     table = write(tmp_path / "houses.csv", TABLE.encode("cp1252"))
     body = {
         "task": {"labels": ["kept", "left"]},
@@ -30,7 +30,7 @@ def choose(tmp_path, answer, *, way="score", count=2):
     config = make_config(body, source="test")
 
     async def run(store):
-        model = ScriptedModel(answer, name="script")
+        model = ScriptedModel(reply, name="script")
         async with opened(
             store, config, what="features", spec={}, models={"script": model}, has_pool=False
         ) as session:
@@ -47,11 +47,11 @@ def choose(tmp_path, answer, *, way="score", count=2):
 
 
 def scores(**by_name):
-    def answer(request):
+    def reply(request):
         asked = request.messages[-1].content
         return json.dumps({"score": next(s for name, s in by_name.items() if name in asked)})
 
-    return answer
+    return reply
 
 
 def test_a_score_is_explained(tmp_path, capsys):
@@ -96,4 +96,4 @@ def test_what_was_added_one_by_one_has_no_score(tmp_path, capsys):
 def test_a_target_that_is_not_there_is_named_with_few_of_many_columns(tmp_path):
     table = write(tmp_path / "wide.csv", ",".join(f"c{i}" for i in range(90)) + "\n" + "1," * 90)
     with pytest.raises(InvalidInput, match="and 78 more"):
-        subsets.check_target(table, "price", encoding="auto", header=True)
+        subsets.read_features(table, "price", encoding="auto", header=True)

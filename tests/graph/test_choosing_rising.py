@@ -72,10 +72,10 @@ def choose(
 def test_every_try_is_an_epoch_and_all_are_used(tmp_path, config):
     chosen, pulls = choose(tmp_path / "work", config())
     assert len(pulls) == sum(row.pulls for row in chosen.rows) == USUAL_TRIES * ARMS
-    tries = {arm: [one[1] for one in pulls if one[0] == arm] for arm in range(ARMS)}
+    tries = {arm: [pull[1] for pull in pulls if pull[0] == arm] for arm in range(ARMS)}
     assert all(told == list(range(len(told))) for told in tries.values())
     assert all(len(told) >= 2 for told in tries.values())
-    assert [one[0] for one in pulls[: 2 * ARMS]] == [i // 2 for i in range(2 * ARMS)]
+    assert [pull[0] for pull in pulls[: 2 * ARMS]] == [i // 2 for i in range(2 * ARMS)]
 
 
 def test_the_rows_tell_the_latest_accuracy_and_the_note_the_sum(tmp_path, config):
@@ -98,11 +98,11 @@ def test_equal_shares_get_what_the_note_says_when_tries_are_all_forced(tmp_path,
 
 
 def test_the_same_seed_plays_the_same_and_another_does_not(tmp_path, config):
-    one = choose(tmp_path / "one", config(), evaluations=40)
-    two = choose(tmp_path / "two", config(), evaluations=40)
+    first = choose(tmp_path / "one", config(), evaluations=40)
+    second = choose(tmp_path / "two", config(), evaluations=40)
     other = choose(tmp_path / "other", config(seed=7), evaluations=40)
-    assert one == two
-    assert other[1] != one[1]
+    assert first == second
+    assert other[1] != first[1]
 
 
 def test_what_was_stopped_ends_like_what_was_not(tmp_path, config):

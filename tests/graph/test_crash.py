@@ -26,7 +26,9 @@ def drive(workspace, run_id, *kill) -> subprocess.CompletedProcess:
 
 def final_labels(workspace, run_id):
     with open_store(workspace) as store:
-        return [replace(one, who="") for one in Run.open(store, run_id).view().labelling.labels()]
+        return [
+            replace(label, who="") for label in Run.open(store, run_id).view().labelling.labels()
+        ]
 
 
 @pytest.fixture(scope="module")

@@ -61,15 +61,15 @@ def test_refused_rows_are_dropped_with_their_reason_and_the_rest_goes_on(
     run, _ = served({"data": {"pool": with_poison}, "loop": {"rounds": 3}}, manner=manner)
     assert drive(run).status == "finished"
     view = run.view()
-    lost = [one for one in view.labelling.annotations() if one.answer is None]
-    assert {one.status for one in lost} <= {"refused", "unparsable"}
-    assert {one.rationale for one in lost} & {
+    lost = [annotation for annotation in view.labelling.annotations() if annotation.answer is None]
+    assert {annotation.status for annotation in lost} <= {"refused", "unparsable"}
+    assert {annotation.rationale for annotation in lost} & {
         "refused by the provider: The prompt was filtered.",
         "the provider sent no choices",
     }
-    dropped = [one for one in view.labelling.verdicts() if one.action.value == "drop"]
-    assert {one.example for one in dropped} == {one.example for one in lost}
-    assert all("provider" in one.reason for one in dropped)
+    dropped = [verdict for verdict in view.labelling.verdicts() if verdict.action.value == "drop"]
+    assert {verdict.example for verdict in dropped} == {annotation.example for annotation in lost}
+    assert all("provider" in verdict.reason for verdict in dropped)
     assert len(view.labelling.labels()) == 60 - len(dropped) == 54
 
 
@@ -81,8 +81,14 @@ def test_refused_rows_go_to_people_first(served, with_poison):
     }
     run, _ = served(sections, manner="filter")
     drive(run)
-    lost = {one.example for one in run.view().labelling.annotations() if one.status == "refused"}
-    by_people = {one.example for one in run.view().labelling.labels() if one.source == "human"}
+    lost = {
+        annotation.example
+        for annotation in run.view().labelling.annotations()
+        if annotation.status == "refused"
+    }
+    by_people = {
+        label.example for label in run.view().labelling.labels() if label.source == "human"
+    }
     assert lost
     assert lost <= by_people
 
@@ -126,12 +132,12 @@ def test_a_few_replies_that_cannot_be_read_pause_nothing(served):
 def failing_on(texts, error):
     """Make a scripted annotator that fails on some texts."""
 
-    def answer(request):
+    def reply(request):
         if request.choices and any(text in request.messages[-1].content for text in texts):
             raise error
         return {name: 1 / len(LABELS) + 0.01 * (name == "noise") for name in LABELS}
 
-    return answer
+    return reply
 
 
 @pytest.mark.parametrize(
@@ -144,19 +150,23 @@ def failing_on(texts, error):
 def test_a_row_that_the_provider_stumbles_over_is_noted_and_the_rest_goes_on(
     scripted, error, status
 ):
-    run, _ = scripted(answer=failing_on(["item 1", "tap"], error), people={"kind": "none"})
+    run, _ = scripted(reply=failing_on(["item 1", "tap"], error), people={"kind": "none"})
     assert drive(run).status == "finished"
-    lost = [one for one in run.view().labelling.annotations() if one.answer is None]
+    lost = [
+        annotation for annotation in run.view().labelling.annotations() if annotation.answer is None
+    ]
     assert lost
-    assert {(one.status, one.rationale) for one in lost} == {(status, str(error))}
+    assert {(annotation.status, annotation.rationale) for annotation in lost} == {
+        (status, str(error))
+    }
 
 
 def test_an_error_that_concerns_all_rows_still_stops_the_run(scripted):
-    run, _ = scripted(answer=failing_on([""], ModelRefused("no credit")), people={"kind": "none"})
+    run, _ = scripted(reply=failing_on([""], ModelRefused("no credit")), people={"kind": "none"})
     with pytest.raises(ModelRefused, match="no credit"):
         drive(run)
     run, _ = scripted(
-        name="other", answer=failing_on([""], ModelUnavailable("down")), people={"kind": "none"}
+        name="other", reply=failing_on([""], ModelUnavailable("down")), people={"kind": "none"}
     )
     with pytest.raises(ModelUnavailable, match="down"):
         drive(run)
@@ -164,15 +174,17 @@ def test_an_error_that_concerns_all_rows_still_stops_the_run(scripted):
 
 
 def test_a_cut_off_reply_is_marked_as_such(scripted):
-    def answer(request):
+    def reply(request):
         if "tap" in request.messages[-1].content:
             return ChatReply("well, let me", Usage(10, 24), finish="length")
         return {name: 0.9 if name == "noise" else 0.02 for name in LABELS}
 
-    run, _ = scripted(answer=answer, people={"kind": "none"})
+    run, _ = scripted(reply=reply, people={"kind": "none"})
     drive(run)
-    lost = [one for one in run.view().labelling.annotations() if one.answer is None]
-    assert {one.status for one in lost} == {"truncated"}
+    lost = [
+        annotation for annotation in run.view().labelling.annotations() if annotation.answer is None
+    ]
+    assert {annotation.status for annotation in lost} == {"truncated"}
 
 
 # ---------------------------------------------------------------- quotes

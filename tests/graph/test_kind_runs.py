@@ -35,7 +35,7 @@ def test_a_kind_runs_from_its_file_to_its_model(kind, scripted, tmp_path):
 
     body = {"name": "t", "kind": kind, "labels": dict.fromkeys(known, "")}
     run, _ = scripted(
-        answer=reads,
+        reply=reads,
         task=body,
         data={
             "pool": str(tmp_path / "pairs.jsonl"),

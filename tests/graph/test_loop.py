@@ -56,11 +56,11 @@ def test_a_run_labels_trains_and_accounts_for_every_cent(scripted):
     assert counts["human"] > 20
     assert counts["llm"] > 5
     lines = view.ledger.lines()
-    settled = sum((one.amount for one in lines if one.entry == "settle"), Decimal(0))
+    settled = sum((line.amount for line in lines if line.entry == "settle"), Decimal(0))
     assert settled == view.ledger.balance().settled <= Decimal(2)
     assert settled == Decimal("0.05") * counts["human"]
     rounds = view.journal.rounds()
-    assert [one.number for one in rounds] == [0, 1, 2]
+    assert [row.number for row in rounds] == [0, 1, 2]
     assert rounds[-1].metric_low < rounds[-1].metric < rounds[-1].metric_high
     assert rounds[-1].detail["test"] > 1 / len(LABELS)
 
@@ -69,10 +69,10 @@ def test_every_agent_says_what_it_decided_and_why(scripted):
     run, _ = scripted()
     drive(run)
     decisions = run.view().journal.decisions()
-    assert {one.agent for one in decisions} >= {
+    assert {decision.agent for decision in decisions} >= {
         "selector", "annotator", "verifier", "budget_controller",
     }  # fmt: skip
-    assert all(len(one.reason) > 10 and one.evidence for one in decisions)
+    assert all(len(decision.reason) > 10 and decision.evidence for decision in decisions)
 
 
 def test_demonstrations_of_the_task_file_come_first_in_every_prompt(scripted):
@@ -87,35 +87,37 @@ def test_demonstrations_of_the_task_file_come_first_in_every_prompt(scripted):
         assert firsts == [(f'Text: "given {n}"', LABELS[n]) for n in range(3)]
     # People's labels fill up to the five that are shared.
     assert max(len(request.messages) for request in asked) == 1 + 2 * 5 + 1
-    said = [one for one in run.view().journal.decisions() if one.agent == "annotator"]
+    said = [
+        decision for decision in run.view().journal.decisions() if decision.agent == "annotator"
+    ]
     assert "3 labelled examples of the task file" in said[0].reason
 
 
 def test_a_demonstration_that_the_pool_has_is_never_asked_about(scripted, pool_file):
     known = [json.loads(line) for line in pool_file.read_text().splitlines()[:5]]
-    given = [{"text": f" {one['text'].upper()}", "label": one["label"]} for one in known]
+    given = [{"text": f" {row['text'].upper()}", "label": row["label"]} for row in known]
     run, _ = scripted(
         annotator={"demonstrations": given}, loop={"rounds": 40, "batch": 60}, budget={"usd": "90"}
     )
     drive(run)
     view = run.view()
-    ids = {one["id"] for one in known}
-    assert {one.example.id for one in view.given} == ids
+    ids = {row["id"] for row in known}
+    assert {demonstration.example.id for demonstration in view.given} == ids
     assert view.labelling.touched() == set(view.pool.ids()) - ids
 
 
 def test_every_label_has_its_annotations(scripted):
     run, _ = scripted()
     drive(run)
-    said = {one.example for one in run.view().labelling.annotations()}
-    assert {one.example for one in labels_of(run)} <= said
+    said = {annotation.example for annotation in run.view().labelling.annotations()}
+    assert {label.example for label in labels_of(run)} <= said
 
 
 def test_the_same_seed_gives_the_same_labels(scripted):
     runs = [scripted(name)[0] for name in ("one", "two")]
     for run in runs:
         drive(run)
-    first, second = ([(one.example, one.answer) for one in labels_of(run)] for run in runs)
+    first, second = ([(label.example, label.answer) for label in labels_of(run)] for run in runs)
     assert first == second
 
 
@@ -161,14 +163,16 @@ def test_thin_classes_get_written_examples_that_are_checked(scripted, tmp_path):
     )  # fmt: skip
     drive(run)
     view = run.view()
-    plans = [one.action["action"] for one in view.journal.decisions(agent="budget_controller")]
-    assert "generate" in plans
-    written = [one for one in view.pool.all() if one.origin is Origin.GENERATED]
+    rulings = [
+        decision.action["action"] for decision in view.journal.decisions(agent="budget_controller")
+    ]
+    assert "generate" in rulings
+    written = [example for example in view.pool.all() if example.origin is Origin.GENERATED]
     assert written
-    assert all(one.parents for one in written)
-    judged = {one.example for one in view.labelling.verdicts()}
-    assert {one.id for one in written} <= judged
-    texts = [one.text for one in written]
+    assert all(example.parents for example in written)
+    judged = {verdict.example for verdict in view.labelling.verdicts()}
+    assert {example.id for example in written} <= judged
+    texts = [example.text for example in written]
     assert len(set(texts)) == len(texts)
 
 
@@ -197,7 +201,7 @@ def test_what_the_money_does_not_pay_for_goes_back_to_the_pool(scripted):
     assert balance.settled <= balance.cap
     assert balance.reserved == 0
     view = run.view()
-    assert {one.example for one in view.labelling.labels()} <= view.labelling.touched()
+    assert {label.example for label in view.labelling.labels()} <= view.labelling.touched()
     assert len(view.labelling.touched()) < 160
 
 
@@ -214,8 +218,8 @@ def test_a_pause_stops_between_chunks_and_a_resume_ends_the_same(scripted):
     assert run.row.status == "paused"
     assert drive(run).status == "finished"
     assert len(model.calls) > done
-    key = lambda one: (one.example, one.answer, one.p_correct)  # noqa: E731
-    assert [key(one) for one in labels_of(run)] == [key(one) for one in labels_of(whole)]
+    key = lambda label: (label.example, label.answer, label.p_correct)  # noqa: E731
+    assert [key(label) for label in labels_of(run)] == [key(label) for label in labels_of(whole)]
 
 
 def test_a_stop_ends_the_run_with_what_there_is(scripted):
@@ -245,10 +249,10 @@ def test_budget_strategy_and_guideline_can_be_changed_while_it_runs(scripted):
     drive(run, change)
     view = run.view()
     assert view.ledger.balance().cap == 7
-    chosen = [one.action["strategy"] for one in view.journal.decisions(agent="selector")]
+    chosen = [decision.action["strategy"] for decision in view.journal.decisions(agent="selector")]
     assert chosen[-1] == "entropy"
-    assert any("Water is plumbing." in one.messages[0].content for one in model.calls)
-    assert [one.status for one in view.mailbox.all()] == ["done", "done", "done", "refused"]
+    assert any("Water is plumbing." in call.messages[0].content for call in model.calls)
+    assert [command.status for command in view.mailbox.all()] == ["done", "done", "done", "refused"]
 
 
 def test_events_can_be_streamed(scripted):
@@ -258,10 +262,10 @@ def test_events_can_be_streamed(scripted):
         return [event async for event in run.stream()]
 
     events = asyncio.run(watch())
-    assert [one.kind for one in events if one.kind in ("initialized", "finished")] == [
+    assert [event.kind for event in events if event.kind in ("initialized", "finished")] == [
         "initialized", "finished",
     ]  # fmt: skip
-    assert [one.id for one in events] == sorted(one.id for one in events)
+    assert [event.id for event in events] == sorted(event.id for event in events)
 
 
 def test_who_stops_listening_to_a_run_pauses_it(scripted):
@@ -320,7 +324,7 @@ def test_an_agent_can_be_given_a_language_models_mind(scripted):
     run.use(deliberations=Deliberations({"selector": deliberate}))
     drive(run)
     decisions = run.view().journal.decisions(agent="selector")
-    assert {one.mind for one in decisions} == {"llm"}
+    assert {decision.mind for decision in decisions} == {"llm"}
     assert decisions[-1].action["strategy"] == "k_center"
     page = render(gather(run))
     assert "pool_summary(slice=all)" in page
@@ -336,10 +340,10 @@ def test_a_deliberation_out_of_bounds_falls_back_to_the_rules_and_says_so(script
     run, _ = scripted()
     run.use(deliberations=Deliberations({"selector": greedy}))
     drive(run)
-    for one in run.view().journal.decisions(agent="selector"):
-        assert one.mind == "rules"
-        assert "allowed" in one.fell_back
-        assert (one.tool_calls, one.usd) == ((ToolCall("pool_summary"),), Decimal("0.01"))
+    for decision in run.view().journal.decisions(agent="selector"):
+        assert decision.mind == "rules"
+        assert "allowed" in decision.fell_back
+        assert (decision.tool_calls, decision.usd) == ((ToolCall("pool_summary"),), Decimal("0.01"))
 
 
 # ---------------------------------------------------------------- durability

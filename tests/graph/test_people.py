@@ -46,9 +46,9 @@ def test_a_person_who_answers_each_round_is_learnt_from_in_each(scripted):
     assert run.row.status == "finished"
     done = rounds_of(run)
     assert len(done) == 3
-    assert [one.human_labels for one in done] == sorted(one.human_labels for one in done)
+    assert [row.human_labels for row in done] == sorted(row.human_labels for row in done)
     assert done[-1].human_labels == answers == run.view().labelling.counts()["human"]
-    assert all(one.metric is not None for one in done)
+    assert all(row.metric is not None for row in done)
     assert run.view().ledger.balance().reserved == 0
 
 
@@ -171,7 +171,7 @@ def test_a_finished_run_goes_on_for_more_rounds(scripted):
     run.post("set", who="test", key="loop.rounds", value=5)
     assert drive(run).status == "finished"
     done = rounds_of(run)
-    assert [one.number for one in done] == [0, 1, 2, 3, 4]
+    assert [row.number for row in done] == [0, 1, 2, 3, 4]
     assert done[-1].labelled > done[2].labelled
     assert run.view().config.loop.rounds == 5
 
@@ -185,7 +185,7 @@ def test_more_money_holds_real_rounds_only(scripted):
     assert drive(run).status == "finished"
     news = rounds_of(run)[len(before) :]
     assert news
-    labelled = [one.labelled for one in rounds_of(run)]
+    labelled = [row.labelled for row in rounds_of(run)]
     assert labelled == sorted(set(labelled)), "each round labelled something"
     assert run.view().ledger.balance().cap == 2
 
@@ -195,7 +195,7 @@ def test_the_money_does_not_trickle_away_in_rounds_of_one(scripted):
         budget={"usd": "2.55"}, annotator={"enabled": False}, loop={"rounds": 30, "batch": 20}
     )
     assert drive(run).status == "finished"
-    labelled = [one.labelled for one in rounds_of(run)]
+    labelled = [row.labelled for row in rounds_of(run)]
     sizes = [after - before for before, after in zip([0, *labelled], labelled, strict=False)]
     assert min(sizes) >= 5
     assert sum(sizes) >= 46, "of 51 that the money pays for"
@@ -209,7 +209,7 @@ def test_what_may_not_change_is_refused_with_the_reason(scripted):
     run.post("set", who="test", key="loop.batch", value=-3)
     drive(run)
     refused = run.view().mailbox.all()
-    assert [one.status for one in refused] == ["refused"] * 3
+    assert [command.status for command in refused] == ["refused"] * 3
     assert "labels that stand would mean something else" in refused[0].result
     assert "loop.batch" in refused[2].result
 
@@ -220,4 +220,6 @@ def test_people_label_everything_where_no_language_model_does(scripted):
     assert model.calls == []
     assert set(run.view().labelling.counts()) == {"human"}
     assert run.view().labelling.annotations()
-    assert {one.who.split(":")[0] for one in run.view().labelling.annotations()} == {"human"}
+    assert {annotation.who.split(":")[0] for annotation in run.view().labelling.annotations()} == {
+        "human"
+    }

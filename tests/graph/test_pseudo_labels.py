@@ -36,7 +36,7 @@ def annotate(request):
     text = request.messages[-1].content.split(": ", 1)[-1].strip('"')
     label = GOLD.get(text, request.choices[0])
     rest = 0.1 / (len(request.choices) - 1)
-    return {one: 0.9 if one == label else rest for one in request.choices}
+    return {option: 0.9 if option == label else rest for option in request.choices}
 
 
 def models():
@@ -67,7 +67,7 @@ def driven(run):
 
 def left(context):
     touched = context.labelling.touched()
-    return [one for one in context.view.ids if one not in touched]
+    return [example_id for example_id in context.view.ids if example_id not in touched]
 
 
 def offer(context, ids, *, number=1, label=0):
@@ -169,8 +169,10 @@ def test_trust_and_quality_do_not_see_pseudo_labels_and_the_model_does(context):
 def test_a_run_trains_on_the_pseudo_labels_of_its_strategy(steady_run):
     run = steady_run()
     events = drive(run)
-    trained = {one.data["round"]: one.data for one in events if one.kind == "trained"}
-    chosen = {one.data["round"]: one.data["strategy"] for one in events if one.kind == "selected"}
+    trained = {event.data["round"]: event.data for event in events if event.kind == "trained"}
+    chosen = {
+        event.data["round"]: event.data["strategy"] for event in events if event.kind == "selected"
+    }
     # The first round has no model, so nothing to predict with.
     assert chosen[0] != "ac_tune"
     assert "pseudo" not in trained[0]
@@ -188,17 +190,17 @@ def test_a_run_trains_on_the_pseudo_labels_of_its_strategy(steady_run):
 def test_a_round_that_is_killed_and_repeated_learns_from_the_same(steady_run, open_workspace, kind):
     whole = steady_run("whole")
     drive(whole)
-    last = max(one.number for one in whole.view().journal.rounds())
+    last = max(row.number for row in whole.view().journal.rounds())
     broken = steady_run("broken")
     with pytest.raises(KilledError):
         drive(broken, killed_at=(kind, last))
     again = Run.open(open_workspace("broken"), broken.id).use(models=models())
     drive(again)
-    expected, found = (load_pseudo(one.view().files, number=last) for one in (whole, again))
+    expected, found = (load_pseudo(run.view().files, number=last) for run in (whole, again))
     assert expected is not None
     assert found.ids == expected.ids
     assert found.probabilities == pytest.approx(expected.probabilities)
-    coefficients = [current_model(one.view().files).coefficients for one in (whole, again)]
+    coefficients = [current_model(run.view().files).coefficients for run in (whole, again)]
     assert coefficients[0] == pytest.approx(coefficients[1], abs=1e-6)
 
 
@@ -207,7 +209,7 @@ def test_a_selection_that_was_not_noted_is_made_again_as_it_was(steady_run):
     with pytest.raises(KilledError):
         drive(run, killed_at=("trained", 3))
     context = driven(run)
-    rows = np.array([context.view.rows[one] for one in left(context)])
+    rows = np.array([context.view.rows[example_id] for example_id in left(context)])
     offered = []
     for _ in range(2):
         result = get("ac_tune").query(query_context(context, rows, number=4), 10)

@@ -31,7 +31,7 @@ def context(make_run):
 
 def left(context):
     touched = context.labelling.touched()
-    rows = [i for i, one in enumerate(context.view.ids) if one not in touched]
+    rows = [i for i, example_id in enumerate(context.view.ids) if example_id not in touched]
     return np.array(rows, dtype=np.intp)
 
 
@@ -55,13 +55,13 @@ def test_every_strategy_chooses_from_a_real_run(context):
 def test_targets_come_without_their_labels(context):
     targets = query_context(context, left(context), number=2).targets()
     assert len(targets.examples) == len(targets.embeddings) > 0
-    assert all(one.gold is None for one in targets.examples)
-    assert any(one.gold is not None for one in context.pool.all(Split.TEST))
+    assert all(example.gold is None for example in targets.examples)
+    assert any(example.gold is not None for example in context.pool.all(Split.TEST))
 
 
 def test_what_was_asked_but_not_answered_is_of_unknown_class(context):
     labelled = query_context(context, left(context), number=2).labelled()
-    known = {one.example for one in context.labelling.labels()}
+    known = {label.example for label in context.labelling.labels()}
     for example, number in zip(labelled.ids, labelled.classes, strict=True):
         assert (number >= 0) == (example in known)
 
@@ -70,7 +70,9 @@ def test_a_strategy_that_needs_a_model_waits_for_one(make_run):
     run = make_run(loop={"rounds": 2, "batch": 10, "strategy": "badge"}, people={"kind": "none"})
     run.use(models={"local": ScriptedModel(any_reply, name="local")})
     asyncio.run(run.drive())
-    chosen = [one.action["strategy"] for one in run.view().journal.decisions(agent="selector")]
+    chosen = [
+        decision.action["strategy"] for decision in run.view().journal.decisions(agent="selector")
+    ]
     assert chosen[0] != "badge"
     assert "badge" in chosen
 

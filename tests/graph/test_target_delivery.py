@@ -39,7 +39,7 @@ def test_labels_do_not_depend_on_the_target(scripted):
     def labels(name, **training):
         run, _ = scripted(name, **PEOPLE, training=training)
         asyncio.run(run.drive())
-        return [(one.example, one.answer) for one in run.view().labelling.labels()]
+        return [(label.example, label.answer) for label in run.view().labelling.labels()]
 
     assert labels("a") == labels("b", target="nearest_centroid")
 

@@ -72,7 +72,7 @@ def test_checking_makes_nothing() -> None:
         return lit.append(on)
 
     entry = declare(GROUP, "switch", factory=switch, card=make_card("It switches."))
-    assert entry.check({"on": False}) == {"on": False}
+    assert entry.validated({"on": False}) == {"on": False}
     assert lit == []
 
 

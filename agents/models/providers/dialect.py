@@ -63,7 +63,7 @@ class Dialect:
         self.version = 0
         """Rises with each lesson: a refusal of an older version teaches nothing new."""
         self._tell = tell
-        self._answered = False
+        self._accepted = False
         self._guesses = 0
         self._before_guesses: _Options | None = None
 
@@ -88,10 +88,10 @@ class Dialect:
                 body["top_logprobs"] = now.top_logprobs
         return body
 
-    def answered(self) -> None:
+    def accepted(self) -> None:
         """Note that the endpoint took a request as it is written now."""
-        if not self._answered:
-            self._answered = True
+        if not self._accepted:
+            self._accepted = True
             if self._guesses:
                 self._learnt(f"only plain requests ({', '.join(self._left_out())} left out)")
 
@@ -160,7 +160,7 @@ class Dialect:
 
     def _guess(self) -> bool:
         """Leave options out one after another while an endpoint says no without saying to what."""
-        if self._answered:
+        if self._accepted:
             return False
         if self._before_guesses is None:
             self._before_guesses = copy(self.options)

@@ -113,7 +113,7 @@ class LangChainModel:
                 if not learnt:
                     raise _translated(self.name, refusal, error) from error
             else:
-                self.dialect.answered()
+                self.dialect.accepted()
                 return self._reply(reply, request)
         raise _translated(self.name, refusal, None)
 
@@ -142,9 +142,9 @@ class LangChainModel:
         if finish in {"content_filter", "safety", "refusal"}:
             return ChatReply(text, usage, finish="refused", note=f"the provider says {finish}")
         chosen = read_choice(text, request.choices) if request.choices else None
-        answer = without_thoughts(text) if chosen is None else chosen.choice
+        said = without_thoughts(text) if chosen is None else chosen.choice
         is_cut = chosen is None and finish in {"length", "max_tokens"}
-        return ChatReply(answer, usage, finish="length" if is_cut else "stop")
+        return ChatReply(said, usage, finish="length" if is_cut else "stop")
 
 
 def _refusal(error: Exception) -> Refusal:

@@ -285,8 +285,8 @@ class LocalModel:
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-            answer: dict[str, Any] = json.load(response)
-        return answer
+            loaded: dict[str, Any] = json.load(response)
+        return loaded
 
 
 def _as_text(messages: Sequence[Message]) -> str:

@@ -139,11 +139,11 @@ class OpenAICompatible:
         refusal = Refusal(400, "no reason was given")
         for _ in range(_MOST_LESSONS):
             version = self.dialect.version
-            answer = await self._send(request)
-            if not isinstance(answer, Refusal):
-                self.dialect.answered()
-                return self._read(answer, request)
-            refusal = answer
+            came = await self._send(request)
+            if not isinstance(came, Refusal):
+                self.dialect.accepted()
+                return self._read(came, request)
+            refusal = came
             if refusal.is_about_text or refusal.is_too_long:
                 return _refused_text(refusal)
             if refusal.is_exhausted or not self.dialect.learn(refusal, version=version):
@@ -160,7 +160,7 @@ class OpenAICompatible:
         try:
             # `post` instead of `chat.completions.create`: that walks every value of the request
             # and the reply through type hints, which takes as long as all the rest together.
-            answer: Any = await self._client.post("/chat/completions", body=body, cast_to=object)
+            came: Any = await self._client.post("/chat/completions", body=body, cast_to=object)
         except self._sdk.APIStatusError as error:
             return read_refusal(
                 error.status_code,
@@ -178,19 +178,19 @@ class OpenAICompatible:
                 f"{self.identity} broke off its answer, or it is no JSON. Check that base_url is "
                 "that of an OpenAI-compatible service; then go on with: querist resume"
             ) from error
-        if (refusal := error_in(answer)) is not None:
+        if (refusal := error_in(came)) is not None:
             return refusal
-        if isinstance(answer, str) and answer.lstrip()[:9].lower().startswith(("<!doc", "<html")):
+        if isinstance(came, str) and came.lstrip()[:9].lower().startswith(("<!doc", "<html")):
             raise ModelRefused(
                 f"{self.identity} answers with a web page. Check the base_url: that of an "
                 "OpenAI-compatible service usually ends in /v1. Nothing was charged."
             )
-        if not isinstance(answer, Mapping) or "choices" not in answer:
+        if not isinstance(came, Mapping) or "choices" not in came:
             raise Garbled(
                 f"{self.identity} answered something that is not a chat completion: "
-                f"{str(answer)[:120]!r}. Check the base_url (it usually ends in /v1)."
+                f"{str(came)[:120]!r}. Check the base_url (it usually ends in /v1)."
             )
-        return answer
+        return came
 
     # ------------------------------------------------------------ what came back
 
@@ -219,8 +219,8 @@ class OpenAICompatible:
         is_cut = finish in {"length", "max_tokens"}
         note = "" if choice else "the provider sent no choices"
         if not request.choices:
-            answer = without_thoughts(text)
-            return ChatReply(answer, usage, finish="length" if is_cut else "stop", note=note)
+            said = without_thoughts(text)
+            return ChatReply(said, usage, finish="length" if is_cut else "stop", note=note)
         chosen = read_choice(text, request.choices)
         if chosen is None:
             unread = without_thoughts(text)

@@ -20,17 +20,17 @@ class ScriptedModel:
 
     def __init__(
         self,
-        answer: Callable[[ChatRequest], str | ChatReply | dict[str, float]],
+        reply: Callable[[ChatRequest], str | ChatReply | dict[str, float]],
         *,
         name: str = "scripted",
         in_flight: int = 8,
         delay: float = 0.0,
     ) -> None:
-        """`delay` in seconds is what every answer takes."""
+        """`delay` in seconds is what every reply takes."""
         self.name = name
         self.in_flight = in_flight
         self.calls: list[ChatRequest] = []
-        self._answer = answer
+        self._reply = reply
         self._delay = delay
 
     @property
@@ -54,14 +54,14 @@ class ScriptedModel:
         """Answer one request."""
         self.calls.append(request)
         await asyncio.sleep(self._delay)
-        answer = self._answer(request)
-        if isinstance(answer, ChatReply):
-            return answer
+        said = self._reply(request)
+        if isinstance(said, ChatReply):
+            return said
         usage = Usage(self.count_tokens(request), 1)
-        if isinstance(answer, str):
-            return ChatReply(answer, usage)
-        best = max(answer, key=lambda choice: answer[choice])
-        return ChatReply(best, usage, answer, Confidence.LOGPROBS)
+        if isinstance(said, str):
+            return ChatReply(said, usage)
+        best = max(said, key=lambda choice: said[choice])
+        return ChatReply(best, usage, said, Confidence.LOGPROBS)
 
     async def aclose(self) -> None:
         """Nothing to free."""

@@ -33,7 +33,7 @@ _MARKS = re.compile(r"^[\s\d.)*\-:\"']+|[\s.,;\"']+$")
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureChoice:
+class SelectedFeatures:
     """Columns in the order chosen, with what each was worth if that is known."""
 
     features: tuple[str, ...]
@@ -74,7 +74,7 @@ def select_features(
     samples: int = 1,
     validate: Validate | None = None,
     stop_at_no_gain: bool = False,
-) -> FeatureChoice:
+) -> SelectedFeatures:
     """Choose `count` of the columns; `score` costs F * samples calls, `rank` samples, `seq` count.
 
     One sample is greedy, more are drawn at temperature 0.5 and averaged. `validate` tells `seq` how
@@ -96,7 +96,7 @@ def select_features(
 
 def mean_scores(samples: Sequence[Sequence[float]]) -> FloatArray:
     """Average the samples of each feature, leaving out what is not a number: (F,)."""
-    rows = [[one for one in said if not math.isnan(one)] for said in samples]
+    rows = [[score for score in said if not math.isnan(score)] for said in samples]
     return np.array([float(np.mean(row)) if row else np.nan for row in rows])
 
 
@@ -121,10 +121,13 @@ def _closest(text: str, features: Sequence[str]) -> str | None:
     """Find the name that a text is most like, if it is like one at all."""
     plain = {name: name.casefold() for name in features}
     text = text.casefold().strip()
-    exact = next((name for name, one in plain.items() if one == text), None)
+    exact = next((name for name, name_text in plain.items() if name_text == text), None)
     if exact is not None or not text:
         return exact
-    ratios = {name: difflib.SequenceMatcher(None, text, one).ratio() for name, one in plain.items()}
+    ratios = {
+        name: difflib.SequenceMatcher(None, text, name_text).ratio()
+        for name, name_text in plain.items()
+    }
     best = max(ratios, key=lambda name: ratios[name], default=None)
     return best if best is not None and ratios[best] >= _ALIKE else None
 
@@ -154,10 +157,10 @@ class _Ask:
         return _HEAT if self.samples > 1 else 0.0
 
 
-def _by_score(ask: _Ask, count: int) -> FeatureChoice:
+def _by_score(ask: _Ask, count: int) -> SelectedFeatures:
     requests = [
-        score_feature(one, target=ask.target, context=ask.context, heat=ask.heat, sample=number)
-        for one in ask.shown
+        score_feature(feature, target=ask.target, context=ask.context, heat=ask.heat, sample=number)
+        for feature in ask.shown
         for number in range(ask.samples)
     ]
     said = np.array([_score(reply) for reply in ask.advisor.ask(requests)])
@@ -165,7 +168,7 @@ def _by_score(ask: _Ask, count: int) -> FeatureChoice:
     # What has no score comes last, in a random order.
     luck = ask.rng.random(len(means)) * np.isnan(means)
     order = np.lexsort((luck, -np.nan_to_num(means, nan=-1.0)))[:count]
-    return FeatureChoice(
+    return SelectedFeatures(
         features=tuple(ask.features[row] for row in order),
         scores={ask.features[row]: float(means[row]) for row in order},
         n_fallback=int(np.isnan(means[order]).sum()),
@@ -173,7 +176,7 @@ def _by_score(ask: _Ask, count: int) -> FeatureChoice:
     )
 
 
-def _by_rank(ask: _Ask, count: int) -> FeatureChoice:
+def _by_rank(ask: _Ask, count: int) -> SelectedFeatures:
     requests = [
         rank_features(
             ask.shown, target=ask.target, context=ask.context, heat=ask.heat, sample=number
@@ -188,24 +191,24 @@ def _by_rank(ask: _Ask, count: int) -> FeatureChoice:
         rankings.append(ranking)
         missing += lost
     chosen = tuple(borda(rankings, ask.features)[:count])
-    return FeatureChoice(chosen, n_fallback=missing, fell_back=ask.advisor.close())
+    return SelectedFeatures(chosen, n_fallback=missing, fell_back=ask.advisor.close())
 
 
 def _one_by_one(
     ask: _Ask, count: int, validate: Validate | None, *, stop_at_no_gain: bool
-) -> FeatureChoice:
+) -> SelectedFeatures:
     chosen: list[str] = []
     scores: dict[str, float] = {}
     fallen = 0
     last, stopped = -math.inf, ""
     names = dict(zip(ask.shown, ask.features, strict=True))
     while len(chosen) < count:
-        left = [one for one in ask.shown if names[one] not in chosen]
+        left = [feature for feature in ask.shown if names[feature] not in chosen]
         score = f"{last:.4f}" if math.isfinite(last) else ""
         request = next_feature(chosen, left, target=ask.target, context=ask.context, score=score)
         reply = ask.advisor.ask_one(request)
         said = reply.text.strip() if isinstance(reply, ChatReply) else ""
-        pick = names[said] if said in left else _closest(said, [names[one] for one in left])
+        pick = names[said] if said in left else _closest(said, [names[feature] for feature in left])
         if pick is None:
             pick = names[left[int(ask.rng.integers(len(left)))]]
             fallen += 1
@@ -215,7 +218,7 @@ def _one_by_one(
             break
         chosen.append(pick)
         scores[pick], last = now, now if validate else last
-    return FeatureChoice(tuple(chosen), scores, fallen, stopped, ask.advisor.close())
+    return SelectedFeatures(tuple(chosen), scores, fallen, stopped, ask.advisor.close())
 
 
 def _score(reply: Reply) -> float:
@@ -228,5 +231,5 @@ def _score(reply: Reply) -> float:
 def _lines(reply: Reply) -> list[str]:
     listed = (read_object(reply) or {}).get("ranking")
     if isinstance(listed, list):
-        return [one for one in listed if isinstance(one, str)]
+        return [item for item in listed if isinstance(item, str)]
     return reply.text.splitlines() if isinstance(reply, ChatReply) else []

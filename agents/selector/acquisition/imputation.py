@@ -115,13 +115,18 @@ class LanguageModelRows:
         shown = self.complete[near.nearest(row)[: self.shown]]
         lacks = np.isnan(row)
         observed = {
-            one.name: self._word(place, row[place])
-            for place, one in enumerate(self.columns)
+            column.name: self._word(place, row[place])
+            for place, column in enumerate(self.columns)
             if not lacks[place]
         }
-        missing = {one.name: one.values for place, one in enumerate(self.columns) if lacks[place]}
+        missing = {
+            column.name: column.values for place, column in enumerate(self.columns) if lacks[place]
+        }
         examples = [
-            {one.name: self._word(place, done[place]) for place, one in enumerate(self.columns)}
+            {
+                column.name: self._word(place, done[place])
+                for place, column in enumerate(self.columns)
+            }
             for done in shown
         ]
         return impute(observed, missing, rows=examples, sample=sample)
@@ -136,9 +141,9 @@ class LanguageModelRows:
         if body is None:
             return None
         done = np.array(row, dtype=np.float64)
-        for place, one in enumerate(self.columns):
+        for place, column in enumerate(self.columns):
             if np.isnan(row[place]):
-                value = _value(body.get(one.name), one)
+                value = _value(body.get(column.name), column)
                 if value is None:
                     return None
                 done[place] = value

@@ -83,7 +83,7 @@ class PartialBuyer:
     def _trim(
         self, row: int, rows: FloatArray, imputed: FloatArray, probabilities: FloatArray
     ) -> Acquisition:
-        missing = [int(one) for one in np.flatnonzero(np.isnan(rows[row]))]
+        missing = [int(column) for column in np.flatnonzero(np.isnan(rows[row]))]
         kept, score = keep_features(
             probabilities[row],
             discretise(imputed[row]),
@@ -121,8 +121,8 @@ def keep_features(
     full = now = _score_of(score, probabilities)
     while kept and not is_cheap(kept):
         trials = []
-        for one in kept:
-            some = [other for other in kept if other != one]
+        for feature in kept:
+            some = [other for other in kept if other != feature]
             trials.append(_score_of(score, marginalise(probabilities, codes[:, some])))
         place = int(np.argmax(trials))
         if full - trials[place] > most_lost * full + 1e-12:

@@ -63,7 +63,7 @@ class PreferenceInference:
         if not known:
             self.trouble = self.trouble or "the model proposed no question that is new"
             return None
-        worth = [expected_information(self._beliefs, self._judged[one]) for one in known]
+        worth = [expected_information(self._beliefs, self._judged[question]) for question in known]
         self._open = known[int(np.argmax(worth))]
         return self._open
 
@@ -84,7 +84,7 @@ class PreferenceInference:
         return self._items[int(self._beliefs.argmax())]
 
     def _propose(self) -> list[str]:
-        asked = [(one, "yes" if answer > 0.5 else "no") for one, answer in self._answered]
+        asked = [(earlier, "yes" if answer > 0.5 else "no") for earlier, answer in self._answered]
         # The likeliest items first, and only as many as a prompt bears.
         order = np.argsort(-self._beliefs, kind="stable")[:40]
         request = propose_questions(
@@ -95,7 +95,7 @@ class PreferenceInference:
             sample=len(self._answered),
         )
         # Asked twice, a question would count twice, and feign certainty.
-        seen = {_plain(one) for one, _ in self._answered}
+        seen = {_plain(earlier) for earlier, _ in self._answered}
         fresh: list[str] = []
         for question in read_questions(self._advisor.ask_one(request)):
             if _plain(question) not in seen:
@@ -136,7 +136,7 @@ def read_questions(reply: Reply) -> list[str]:
         return []
     listed = (read_object(reply) or {}).get("questions")
     if isinstance(listed, list):
-        lines = [one for one in listed if isinstance(one, str)]
+        lines = [line for line in listed if isinstance(line, str)]
     else:
         lines = [line for line in reply.text.splitlines() if line.rstrip().endswith("?")]
     return [text for line in lines if (text := _BULLET.sub("", line).strip()[:200])]

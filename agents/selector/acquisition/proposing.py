@@ -23,7 +23,7 @@ def advised(space: Space, advisor: Advisor, *, about: str) -> Propose:
     def propose(count: int, trials: Sequence[Trial]) -> Sequence[object]:
         # The latest score of a config, which used the most resource, is what counts.
         latest = {repr(sorted(trial.config.items())): trial for trial in trials}
-        tried = [(dict(one.config), one.score) for one in latest.values()]
+        tried = [(dict(trial.config), trial.score) for trial in latest.values()]
         request = propose_configs(count, about=about, schema=space.schema(), tried=tried)
         offered = (read_object(advisor.ask_one(request)) or {}).get("proposals")
         return offered if isinstance(offered, list) else []

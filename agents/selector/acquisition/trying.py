@@ -1,7 +1,7 @@
 """Trying out arms that label: the same examples by other prompts, contexts, models or settings.
 
 Gold labels stay outside: what comes back is what was answered. Calls go through the metered model,
-so an arm is never paid twice for the same example, and a choice that was killed replays them.
+so an arm is never paid twice for the same example, and a search that was killed replays them.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ async def _label(work: Work) -> list[Said]:
         prior = await label_bias(labeller.prompt, model=labeller.model)
     items = tuple(Item(example) for example in work.examples)
     asked = Chunk(items, labeller.prompt, votes=labeller.votes, number=0, prior=prior)
-    outcome = await annotate(asked, model=labeller.model)
-    for error in outcome.errors.values():
+    annotated = await annotate(asked, model=labeller.model)
+    for error in annotated.errors.values():
         raise error
     by_example: defaultdict[ExampleId, list[Annotation]] = defaultdict(list)
-    for annotation in outcome.annotations:
+    for annotation in annotated.annotations:
         by_example[annotation.example].append(annotation)
     return [_pooled(by_example[example.id], labeller) for example in work.examples]
 

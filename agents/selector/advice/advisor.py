@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
-from querist.agents.models.metered import Answered, MeteredModel
+from querist.agents.models.metered import MeteredModel, MeteredReply
 from querist.agents.models.port import ChatReply, ChatRequest
 from querist.memory.errors import BudgetExceeded, InvalidInput, ModelError
 from querist.memory.records import Task
@@ -126,40 +126,40 @@ class Advisor:
 
     async def _ask(self, requests: Sequence[ChatRequest], count: int) -> list[Reply]:
         """Ask the first `count`; the others are past the allowance."""
-        outcomes = await self._model.complete_all(requests[:count])
+        results = await self._model.complete_all(requests[:count])
         left = (self._allowance or Decimal(0)) - self._spent
         for request in requests[count:]:
             ceiling = self._model.ceiling(request)
-            outcomes.append(BudgetExceeded(wanted=ceiling, remaining=left, what=_SHARE))
-        return [self._note(outcome) for outcome in outcomes]
+            results.append(BudgetExceeded(wanted=ceiling, remaining=left, what=_SHARE))
+        return [self._note(result) for result in results]
 
     def _affordable(self, requests: Sequence[ChatRequest]) -> int:
         """Count how many of the questions fit into the allowance, whatever they may cost."""
         if self._allowance is None or self._model.is_free:
             return len(requests)
         total = self._spent
-        for count, one in enumerate(requests):
-            total += self._model.ceiling(one)
+        for count, request in enumerate(requests):
+            total += self._model.ceiling(request)
             if total > self._allowance:
                 return count
         return len(requests)
 
-    def _note(self, outcome: Answered | Exception) -> Reply:
+    def _note(self, result: MeteredReply | Exception) -> Reply:
         self.tally.asked += 1
-        if isinstance(outcome, Answered):
-            reply = outcome.reply
-            self.tally.usd += outcome.usd
-            self._spent += outcome.usd
+        if isinstance(result, MeteredReply):
+            reply = result.reply
+            self.tally.usd += result.usd
+            self._spent += result.usd
             self.tally.replayed += reply.replayed
             if not reply.replayed:
                 self.tally.tokens += reply.usage.input_tokens + reply.usage.output_tokens
             return reply
-        if not isinstance(outcome, ModelError | BudgetExceeded):
-            raise outcome
+        if not isinstance(result, ModelError | BudgetExceeded):
+            raise result
         self.tally.failed += 1
-        self.tally.errors[str(outcome)] += 1
-        self.tally.is_out_of_money |= isinstance(outcome, BudgetExceeded)
-        return outcome
+        self.tally.errors[str(result)] += 1
+        self.tally.is_out_of_money |= isinstance(result, BudgetExceeded)
+        return result
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         assert self._loop is not None

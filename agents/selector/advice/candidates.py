@@ -26,7 +26,7 @@ def rank_of(example: ExampleId) -> float:
 
 def shuffled(context: QueryContext) -> Rows:
     """Order all candidates by `rank_of`: a shuffle that later rounds continue."""
-    return np.argsort([rank_of(one) for one in context.ids], kind="stable")
+    return np.argsort([rank_of(example_id) for example_id in context.ids], kind="stable")
 
 
 def sample(context: QueryContext, most: int) -> Rows:
@@ -63,7 +63,7 @@ def clip(text: str, longest: int) -> str:
 
 def highest(scores: FloatArray, *others: FloatArray) -> Rows:
     """Order by the highest score, then the highest of each other; what is not a number is last."""
-    keys = [np.where(np.isnan(one), -np.inf, one) for one in (scores, *others)]
+    keys = [np.where(np.isnan(score), -np.inf, score) for score in (scores, *others)]
     return np.asarray(np.lexsort([-key for key in reversed(keys)]))
 
 
@@ -111,7 +111,7 @@ class Recall:
 
     def get(self, ids: Sequence[ExampleId], default: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Look up ids: values shaped like `default` where unknown, and which are known (bool)."""
-        rows = [self._rows.get(rank_of(one), -1) for one in ids]
+        rows = [self._rows.get(rank_of(example_id), -1) for example_id in ids]
         known = np.array([row >= 0 for row in rows], dtype=bool)
         values = np.array(default, dtype=np.float64)
         fits = self._values is not None and self._values.shape[1:] == values.shape[1:]
@@ -122,5 +122,5 @@ class Recall:
 
     def put(self, ids: Sequence[ExampleId], values: FloatArray) -> None:
         """Keep values of these ids, and of no others."""
-        self._state[f"{self._name}.keys"] = np.array([rank_of(one) for one in ids])
+        self._state[f"{self._name}.keys"] = np.array([rank_of(example_id) for example_id in ids])
         self._state[f"{self._name}.values"] = np.asarray(values, dtype=np.float64)

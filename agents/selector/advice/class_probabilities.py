@@ -32,8 +32,8 @@ def classify(
     require_classes(advisor.task)
     prompt = Prompt(advisor.task)
     requests = [
-        prompt.request(one, nearest=nearest[row] if nearest else ())
-        for row, one in enumerate(examples)
+        prompt.request(example, nearest=nearest[row] if nearest else ())
+        for row, example in enumerate(examples)
     ]
     return class_rows(requests, advisor=advisor, samples=samples)
 

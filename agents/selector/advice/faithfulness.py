@@ -67,8 +67,8 @@ MEASURES: tuple[Measure, Measure, Measure] = (frame_support, coherence, lexical_
 
 def _frame(document: str, summary: str) -> float:
     words = set(_words(document))
-    claims = [one.strip(".,") for one in _NUMBER.findall(summary)]
-    known = {one.strip(".,") for one in _NUMBER.findall(document)}
+    claims = [number.strip(".,") for number in _NUMBER.findall(summary)]
+    known = {number.strip(".,") for number in _NUMBER.findall(document)}
     found = [claim in known for claim in claims]
     found += [name.casefold() in words for name in _NAME.findall(summary)]
     negated = [word for word in _words(summary) if word in _NOT]
@@ -82,14 +82,16 @@ def _frame(document: str, summary: str) -> float:
 
 
 def _coherence(summary: str) -> float:
-    sentences = [_words(one) for one in _SENTENCE.findall(summary) if _words(one)]
+    sentences = [_words(sentence) for sentence in _SENTENCE.findall(summary) if _words(sentence)]
     if not sentences:
         return 0.0
     words = _words(summary)
     pairs = list(pairwise(words))
     fresh = len(set(pairs)) / len(pairs) if pairs else 1.0
     ends = float(summary.rstrip()[-1:] in ".!?")
-    links = [float(bool(set(one) & set(other) - _COMMON)) for one, other in pairwise(sentences)]
+    links = [
+        float(bool(set(sentence) & set(other) - _COMMON)) for sentence, other in pairwise(sentences)
+    ]
     linked = float(np.mean(links)) if links else 1.0
     return (fresh + ends + linked) / 3
 
@@ -104,7 +106,9 @@ def _precision(document: str, summary: str) -> float:
 
 def _nearest(word: str, known: dict[str, set[str]]) -> float:
     mine = _trigrams(word)
-    return max((2 * len(mine & one) / (len(mine) + len(one)) for one in known.values()), default=0)
+    return max(
+        (2 * len(mine & words) / (len(mine) + len(words)) for words in known.values()), default=0
+    )
 
 
 def _trigrams(word: str) -> set[str]:

@@ -86,8 +86,8 @@ def pick(
         picked = [table.order[number - 1] for number in table.accepted]
         done.places.update(table.accepted)
         if table.missing:
-            free = [one for one in table.open if one not in picked]
-            filled = [int(one) for one in draw(index, free, table.missing)]
+            free = [position for position in table.open if position not in picked]
+            filled = [int(position) for position in draw(index, free, table.missing)]
             done.n_fallback += len(filled)
             picked += filled
         done.positions.append(picked)
@@ -100,12 +100,16 @@ class _Table:
     def __init__(self, menu: Menu, rng: np.random.Generator) -> None:
         size = len(menu.texts)
         self.menu = menu
-        self.order = [int(one) for one in (rng.permutation(size) if menu.shuffle else range(size))]
-        self.open = [one for one in range(size) if one not in menu.barred]
+        self.order = [
+            int(position) for position in (rng.permutation(size) if menu.shuffle else range(size))
+        ]
+        self.open = [position for position in range(size) if position not in menu.barred]
         self.want = min(menu.prompt.want, len(self.open))
         self.accepted: list[int] = []
         self.was_answered = False
-        self.request: ChatRequest = menu.prompt.request([menu.texts[one] for one in self.order])
+        self.request: ChatRequest = menu.prompt.request(
+            [menu.texts[position] for position in self.order]
+        )
         self._said = ""
 
     @property
@@ -155,11 +159,11 @@ def _from_json(text: str) -> list[int] | None:
 def _numbers(value: Any) -> list[int] | None:
     """Find a list of numbers in a JSON value."""
     if isinstance(value, dict):
-        lists = [one for one in value.values() if isinstance(one, list)]
+        lists = [item for item in value.values() if isinstance(item, list)]
         value = value.get("ids", lists[-1] if lists else None)
     if not isinstance(value, list):
         return None
-    numbers = [_integer(one) for one in value]
+    numbers = [_integer(item) for item in value]
     return [number for number in numbers if number is not None]
 
 
@@ -177,7 +181,7 @@ def _integer(value: Any) -> int | None:
 
 def _from_brackets(text: str) -> list[int] | None:
     for found in reversed(_LIST.findall(text)):
-        numbers = [int(one) for one in re.findall(r"\d{1,9}", found)]
+        numbers = [int(digits) for digits in re.findall(r"\d{1,9}", found)]
         if numbers:
             return numbers
     return None
@@ -189,4 +193,4 @@ def _from_words(text: str) -> list[int]:
     tail = text[markers[-1].end() :] if markers else lines[-1]
     if not re.search(r"\d", tail):
         tail = lines[-1]
-    return [int(one) for one in re.findall(r"(?<![\d.])\d{1,9}(?![\d])", tail)]
+    return [int(digits) for digits in re.findall(r"(?<![\d.])\d{1,9}(?![\d])", tail)]

@@ -102,8 +102,8 @@ def _by_sampling(
     asked: Sequence[ChatRequest], first: Sequence[Reply], advisor: Advisor, samples: int
 ) -> FloatArray:
     more = [
-        replace(one, temperature=_HEAT, sample=number)
-        for one in asked
+        replace(request, temperature=_HEAT, sample=number)
+        for request in asked
         for number in range(1, max(1, samples))
     ]
     drawn = advisor.ask(more)

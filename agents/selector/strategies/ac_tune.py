@@ -152,17 +152,19 @@ def take_by_region(
     they give again.
     """
     order = highest(doubts)
-    queues = {int(one): [int(row) for row in order[regions[order] == one]] for one in ranked}
+    queues = {
+        int(region): [int(row) for row in order[regions[order] == region]] for region in ranked
+    }
     limits = {
-        one: min(settings.per_region, max(1, int(len(queue) * settings.largest_share)))
-        for one, queue in queues.items()
+        region: min(settings.per_region, max(1, int(len(queue) * settings.largest_share)))
+        for region, queue in queues.items()
     }
     picks: list[int] = []
     while len(picks) < count and any(queues.values()):
-        for one in map(int, ranked):
-            size = min(count - len(picks), limits[one])
-            picks += queues[one][:size]
-            del queues[one][:size]
+        for region in map(int, ranked):
+            size = min(count - len(picks), limits[region])
+            picks += queues[region][:size]
+            del queues[region][:size]
     return np.array(picks, dtype=np.intp)
 
 

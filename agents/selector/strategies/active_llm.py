@@ -103,19 +103,23 @@ class _Walk:
     def __init__(self, context: QueryContext, settings: Settings, advisor: Advisor) -> None:
         self.chosen: list[int] = []
         self._context, self._settings, self._advisor = context, settings, advisor
-        self._rows = {one: row for row, one in enumerate(context.ids)}
-        self._labelled = [one for one in context.labelled().ids if one not in self._rows]
-        self._order = sorted([*self._rows, *self._labelled], key=lambda one: (rank_of(one), one))
-        self._ranks = [rank_of(one) for one in self._order]
+        self._rows = {example_id: row for row, example_id in enumerate(context.ids)}
+        self._labelled = [
+            example_id for example_id in context.labelled().ids if example_id not in self._rows
+        ]
+        self._order = sorted(
+            [*self._rows, *self._labelled], key=lambda example_id: (rank_of(example_id), example_id)
+        )
+        self._ranks = [rank_of(example_id) for example_id in self._order]
         # A number between 0 and 1 instead of a place: a pool may grow between rounds.
         self._highest = float(context.state.get(_STATE, np.array([-1.0]))[0])
         self._open = set(self._rows)
 
     def take(self, ids: Sequence[ExampleId]) -> None:
         """Count ids of the last window as chosen."""
-        self.chosen += [self._rows[one] for one in ids]
+        self.chosen += [self._rows[example_id] for example_id in ids]
         self._open.difference_update(ids)
-        self._highest = max(self._highest, *(rank_of(one) for one in ids))
+        self._highest = max(self._highest, *(rank_of(example_id) for example_id in ids))
 
     def keep(self) -> None:
         """Remember for the next round how far the windows have come."""
@@ -143,7 +147,7 @@ class _Walk:
         highest = bisect_right(self._ranks, self._highest) - 1
         span = next_window(highest, self._settings.window, self._settings.recap)
         old = self._order[span.start : highest + 1]
-        new = [one for one in self._order[highest + 1 :] if one in self._open]
+        new = [example_id for example_id in self._order[highest + 1 :] if example_id in self._open]
         kept: list[Example] = []
         seen: set[str] = set()
         ids = old + new
@@ -158,7 +162,7 @@ class _Walk:
 
     def _write(self, examples: Sequence[Example], want: int, longest: int) -> Menu:
         settings = self._settings
-        barred = [place for place, one in enumerate(examples) if one.id not in self._open]
+        barred = [place for place, example in enumerate(examples) if example.id not in self._open]
         taken = ", ".join(str(place + 1) for place in barred)
         prompt = PickPrompt(
             min(want, len(examples) - len(barred)),

@@ -68,7 +68,7 @@ def active_prompt(
         advisor=advisor,
         metric=metric,
         no_solution=sum(answer.count(NO_SOLUTION) for answer in answers),
-        uncertainty={context.ids[rows[one]]: float(scores[one]) for one in order[:count]},
+        uncertainty={context.ids[rows[place]]: float(scores[place]) for place in order[:count]},
     )
 
 
@@ -85,13 +85,15 @@ def spread(
         longest = max((len(answer) for answer in answers), default=0)
         numbers = np.full((len(answers), longest), np.nan)
         for row, said in enumerate(answers):
-            numbers[row, : len(said)] = [_as_number(one) for one in said]
+            numbers[row, : len(said)] = [_as_number(answer) for answer in said]
         return vote_variance(numbers)
-    kinds = {one: code for code, one in enumerate(sorted({a for said in answers for a in said}))}
+    kinds = {
+        answer: code for code, answer in enumerate(sorted({a for said in answers for a in said}))
+    }
     longest = max((len(answer) for answer in answers), default=0)
     votes = np.full((len(answers), longest), -1)
     for row, said in enumerate(answers):
-        votes[row, : len(said)] = [kinds[one] for one in said]
+        votes[row, : len(said)] = [kinds[answer] for answer in said]
     counts = count_votes(votes, classes=len(kinds))
     if metric == "entropy":
         return vote_entropy(counts)

@@ -88,7 +88,7 @@ def _current_perplexities(
     values, known = memory.get(ids, np.zeros(len(ids)))
     if not known.all():
         labelled = labelled_examples(context, context.labelled().ids)
-        fresh = pool_perplexities([one.text for one in (*examples, *labelled)])
+        fresh = pool_perplexities([example.text for example in (*examples, *labelled)])
         values = np.where(known, values, fresh[: len(ids)])
     else:
         told, was_candidate = memory.get(

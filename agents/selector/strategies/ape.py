@@ -90,7 +90,7 @@ def ape(
         count,
         advisor=advisor,
         variants=len(committee),
-        vote_entropy={context.ids[rows[one]]: float(scores[one]) for one in order[:count]},
+        vote_entropy={context.ids[rows[place]]: float(scores[place]) for place in order[:count]},
     )
 
 
@@ -107,7 +107,7 @@ def make_committee(
     committee = []
     for number in range(variants):
         order = rng.permutation(len(shown))[:MOST_SHOWN]
-        drawn = tuple(shown[one] for one in order)
+        drawn = tuple(shown[place] for place in order)
         committee.append(Variant(_WORDINGS[number % len(_WORDINGS)], drawn))
     return committee
 
@@ -154,4 +154,6 @@ def best_variant(variants: Sequence[Variant], scores: Sequence[float]) -> Varian
 
 
 def _length(variant: Variant) -> int:
-    return len(variant.wording) + sum(len(one.example.text) for one in variant.shown)
+    return len(variant.wording) + sum(
+        len(demonstration.example.text) for demonstration in variant.shown
+    )

@@ -53,5 +53,7 @@ def ask_llm(
         advisor=advisor,
         mode=said.mode,
         truncated=int(said.truncated.sum()),
-        yes={context.ids[rows[one]]: float(said.probabilities[one]) for one in answered[:count]},
+        yes={
+            context.ids[rows[place]]: float(said.probabilities[place]) for place in answered[:count]
+        },
     )

@@ -133,7 +133,7 @@ def _losses(context: QueryContext, rows: Rows, advisor: Advisor) -> FloatArray:
     nearest = []
     if shown:
         near, _ = nearest_neighbours(context.embeddings(rows), _SHOTS, among=bank)
-        nearest = [tuple(shown[one] for one in reversed(row)) for row in near]
+        nearest = [tuple(shown[place] for place in reversed(row)) for row in near]
     return uncertainty(classify(examples, advisor=advisor, nearest=nearest))
 
 

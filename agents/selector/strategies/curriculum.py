@@ -84,11 +84,11 @@ def ldcal(
     rows = sample(context, max(most_rated, 2 * count))
     levels = _levels(context, rows, advisor)
     level = context.round % LEVELS
-    by_distance = sorted(range(LEVELS), key=lambda one: (abs(one - level), one))
+    by_distance = sorted(range(LEVELS), key=lambda other: (abs(other - level), other))
     every = np.arange(len(context.ids))
     chosen: list[int] = []
-    for one in by_distance:
-        inside = np.setdiff1d(rows[levels == one], chosen)
+    for other in by_distance:
+        inside = np.setdiff1d(rows[levels == other], chosen)
         if len(chosen) < count and len(inside):
             covered = inside if coverage == "level" else every
             cover = certainty_gains(
@@ -148,7 +148,7 @@ def expected_rating(reply: Reply) -> float:
         return float("nan")
     if reply.probabilities:
         return sum(float(number) * p for number, p in reply.probabilities.items())
-    digits = "".join(one for one in reply.text[:8] if one.isdigit())
+    digits = "".join(character for character in reply.text[:8] if character.isdigit())
     return float(min(10, max(1, int(digits)))) if digits else float("nan")
 
 
@@ -160,7 +160,10 @@ def _levels(context: QueryContext, rows: Rows, advisor: Advisor) -> IntArray:
     known = context.labelled().ids
     examples: list[Example] = [*context.examples(rows), *labelled_examples(context, known)]
     ratings = np.array(
-        [expected_rating(one) for one in advisor.ask([difficulty(example) for example in examples])]
+        [
+            expected_rating(reply)
+            for reply in advisor.ask([difficulty(example) for example in examples])
+        ]
     )
     middle = np.nanmedian(ratings) if not np.isnan(ratings).all() else 5.0
     lengths = np.array([len(example.text) for example in examples], dtype=np.float64)

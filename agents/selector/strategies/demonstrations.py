@@ -145,7 +145,7 @@ def _by_perplexity(context: QueryContext, count: int, *, sign: float, most: int)
         count,
         advisor=advisor,
         perplexity_from="language model" if is_read else "n-gram model of the pool",
-        perplexities={context.ids[rows[one]]: float(found[one]) for one in answered[:count]},
+        perplexities={context.ids[rows[place]]: float(found[place]) for place in answered[:count]},
     )
 
 

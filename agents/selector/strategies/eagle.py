@@ -53,7 +53,7 @@ def eagle(
         rows[order],
         count,
         advisor=advisor,
-        informativeness={context.ids[rows[one]]: float(scores[one]) for one in order[:count]},
+        informativeness={context.ids[rows[place]]: float(scores[place]) for place in order[:count]},
     )
 
 

@@ -70,13 +70,15 @@ def rank_summaries(
     examples = context.examples(rows)
     known = labelled_examples(context, context.labelled().ids[-_MOST_LABELLED:])
     written = _write_summaries([*examples, *known], advisor)
-    done = np.array([bool(one) for one in written], dtype=bool)
+    done = np.array([bool(summary) for summary in written], dtype=bool)
     found = np.full((len(written), len(measures)), np.nan)
     if done.any():
         texts = [
-            one.text for one, is_done in zip((*examples, *known), done, strict=True) if is_done
+            example.text
+            for example, is_done in zip((*examples, *known), done, strict=True)
+            if is_done
         ]
-        summaries = [one for one in written if one]
+        summaries = [summary for summary in written if summary]
         found[done] = np.stack([measure(texts, summaries) for measure in measures], axis=1)
     candidates, labelled = found[: len(rows)], found[len(rows) :]
     labelled = labelled[done[len(rows) :]]
@@ -88,8 +90,8 @@ def rank_summaries(
         rows[order],
         count,
         advisor=advisor,
-        summaries={context.ids[rows[one]]: written[one] for one in order[:count]},
-        measures={context.ids[rows[one]]: candidates[one].tolist() for one in order[:count]},
+        summaries={context.ids[rows[place]]: written[place] for place in order[:count]},
+        measures={context.ids[rows[place]]: candidates[place].tolist() for place in order[:count]},
     )
 
 

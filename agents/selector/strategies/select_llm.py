@@ -62,7 +62,7 @@ def select_llm(
     dealt = [rows[part] for part in deal(context.embeddings(rows), menus, rng=context.rng)]
     shares = share_out(count, [1.0] * len(dealt))
     shown = context.examples(np.concatenate(dealt))
-    texts = iter([quote(one, _LONGEST_TEXT) for one in shown])
+    texts = iter([quote(text, _LONGEST_TEXT) for text in shown])
     prompt = partial(PickPrompt, criteria=_criteria(advisor))
     tables = [
         Menu([next(texts) for _ in part], prompt(min(share, len(part))))
@@ -102,7 +102,7 @@ def deal(embeddings: FloatArray, menus: int, *, rng: np.random.Generator) -> lis
                 taken.append(int(nearest[cluster, looked[cluster]]))
                 free[taken[-1]] = False
         dealt.append(np.array(taken, dtype=np.intp))
-    return [one for one in dealt if len(one)]
+    return [part for part in dealt if len(part)]
 
 
 def _criteria(advisor: Advisor) -> str:

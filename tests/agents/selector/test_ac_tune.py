@@ -82,7 +82,7 @@ def test_queries_and_pseudo_labels_never_meet_and_pseudo_labels_are_sure(make_po
     assert 0 < len(pseudo.ids) == len(pseudo.probabilities)
     assert not set(pseudo.ids) & set(result.ids)
     at = {f"t{i}": row for i, row in enumerate(probabilities)}
-    assert all(at[one].max() > 0.7 for one in pseudo.ids)
+    assert all(at[example_id].max() > 0.7 for example_id in pseudo.ids)
 
 
 def test_pseudo_labels_survive_as_the_last_stage_of_a_pipeline_and_not_in_a_mixture(make_pool):

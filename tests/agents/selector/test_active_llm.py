@@ -26,12 +26,12 @@ def test_the_next_window_starts_after_the_highest_pick_or_grows():
 def test_numbers_map_back_through_the_window_to_the_right_texts(make_pool, scripted, read_menu):
     pool, seen = make_pool(MANY), {}
 
-    def answer(request):
+    def reply(request):
         seen.update(read_menu(request))
         return "thinking [1, 2] ... so [7, 3]"
 
-    result = choose(pool.context(scripted(answer)), 2, window=20)
-    assert [pool.examples[one].text for one in result.ids] == [seen[7], seen[3]]
+    result = choose(pool.context(scripted(reply)), 2, window=20)
+    assert [pool.examples[example_id].text for example_id in result.ids] == [seen[7], seen[3]]
     assert result.diagnostics["llm_calls"] == 1
     assert result.diagnostics["windows"] == [20]
 
@@ -39,14 +39,14 @@ def test_numbers_map_back_through_the_window_to_the_right_texts(make_pool, scrip
 def test_the_next_round_goes_on_where_the_last_one_ended(make_pool, scripted, read_menu):
     pool, state, menus = make_pool(MANY), {}, []
 
-    def answer(request):
+    def reply(request):
         menus.append(list(read_menu(request).values()))
         return "[2, 5]"
 
     order = [pool.examples[pool.context().ids[row]].text for row in shuffled(pool.context())]
-    first = choose(pool.context(scripted(answer), state=state), 2, window=10)
+    first = choose(pool.context(scripted(reply), state=state), 2, window=10)
     pool.labelled = dict.fromkeys(first.ids, 0)
-    choose(pool.context(scripted(answer), state=state), 2, window=10)
+    choose(pool.context(scripted(reply), state=state), 2, window=10)
     assert menus == [order[:10], order[5:15]]
 
 
@@ -65,18 +65,18 @@ def test_index_recap_shows_the_old_window_grown_and_refuses_labelled_numbers(
 ):
     pool, state, menus = make_pool(MANY), {}, []
 
-    def answer(request):
+    def reply(request):
         menus.append(list(read_menu(request).values()))
         return "[4, 9, 1, 2]" if len(request.messages) == 2 else "[3]"
 
-    first = choose(pool.context(scripted(answer), state=state), 2, window=10, recap="index")
+    first = choose(pool.context(scripted(reply), state=state), 2, window=10, recap="index")
     pool.labelled = dict.fromkeys(first.ids, 0)
-    advisor = scripted(answer)
+    advisor = scripted(reply)
     second = choose(pool.context(advisor, state=state), 2, window=10, recap="index")
     assert len(menus[1]) == 9 + 10
     assert menus[1][:10] == menus[0]
     assert "not to be chosen again: 4, 9" in advisor.calls[0].messages[1].content
-    texts = [pool.examples[one].text for one in second.ids]
+    texts = [pool.examples[example_id].text for example_id in second.ids]
     assert texts == [menus[1][0], menus[1][1]]
 
 

@@ -88,25 +88,25 @@ def test_chains_of_thought_are_read_to_their_end(make_pool, scripted):
     task = Task("sums", "qa", ())
     texts = [f"sum {i}" for i in range(3)]
 
-    def answer(request):
+    def reply(request):
         value = request.sample if "sum 1" in request.messages[1].content else 7
         return f"First I add. The answer is {value}"
 
     result = active_prompt(
-        make_pool(texts).context(scripted(answer, task=task)), 1, metric="variance"
+        make_pool(texts).context(scripted(reply, task=task)), 1, metric="variance"
     )
     assert result.ids == ("t1",)
     assert result.diagnostics["uncertainty"]["t1"] == pytest.approx(2.0)
 
 
 def test_the_models_own_doubts_rank_under_confidence(make_pool, scripted):
-    def answer(request):
+    def reply(request):
         if "certain" in request.choices:
             is_unsure = "ceiling" in request.messages[1].content
             return {"certain": 0.1, "guessing": 0.9} if is_unsure else {"certain": 1.0}
         return "repair"
 
-    result = active_prompt(make_pool().context(scripted(answer)), 1, metric="confidence")
+    result = active_prompt(make_pool().context(scripted(reply)), 1, metric="confidence")
     assert result.ids == ("t2",)
 
 
@@ -180,8 +180,8 @@ def shown(count):
 
 def test_members_have_their_own_wording_and_order_and_never_too_many_examples():
     committee = make_committee(shown(20), 5, rng=np.random.default_rng(0))
-    assert len({one.wording for one in committee}) == 5
-    orders = [tuple(shown.example.id for shown in one.shown) for one in committee]
+    assert len({member.wording for member in committee}) == 5
+    orders = [tuple(shown.example.id for shown in member.shown) for member in committee]
     assert len(set(orders)) == 5
     for order in orders:
         assert len(order) == len(set(order)) == MOST_SHOWN
@@ -193,16 +193,18 @@ def test_labels_flow_into_the_next_prompts_exactly_once(make_pool, scripted):
     for request in advisor.calls:
         text = "\n".join(message.content for message in request.messages)
         assert text.count("My invoice for March is wrong.") == 1
-        assert [one.content for one in request.messages if one.role == "assistant"] == ["billing"]
+        assert [message.content for message in request.messages if message.role == "assistant"] == [
+            "billing"
+        ]
 
 
 def test_what_the_wordings_disagree_on_is_asked(make_pool, scripted):
-    def answer(request):
+    def reply(request):
         is_odd = "careful annotator" in request.messages[0].content
         is_torn = "ceiling" in request.messages[-1].content
         return "billing" if is_odd and is_torn else "repair"
 
-    result = ape().query(make_pool().context(scripted(answer)), 1)
+    result = ape().query(make_pool().context(scripted(reply)), 1)
     assert result.ids == ("t2",)
     assert result.diagnostics["llm_calls"] == 8 * 3
 

@@ -37,16 +37,16 @@ def test_greedy_is_close_to_the_best():
         if phases > 1:
             continue
         best = max(
-            len(set().union(*(sets[one] for one in some)))
+            len(set().union(*(sets[row] for row in some)))
             for some in itertools.combinations(range(12), 3)
         )
-        assert len(set().union(*(sets[one] for one in picks))) >= (1 - 1 / np.e) * best
+        assert len(set().union(*(sets[row] for row in picks))) >= (1 - 1 / np.e) * best
 
 
 def test_ego_nets_hold_hard_rows_that_name_a_row_and_never_itself():
     graph = np.array([[1], [2], [1], [2]])  # 0 -> 1, 1 -> 2, 2 -> 1, 3 -> 2
-    one = ego_nets(graph, np.array([0, 1, 3]), two_hops=False)
-    assert [sorted(one.of_rows(np.array([row]))[0]) for row in range(4)] == [[], [0], [1, 3], []]
+    nets = ego_nets(graph, np.array([0, 1, 3]), two_hops=False)
+    assert [sorted(nets.of_rows(np.array([row]))[0]) for row in range(4)] == [[], [0], [1, 3], []]
     two = ego_nets(graph, np.array([0, 1, 3]), two_hops=True)
     assert [sorted(two.of_rows(np.array([row]))[0]) for row in range(4)] == [[], [0], [0, 1, 3], []]
 
@@ -65,7 +65,7 @@ def hard_half(request):
 def test_only_hard_texts_are_picked(variant, make_pool, scripted):
     pool = make_pool([f"text {i}" for i in range(30)], labelled={"t1": 0, "t2": 1})
     result = cover_icl(pool.context(scripted(hard_half)), 4, variant=variant)
-    assert all(int(one[1:]) % 2 for one in result.ids)
+    assert all(int(example_id[1:]) % 2 for example_id in result.ids)
     assert len(set(result.ids)) == 4
 
 
@@ -78,8 +78,8 @@ def test_the_nearest_labelled_texts_are_shown_nearest_last(make_pool, scripted):
     cover_icl(context, 2)
     for request in advisor.calls:
         asked = "t" + request.messages[-1].content.split("text ")[1].split('"')[0]
-        users = [one.content for one in request.messages if one.role == "user"][:-1]
-        ids = ["t" + one.split("text ")[1].split('"')[0] for one in users]
-        close = [float(pool.vectors[asked] @ pool.vectors[one]) for one in ids]
+        users = [message.content for message in request.messages if message.role == "user"][:-1]
+        ids = ["t" + text.split("text ")[1].split('"')[0] for text in users]
+        close = [float(pool.vectors[asked] @ pool.vectors[example_id]) for example_id in ids]
         assert len(ids) == 3
         assert close == sorted(close)

@@ -72,7 +72,7 @@ def test_every_pick_of_a_round_comes_from_its_level_and_levels_give_the_same_num
     for number in range(8):
         result = ldcal().query(pool.context(advisor, number=number), 3)
         assert set(result.diagnostics["levels"]) == {number % 4}
-        hardness.append(np.mean([int(one[1:]) % 10 for one in result.ids]))
+        hardness.append(np.mean([int(example_id[1:]) % 10 for example_id in result.ids]))
         pool.labelled |= dict.fromkeys(result.ids, 0)
     assert hardness[0] < hardness[1] < hardness[2] < hardness[3]
     assert len(advisor.calls) == 40  # each text once, whatever the round

@@ -7,7 +7,11 @@ from querist.memory.errors import ModelRefused
 from querist.tools.strategies import STRATEGIES, available, get
 from querist.tools.strategies.querying import Capability
 
-OURS = [one.name for one in available() if one.origin.startswith("querist.agents.selector")]
+OURS = [
+    strategy.name
+    for strategy in available()
+    if strategy.origin.startswith("querist.agents.selector")
+]
 ASKING = [name for name in OURS if Capability.LLM in get(name).requires]
 LABELLED = {"t1": 1, "t4": 0}
 PROBABILITIES = np.random.default_rng(3).dirichlet(np.ones(2), 6)

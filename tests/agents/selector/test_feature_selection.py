@@ -41,16 +41,16 @@ def test_scores_order_the_columns(scripted):
 def test_samples_are_averaged_and_what_is_no_number_is_left_out(scripted):
     assert mean_scores([[0.2, float("nan"), 0.4], [float("nan")] * 3])[0] == pytest.approx(0.3)
 
-    def answer(request):
+    def reply(request):
         if "income" in request.messages[1].content and request.sample == 1:
             return "I will not say"
         return scorer(request)
 
-    advisor = scripted(answer)
+    advisor = scripted(reply)
     found = choose(advisor, 4, samples=3)
     assert found.features == ("income", "age", "zip code", "shoe size")
     assert len(advisor.calls) == 12
-    assert {one.temperature for one in advisor.calls} == {0.5}
+    assert {call.temperature for call in advisor.calls} == {0.5}
 
 
 @pytest.mark.parametrize("said", ["true", '"high"', "7", "-1", "NaN", "null"])
@@ -94,7 +94,7 @@ def test_one_call_ranks_everything(scripted):
 
 
 def test_columns_are_named_one_by_one_never_twice(scripted):
-    advisor = scripted(lambda request: max(request.choices, key=lambda one: WORTH[one]))
+    advisor = scripted(lambda request: max(request.choices, key=lambda option: WORTH[option]))
     found = choose(advisor, 3, way="seq")
     assert found.features == ("income", "age", "zip code")
     assert len(advisor.calls) == 3
@@ -104,7 +104,7 @@ def test_columns_are_named_one_by_one_never_twice(scripted):
 
 
 def test_it_stops_when_a_column_brings_no_gain(scripted):
-    advisor = scripted(lambda request: max(request.choices, key=lambda one: WORTH[one]))
+    advisor = scripted(lambda request: max(request.choices, key=lambda option: WORTH[option]))
     scores = {1: 0.7, 2: 0.8, 3: 0.8}
     found = choose(
         advisor, 4, way="seq", validate=lambda some: scores[len(some)], stop_at_no_gain=True

@@ -71,12 +71,12 @@ def test_usual_texts_are_never_sent_and_all_of_them_are_the_identity(make_pool, 
 
 
 def test_the_suitable_half_is_the_models_choice(make_pool, scripted):
-    def answer(request):
+    def reply(request):
         is_good = "invoice" in request.messages[1].content
         return {"yes": 0.9, "no": 0.1} if is_good else {"yes": 0.2, "no": 0.8}
 
     texts = ["the heating is broken"] * 3 + ["zebra flute", "odd invoice here", "a b c d e"]
-    result = active_prune().query(make_pool(texts).context(scripted(answer)), 2)
+    result = active_prune().query(make_pool(texts).context(scripted(reply)), 2)
     assert texts[result.indices[1]] == "odd invoice here"
 
 
@@ -110,7 +110,7 @@ def test_every_row_is_dealt_once_and_menus_take_one_of_each_cluster():
     rows = rng.normal(size=(60, 4)).astype(np.float32)
     menus = deal(rows, 6, rng=rng)
     assert sorted(np.concatenate(menus)) == list(range(60))
-    assert [len(one) for one in menus] == [10] * 6
+    assert [len(menu) for menu in menus] == [10] * 6
 
 
 def test_a_pool_that_does_not_divide_is_dealt_without_repeats():
@@ -148,24 +148,24 @@ def test_garbage_leads_to_recorded_fallbacks_on_the_same_menus(make_pool, script
 
 
 def test_the_largest_probabilities_are_kept_and_missing_answers_come_last(make_pool, scripted):
-    def answer(request):
+    def reply(request):
         place = next(i for i in range(10) if f"message {i} " in request.messages[1].content)
         return ChatReply("yes", Usage(9, 1), first_token={"Yes": math.log(0.05 * (place + 1))})
 
     pool = make_pool([f"message {i} here" for i in range(10)])
-    result = ask_llm().query(pool.context(scripted(answer)), 2)
+    result = ask_llm().query(pool.context(scripted(reply)), 2)
     assert list(result.indices) == [9, 8]
     assert result.diagnostics["mode"] == "first_token"
     assert result.diagnostics["yes"]["t9"] == pytest.approx(0.5)
 
 
 def test_log_odds_still_rank_where_probabilities_saturate(make_pool, scripted):
-    def answer(request):
+    def reply(request):
         gap = 1e-9 if "message 1 " in request.messages[1].content else 1e-6
         return {"yes": 1 - gap, "no": gap}
 
     pool = make_pool([f"message {i} here" for i in range(4)])
-    assert ask_llm().query(pool.context(scripted(answer, looks=())), 1).indices[0] == 1
+    assert ask_llm().query(pool.context(scripted(reply, looks=())), 1).indices[0] == 1
 
 
 def test_a_density_sampler_goes_in_front(make_pool, scripted):

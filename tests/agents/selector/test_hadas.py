@@ -79,7 +79,7 @@ def test_the_summary_that_invents_is_asked_first(make_pool, scripted):
 
 def test_measures_are_plug_ins(make_pool, scripted):
     def long(documents, summaries):
-        return np.array([1 - len(one) / 100 for one in documents])
+        return np.array([1 - len(document) / 100 for document in documents])
 
     result = rank_summaries(make_pool().context(scripted(summarise)), 1, measures=[long])
     assert result.ids[0] == "t2"

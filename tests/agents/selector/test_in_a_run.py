@@ -20,7 +20,7 @@ def drive(tmp_path):
     lines = (EXAMPLE / "pool.jsonl").read_text().splitlines()[:80]
     pool.write_text("\n".join(lines))
 
-    def go(strategy, answer):
+    def go(strategy, reply):
         body = {
             "task": {"name": "tenants", "labels": dict.fromkeys(LABELS, "")},
             "data": {
@@ -40,7 +40,7 @@ def drive(tmp_path):
         with open_store(tmp_path / "work") as store:
             run = Run.create(make_config(body, source="test"), store)
             events = []
-            model = ScriptedModel(answer, name="mine")
+            model = ScriptedModel(reply, name="mine")
             asyncio.run(run.use(models={"mine": model}).drive(events.append))
             lines = [line for line in Ledger(store, run.id).lines() if line.agent == "selector"]
         return events, lines, model
@@ -53,27 +53,27 @@ def annotate(request):
 
 
 def test_the_selector_asks_in_the_run_and_its_calls_are_on_the_ledger(drive):
-    def answer(request):
+    def reply(request):
         return annotate(request) if request.choices else json.dumps({"ids": list(range(1, 11))})
 
-    events, lines, _ = drive("active_llm", answer)
-    chosen = [one.data["strategy"] for one in events if one.kind == "selected"]
+    events, lines, _ = drive("active_llm", reply)
+    chosen = [event.data["strategy"] for event in events if event.kind == "selected"]
     assert "active_llm" in chosen
     assert lines
     assert sum((line.amount for line in lines), Decimal(0)) > 0
-    assert not [one for one in events if one.kind == "unadvised"]
+    assert not [event for event in events if event.kind == "unadvised"]
 
 
 def test_a_model_that_fails_is_told_of_and_the_run_goes_on(drive):
     from querist.memory.errors import ModelRefused
 
-    def answer(request):
+    def reply(request):
         if not request.choices:
             raise ModelRefused("no lists here")
         return annotate(request)
 
-    events, _, _ = drive("active_llm", answer)
-    told = [one.data["reason"] for one in events if one.kind == "unadvised"]
+    events, _, _ = drive("active_llm", reply)
+    told = [event.data["reason"] for event in events if event.kind == "unadvised"]
     assert told
     assert "no lists here" in told[0]
     assert events[-1].kind == "finished"

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from querist.agents.models.catalogue import ModelSettings, open_model
+from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.port import ChatRequest, Message, call_key
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.evals.mock_server import Behaviour, serving
@@ -26,8 +26,8 @@ def test_calls_that_look_at_nothing_keep_the_keys_they_were_paid_under():
 
 def test_an_endpoint_tells_the_alternatives_of_the_answers_first_token(tmp_path):
     with serving(Behaviour(labels=("yes", "no"), keywords={"wet": "yes"})) as server:
-        settings = ModelSettings(cache=tmp_path, base_url=server.base_url, api_key="k")
-        model = open_model("openai:mock", settings)
+        access = ModelAccess(cache=tmp_path, base_url=server.base_url, api_key="k")
+        model = open_model("openai:mock", access)
 
         async def work():
             try:

@@ -149,9 +149,9 @@ def predict(rows):
 
 
 def buyer(**options):
-    settings = {"feature_prices": np.array([1.0, 2.0, 4.0]), "label_price": 3.0} | options
+    terms = {"feature_prices": np.array([1.0, 2.0, 4.0]), "label_price": 3.0} | options
     return PartialBuyer(
-        predict=predict, imputer=NearRows(table(), neighbours=40), rng=rng(), **settings
+        predict=predict, imputer=NearRows(table(), neighbours=40), rng=rng(), **terms
     )
 
 
@@ -165,7 +165,7 @@ ROWS = np.array(
 
 
 def test_features_that_tell_nothing_are_not_bought():
-    found = {one.row: one for one in buyer(samples=16).choose(ROWS, 100)}
+    found = {purchase.row: purchase for purchase in buyer(samples=16).choose(ROWS, 100)}
     assert found[1].features == ()
     assert found[1].price == 3
     assert 2 not in found[0].features
@@ -175,7 +175,7 @@ def test_features_that_tell_nothing_are_not_bought():
 
 def test_the_budget_is_never_passed_and_the_best_come_first():
     found = buyer(samples=16).choose(ROWS, 5)
-    assert sum(one.price for one in found) <= 5
+    assert sum(purchase.price for purchase in found) <= 5
     assert found[0].row == 1
 
 
@@ -183,9 +183,12 @@ def test_score_per_price_prefers_what_is_cheap():
     plain = buyer(samples=16, buys_label=True, label_price=0.1)
     cheap = buyer(samples=16, buys_label=True, label_price=0.1, per_price=True)
     assert cheap.choose(ROWS, 100)[0].row == 1
-    assert {one.row for one in plain.choose(ROWS, 100)} == {0, 1, 2}
+    assert {purchase.row for purchase in plain.choose(ROWS, 100)} == {0, 1, 2}
 
 
 def test_a_price_limit_keeps_what_it_pays_for():
-    found = {one.row: one for one in buyer(samples=16, price_limit=100.0).choose(ROWS, 100)}
+    found = {
+        purchase.row: purchase
+        for purchase in buyer(samples=16, price_limit=100.0).choose(ROWS, 100)
+    }
     assert found[0].features == (0, 1, 2)

@@ -58,10 +58,10 @@ def test_the_order_of_answers_does_not_matter():
     found = []
     for order in itertools.permutations(range(3)):
         beliefs = EVEN
-        for one in order:
-            beliefs = update(beliefs, questions[one], one % 2)
+        for number in order:
+            beliefs = update(beliefs, questions[number], number % 2)
         found.append(beliefs)
-    assert all(one == pytest.approx(found[0]) for one in found)
+    assert all(mean == pytest.approx(found[0]) for mean in found)
 
 
 def test_a_question_that_all_answer_alike_tells_nothing():
@@ -80,7 +80,7 @@ QUESTIONS = ["Is it nice?", "Is it a bike?", "Is it red?"]
 def shop(request):
     if request.choices:
         text = request.messages[1].content.split("Question:")
-        item, question = (json.loads(one.replace("Item: ", "")) for one in text)
+        item, question = (json.loads(line.replace("Item: ", "")) for line in text)
         if "nice" in question:
             return {"yes": 0.5, "no": 0.5}
         word = "bike" if "bike" in question else "red"
@@ -114,11 +114,11 @@ def test_a_judge_is_never_believed_altogether(scripted):
 
 
 def test_a_question_asked_before_is_not_asked_again(scripted):
-    def answer(request):
+    def reply(request):
         reply = shop(request)
         return reply if request.choices else json.dumps({"questions": ["is it RED"] * 3})
 
-    policy = infer(scripted(answer), enough=0.99)
+    policy = infer(scripted(reply), enough=0.99)
     assert policy.next_question() == "is it RED"
     policy.observe(1)
     assert policy.next_question() is None

@@ -34,7 +34,7 @@ def run_pick(advisor, *menus, seed=0):
 def test_many_questions_are_answered_in_their_order_without_a_loop(scripted):
     advisor = scripted(lambda request: request.messages[-1].content.upper())
     replies = advisor.ask([question(f"q{i}") for i in range(150)])
-    assert [one.text for one in replies] == [f"Q{i}" for i in range(150)]
+    assert [reply.text for reply in replies] == [f"Q{i}" for i in range(150)]
     assert advisor.tally.asked == 150
     assert advisor.tally.usd > 0
 
@@ -76,7 +76,7 @@ def test_when_the_money_ends_the_rest_comes_back_as_errors(scripted, ledger):
     notices = []
     advisor = scripted(lambda _: "fine", notice=notices.append)
     replies = advisor.ask([question(f"q{i}") for i in range(500)])
-    assert any(isinstance(one, ChatReply) for one in replies)
+    assert any(isinstance(reply, ChatReply) for reply in replies)
     assert isinstance(replies[-1], BudgetExceeded)
     assert advisor.tally.is_out_of_money
     assert "500 questions" in advisor.close()
@@ -96,21 +96,21 @@ def test_no_more_than_the_allowance_is_spent_and_replays_do_not_count(scripted, 
     requests = [question(f"q{i}") for i in range(200)]
     advisor = scripted(lambda _: "fine", allowance=Decimal("0.001"))
     replies = advisor.ask(requests)
-    answered = sum(isinstance(one, ChatReply) for one in replies)
+    answered = sum(isinstance(reply, ChatReply) for reply in replies)
     assert 0 < answered < 200
     assert advisor.tally.usd == ledger.balance().settled <= Decimal("0.001")
     assert "share of the budget" in advisor.close()
     again = scripted(lambda _: "fine", allowance=Decimal("0.001")).ask(requests)
-    assert sum(isinstance(one, ChatReply) for one in again) > answered
+    assert sum(isinstance(reply, ChatReply) for reply in again) > answered
 
 
 def test_a_refused_question_comes_back_as_its_error(scripted):
-    def answer(request):
+    def reply(request):
         if "bad" in request.messages[-1].content:
             raise ModelRefused("not that")
         return "fine"
 
-    good, bad = scripted(answer).ask([question("good"), question("bad")])
+    good, bad = scripted(reply).ask([question("good"), question("bad")])
     assert good.text == "fine"
     assert isinstance(bad, ModelRefused)
 
@@ -166,14 +166,14 @@ def test_the_four_replies_of_the_sheet_give_picks_repairs_and_fallbacks(scripted
 def test_the_order_shown_is_shuffled_by_seed_and_mapped_back(scripted, read_menu):
     orders = []
 
-    def answer(request):
+    def reply(request):
         shown = read_menu(request)
         orders.append(list(shown.values()))
         wanted = [number for number, text in shown.items() if text in ("text 2", "text 4")]
         return str(wanted)
 
     for seed in (0, 0, 1):
-        picked = run_pick(scripted(answer), menu(), seed=seed).positions[0]
+        picked = run_pick(scripted(reply), menu(), seed=seed).positions[0]
         assert sorted(picked) == [2, 4]
     assert len(orders) == 2  # the second run of seed 0 is a replay
     assert orders[0] != orders[1]
@@ -183,7 +183,7 @@ def test_a_fallback_is_not_the_beginning_of_the_list(scripted):
     advisor = scripted(lambda _: "no idea")
     picks = run_pick(advisor, *[menu(40, 2, shuffle=False) for _ in range(10)])
     assert picks.n_fallback == 20
-    assert np.mean([one for row in picks.positions for one in row]) > 5
+    assert np.mean([place for row in picks.positions for place in row]) > 5
 
 
 def test_barred_places_are_never_picked(scripted):

@@ -42,7 +42,7 @@ def test_answers_are_ranked_by_their_normalised_sequence_probability(make_pool, 
 
 
 def test_only_the_first_line_is_the_answer_and_an_empty_one_is_none(make_pool, scripted):
-    def answer(request):
+    def reply(request):
         if request.look == "input":
             return talker(replace(request, messages=(*request.messages[:-2], *turns(request))))
         return "" if "half" in request.messages[-1].content else talker(request) + "\nand so on"
@@ -51,7 +51,7 @@ def test_only_the_first_line_is_the_answer_and_an_empty_one_is_none(make_pool, s
         assert "\n" not in request.messages[-1].content
         return request.messages[-2:]
 
-    context = make_pool(list(TOKENS)).context(scripted(answer))
+    context = make_pool(list(TOKENS)).context(scripted(reply))
     result = sequence_least_confidence().query(context, 4)
     assert list(result.indices) == [3, 1, 2, 0]
     assert result.diagnostics["n_filled"] == 1
@@ -61,7 +61,9 @@ def test_one_labelled_example_a_class_shows_what_an_answer_is(make_pool, scripte
     advisor = scripted(lambda _: "repair")
     pool = make_pool(labelled={"t0": 0, "t2": 0, "t1": 1})
     sequence_least_confidence().query(pool.context(advisor), 2)
-    shown = [one.content for one in advisor.calls[0].messages if one.role == "assistant"]
+    shown = [
+        message.content for message in advisor.calls[0].messages if message.role == "assistant"
+    ]
     assert sorted(shown) == ["billing", "repair"]
 
 
@@ -94,4 +96,4 @@ def test_the_embedded_model_is_less_sure_of_what_fits_no_class(make_pool, local_
     result = sequence_least_confidence().query(pool.context(local_advisor), 2)
     assert result.diagnostics["fell_back"] == ""
     assert set(result.diagnostics["uncertainty"]) == {"t2", "t3"}
-    assert all(0 < one < 1 for one in result.diagnostics["uncertainty"].values())
+    assert all(0 < doubt < 1 for doubt in result.diagnostics["uncertainty"].values())

@@ -64,9 +64,9 @@ def test_with_a_linear_gaussian_model_it_is_g_optimal_design_on_a_hundred_instan
 def test_the_worked_values_of_go():
     rng = np.random.default_rng(0)
     pool = [np.array([1.0, 0]), np.array([0, 1.0]), np.array([0.6, 0.6])]
-    one = simulate(LinearGaussian(rng), pool, [np.array([1.0, 0])], history=[], count=1)
-    assert one.values == pytest.approx([0.5, 1.0, 0.7907], abs=1e-4)
-    assert one.picks == [0]
+    found = simulate(LinearGaussian(rng), pool, [np.array([1.0, 0])], history=[], count=1)
+    assert found.values == pytest.approx([0.5, 1.0, 0.7907], abs=1e-4)
+    assert found.picks == [0]
     both = simulate(
         LinearGaussian(rng), pool, [np.array([1.0, 0]), np.array([0, 1.0])], history=[], count=1
     )
@@ -89,15 +89,15 @@ def test_two_draws_estimate_a_numeric_variance():
 
 
 def test_what_settles_the_targets_is_asked_first(make_pool, scripted):
-    def answer(request):
-        helps = any("ceiling" in one.content for one in request.messages[:-1])
+    def reply(request):
+        helps = any("ceiling" in message.content for message in request.messages[:-1])
         is_target = (
             "drips" in request.messages[-1].content and "tap" in request.messages[-1].content
         )
         sure = 0.99 if helps and is_target else 0.6
         return {"repair": sure, "billing": 1 - sure}
 
-    advisor = scripted(answer)
+    advisor = scripted(reply)
     context = make_pool().context(advisor, targets=("The tap drips.",))
     result = sal().query(context, 2)
     assert result.ids[0] == "t2"
@@ -112,5 +112,5 @@ def test_labels_of_targets_are_never_shown(make_pool, scripted):
     assert context.targets().examples[0] == Example(ExampleId("x0"), {"text": "The tap drips."})
     sal().query(context, 1)
     for request in advisor.calls:
-        turns = [one.content for one in request.messages if one.role == "user"]
-        assert not any("tap" in one for one in turns[:-1])
+        turns = [message.content for message in request.messages if message.role == "user"]
+        assert not any("tap" in turn for turn in turns[:-1])

@@ -62,18 +62,18 @@ def test_arms_answer_the_same_examples_each_by_its_prompt(ledger):
     model = metered(ScriptedModel(says), ledger)
     work = [Work(Labeller(model, prompt(words)), EXAMPLES) for words in ("be kind", "be strict")]
     kind, strict = asyncio.run(label_all(work))
-    assert {one.given for one in kind} == {Choice("good")}
-    assert {one.given for one in strict} == {Choice("bad")}
+    assert {answer.given for answer in kind} == {Choice("good")}
+    assert {answer.given for answer in strict} == {Choice("bad")}
     assert kind[0].probabilities == pytest.approx([0.8, 0.2])
-    assert sum(one.usd for one in kind + strict) == ledger.balance().settled > 0
+    assert sum(answer.usd for answer in kind + strict) == ledger.balance().settled > 0
 
 
 def test_an_arm_is_never_paid_twice_for_an_example(ledger):
     script = ScriptedModel(says)
-    one = Labeller(metered(script, ledger), prompt("be kind"))
-    asyncio.run(label_all([Work(one, EXAMPLES[:4])]))
+    labeller = Labeller(metered(script, ledger), prompt("be kind"))
+    asyncio.run(label_all([Work(labeller, EXAMPLES[:4])]))
     spent = ledger.balance().settled
-    again = asyncio.run(label_all([Work(one, EXAMPLES)]))[0]
+    again = asyncio.run(label_all([Work(labeller, EXAMPLES)]))[0]
     assert len(script.calls) == 6
     assert [answer.usd > 0 for answer in again] == [False] * 4 + [True] * 2
     assert ledger.balance().settled > spent
@@ -100,9 +100,9 @@ def test_more_votes_include_fewer(ledger):
     script = ScriptedModel(says)
     model = metered(script, ledger)
     work = [Work(Labeller(model, prompt("be kind"), votes=votes), EXAMPLES) for votes in (1, 3)]
-    one, three = asyncio.run(label_all(work))
+    single, three = asyncio.run(label_all(work))
     assert len(script.calls) == 18
-    assert sum(answer.usd for answer in one) == 0
+    assert sum(answer.usd for answer in single) == 0
     assert [answer.given for answer in three] == [Choice("good")] * 6
 
 
@@ -127,7 +127,7 @@ def test_calibration_divides_out_what_is_said_of_nothing(ledger):
 def test_an_unusable_answer_is_no_label(ledger):
     model = metered(ScriptedModel(lambda _: "perhaps"), ledger)
     answers = asyncio.run(label_all([Work(Labeller(model, prompt("x")), EXAMPLES)]))[0]
-    assert all(one.given is None and one.probabilities is None for one in answers)
+    assert all(answer.given is None and answer.probabilities is None for answer in answers)
 
 
 def test_too_little_money_and_a_failing_model_are_raised(ledger):
@@ -146,8 +146,8 @@ def test_too_little_money_and_a_failing_model_are_raised(ledger):
 # ---------------------------------------------------------------- proposals
 
 
-def proposing(ledger, answer):
-    script = ScriptedModel(answer)
+def proposing(ledger, reply):
+    script = ScriptedModel(reply)
     advisor = Advisor(metered(script, ledger, price="0"), task=TASK)
     return script, advised(SPACE, advisor, about="a test")
 
@@ -160,7 +160,7 @@ def test_the_model_sees_space_and_history_and_its_proposals_are_checked(ledger):
     found = source(6, trials)
     assert found[0] == offered[0]
     assert (source.accepted, source.rejected) == (1, 2)
-    assert not any(SPACE.problems(one) for one in found)
+    assert not any(SPACE.problems(proposal) for proposal in found)
     request = script.calls[0]
     shown = json.loads(request.messages[1].content.splitlines()[0])
     assert shown["tried (best first)"] == [{"config": {"rate": 0.05, "depth": 3}, "score": 0.5}]
@@ -178,11 +178,11 @@ def test_a_model_that_proposes_nothing_usable_leaves_all_to_chance(ledger, reply
 def test_the_warm_start_is_at_most_half_of_every_bracket(ledger):
     asked = []
 
-    def answer(request):
+    def reply(request):
         asked.append(int(request.messages[1].content.splitlines()[1].split()[1]))
         return "nothing"
 
-    _, propose = proposing(ledger, answer)
+    _, propose = proposing(ledger, reply)
     source = Proposals(SPACE, np.random.default_rng(0), propose, share=0.5)
     search = StagedSearch(hyperband_ladders(9), source)
     while (pull := search.next()) is not None:

@@ -182,7 +182,9 @@ def read_prompts(wanted: Wanted) -> dict[str, str]:
     paths = _expand(wanted.arms, wanted.example, "prompt files")
     texts = {str(path): _text(path) for path in paths}
     for name, text in texts.items():
-        other = next((one for one, said in texts.items() if one < name and said == text), None)
+        other = next(
+            (earlier for earlier, said in texts.items() if earlier < name and said == text), None
+        )
         if other is not None:
             raise InvalidInput(f"{other} and {name} say the same; leave one of them out.")
     _refuse_few(paths, "prompts", wanted.example)
@@ -243,11 +245,11 @@ def _demonstrations(path: Path, config: RunConfig) -> list[Piece]:
         raise InvalidInput(f"{path} has no rows with a label, so there is nothing to show.")
     return [
         Piece(
-            name=f"{path.name}:{one.id}",
-            shown=Demonstration(one, answer),
-            record={"id": one.id, **one.fields, "label": name_of(answer)},
+            name=f"{path.name}:{row.id}",
+            shown=Demonstration(row, answer),
+            record={"id": row.id, **row.fields, "label": name_of(answer)},
         )
-        for one, answer in rows
+        for row, answer in rows
     ]
 
 
@@ -271,8 +273,8 @@ def _glob(path: Path) -> list[Path]:
     base = Path(path.anchor) if path.is_absolute() else Path()
     pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
     if not any(mark in pattern for mark in "*?["):
-        return [one for one in path.iterdir() if one.is_file()] if path.is_dir() else []
-    return [one for one in base.glob(pattern) if one.is_file()]
+        return [entry for entry in path.iterdir() if entry.is_file()] if path.is_dir() else []
+    return [entry for entry in base.glob(pattern) if entry.is_file()]
 
 
 def _text(path: Path) -> str:
