@@ -38,7 +38,7 @@ class ClusteredHalving:
         arms = len(embeddings)
         wanted = max(1, round(math.sqrt(arms))) if clusters is None else clusters
         labels = k_means(embeddings, wanted, rng=rng).labels
-        self.members = [np.flatnonzero(labels == one).tolist() for one in np.unique(labels)]
+        self.members = [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]
         if budget < 2 * len(self.members):
             raise InvalidInput(
                 f"{budget} evaluations are too few for {arms} arms in {len(self.members)} "

@@ -124,7 +124,7 @@ class ContinuousRejects:
         """Name the least tried arm; None while its outcome is missing."""
         if self._is_out or self.record.total >= self._budget or len(self._active) < 2:
             return None
-        arm = min(self._active, key=lambda one: (self.record.pulls[one], one))
+        arm = min(self._active, key=lambda candidate: (self.record.pulls[candidate], candidate))
         if self.record.pulls[arm] >= self._most:
             return None
         self._is_out = True
@@ -134,7 +134,7 @@ class ContinuousRejects:
         """Count the pull, and reject the worst arm if it is far enough behind."""
         self.record.add(arm, reward, cost)
         self._is_out = False
-        if all(self.record.pulls[one] for one in self._active):
+        if all(self.record.pulls[active] for active in self._active):
             self._reject()
 
     def best(self, count: int = 1) -> tuple[int, ...]:
@@ -144,10 +144,10 @@ class ContinuousRejects:
     def _reject(self) -> None:
         record = self.record
         *others, worst = record.by_mean(self._active)
-        most_rejected = max((record.pulls[one] for one in record.rejected), default=0)
+        most_rejected = max((record.pulls[arm] for arm in record.rejected), default=0)
         if not others or record.pulls[worst] <= most_rejected:
             return
-        means = [record.mean(one) for one in others]
+        means = [record.mean(other) for other in others]
         rival = sum(means) / len(means) if self._variant == "A" else means[-1]
         if rival - record.mean(worst) > self._threshold():
             record.reject(worst)
@@ -155,8 +155,8 @@ class ContinuousRejects:
 
     def _threshold(self) -> float:
         record = self.record
-        used = sum(record.pulls[one] for one in self._active)
-        gone = sum(record.pulls[one] for one in record.rejected)
+        used = sum(record.pulls[arm] for arm in self._active)
+        gone = sum(record.pulls[arm] for arm in record.rejected)
         beta = used * log_bar(len(self._active)) / (self._budget - gone)
         return 1 / math.sqrt(beta) - 1
 

@@ -64,15 +64,17 @@ class Head:
     @property
     def weights(self) -> Mapping[str, Tensor]:
         """The tensors by name."""
-        return {name: one.detach().clone() for name, one in self._network.state_dict().items()}
+        return {
+            name: tensor.detach().clone() for name, tensor in self._network.state_dict().items()
+        }
 
     def inherit(self, parent: Mapping[str, Tensor]) -> tuple[str, ...]:
         """Take over the parent's tensors of the same name and shape; say which."""
         own = self._network.state_dict()
         taken = {
-            name: one
-            for name, one in parent.items()
-            if name in own and own[name].shape == one.shape
+            name: tensor
+            for name, tensor in parent.items()
+            if name in own and own[name].shape == tensor.shape
         }
         self._network.load_state_dict({**own, **taken})
         return tuple(taken)

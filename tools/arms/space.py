@@ -24,7 +24,7 @@ class Options:
 
     def holds(self, value: object) -> bool:
         """Tell whether a value is one of them; True is not 1."""
-        return any(type(value) is type(one) and value == one for one in self.values)
+        return any(type(value) is type(option) and value == option for option in self.values)
 
     def draw(self, rng: np.random.Generator) -> Value:
         """Draw a value."""
@@ -37,7 +37,7 @@ class Options:
         place = self.values.index(value)
         if isinstance(value, str | bool):
             return self.values[(place + 1 + int(rng.integers(len(self.values) - 1))) % self._size]
-        steps = [one for one in (place - 1, place + 1) if 0 <= one < self._size]
+        steps = [step for step in (place - 1, place + 1) if 0 <= step < self._size]
         return self.values[steps[int(rng.integers(len(steps)))]]
 
     def grid(self, points: int) -> Sequence[Value]:
@@ -111,11 +111,13 @@ class Space:
 
     def __init__(self, dimensions: Mapping[str, Options | Range]) -> None:
         """Raise InvalidInput for an empty space or dimension."""
-        for name, one in dimensions.items():
-            if isinstance(one, Options) and not one.values:
+        for name, dimension in dimensions.items():
+            if isinstance(dimension, Options) and not dimension.values:
                 raise InvalidInput(f"{name} has no values to choose from.")
-            if isinstance(one, Range) and (one.low > one.high or (one.is_log and one.low <= 0)):
-                raise InvalidInput(f"{name}: {one.low} to {one.high} is no range.")
+            if isinstance(dimension, Range) and (
+                dimension.low > dimension.high or (dimension.is_log and dimension.low <= 0)
+            ):
+                raise InvalidInput(f"{name}: {dimension.low} to {dimension.high} is no range.")
         if not dimensions:
             raise InvalidInput("The search space is empty; name at least one setting.")
         self.dimensions = dict(dimensions)
@@ -128,14 +130,14 @@ class Space:
         found += [f"there is no {name}" for name in config if name not in self.dimensions]
         found += [
             f"{name} = {config[name]!r} is outside"
-            for name, one in self.dimensions.items()
-            if name in config and not one.holds(config[name])
+            for name, dimension in self.dimensions.items()
+            if name in config and not dimension.holds(config[name])
         ]
         return found
 
     def draw(self, rng: np.random.Generator) -> Config:
         """Draw a config, each setting by itself."""
-        return {name: one.draw(rng) for name, one in self.dimensions.items()}
+        return {name: dimension.draw(rng) for name, dimension in self.dimensions.items()}
 
     def vary(self, config: Config, rng: np.random.Generator) -> Config:
         """Change one setting of a config (mutation)."""
@@ -153,7 +155,7 @@ class Space:
         """Describe a config as JSON schema."""
         return {
             "type": "object",
-            "properties": {name: one.schema() for name, one in self.dimensions.items()},
+            "properties": {name: dimension.schema() for name, dimension in self.dimensions.items()},
             "required": list(self.dimensions),
             "additionalProperties": False,
         }
@@ -194,10 +196,10 @@ class Proposals:
         known = [trial.config for trial in trials]
         wanted = int(count * self.share) if self.propose is not None else 0
         if wanted and self.propose is not None:
-            for one in list(self.propose(wanted, trials))[:wanted]:
-                if not self.space.problems(one):
-                    assert isinstance(one, Mapping)
-                    self._add(one, found, known)
+            for proposal in list(self.propose(wanted, trials))[:wanted]:
+                if not self.space.problems(proposal):
+                    assert isinstance(proposal, Mapping)
+                    self._add(proposal, found, known)
             self.accepted += len(found)
             self.rejected += wanted - len(found)
         for _ in range(20 * count):
@@ -238,9 +240,9 @@ def from_grid(
     `canonical` writes those that mean the same alike.
     """
     distinct: list[Config] = []
-    for one in map(canonical, space.grid(points)):
-        if one not in distinct:
-            distinct.append(one)
+    for config in map(canonical, space.grid(points)):
+        if config not in distinct:
+            distinct.append(config)
     left = iter([distinct[place] for place in rng.permutation(len(distinct))])
 
     def propose(count: int, trials: Sequence[Trial]) -> list[Config]:

@@ -50,10 +50,10 @@ def hyperband_ladders(most: int, *, eta: int = 3) -> tuple[Ladder, ...]:
     return tuple(ladder(counts[s], most, eta=eta, steps=s) for s in counts)
 
 
-def cost_of(one: Ladder) -> int:
+def cost_of(rungs: Ladder) -> int:
     """Sum what a ladder uses when configs go on from where they were."""
     used, before = 0, 0
-    for count, resource in one:
+    for count, resource in rungs:
         used += count * (resource - before)
         before = resource
     return used
@@ -125,7 +125,7 @@ class StagedSearch:
         leader = self.best()
         found = list(self._suggest(wanted * (2 if self._screen else 1), self.trials))
         if self._screen is not None:
-            values = [self._screen(one) for one in found]
+            values = [self._screen(config) for config in found]
             order = sorted(range(len(found)), key=lambda i: (-values[i], i))
             found = [found[i] for i in sorted(order[:wanted])]
         first = len(self.configs)

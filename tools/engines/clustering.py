@@ -133,16 +133,16 @@ def average_linkage(
             if len(chain) > 1 and apart[last, chain[-2]] <= apart[last, near]:
                 break
             chain.append(near)
-        one, other = sorted((chain.pop(), chain.pop()))
-        if apart[one, other] <= cut:
-            parent[other] = one
-        total = weights[one] + weights[other]
-        merged = (weights[one] * apart[one] + weights[other] * apart[other]) / total
-        merged[[one, other]] = np.inf
-        apart[one], apart[:, one] = merged, merged
-        apart[other], apart[:, other] = np.inf, np.inf
-        weights[one] = total
-        alive[other] = False
+        kept, gone = sorted((chain.pop(), chain.pop()))
+        if apart[kept, gone] <= cut:
+            parent[gone] = kept
+        total = weights[kept] + weights[gone]
+        merged = (weights[kept] * apart[kept] + weights[gone] * apart[gone]) / total
+        merged[[kept, gone]] = np.inf
+        apart[kept], apart[:, kept] = merged, merged
+        apart[gone], apart[:, gone] = np.inf, np.inf
+        weights[kept] = total
+        alive[gone] = False
     return _roots(parent)
 
 

@@ -34,12 +34,12 @@ def mean_fisher(probabilities: FloatArray, features: FloatArray) -> NDArray[np.f
     rows = np.asarray(features, dtype=np.float64)
     classes, width = shares.shape[1], rows.shape[1]
     result = np.zeros((classes, width, classes, width))
-    for one in range(classes):
-        for other in range(one + 1):
-            weights = shares[:, one] * ((one == other) - shares[:, other])
+    for first in range(classes):
+        for second in range(first + 1):
+            weights = shares[:, first] * ((first == second) - shares[:, second])
             block = (rows * weights[:, None]).T @ rows / max(1, len(rows))
-            result[one, :, other, :] = block
-            result[other, :, one, :] = block.T
+            result[first, :, second, :] = block
+            result[second, :, first, :] = block.T
     return result.reshape(classes * width, classes * width)
 
 
@@ -110,11 +110,11 @@ class FisherTrace:
         classes, width = self._factors.shape[1], self._features.shape[1]
         square = matrix.reshape(classes, width, classes, width)
         result = np.empty((len(self._features), classes, classes))
-        for one in range(classes):
-            for other in range(one + 1):
-                seen = self._features @ square[one, :, other, :]
-                result[:, one, other] = np.einsum("nd,nd->n", seen, self._features)
-                result[:, other, one] = result[:, one, other]
+        for first in range(classes):
+            for second in range(first + 1):
+                seen = self._features @ square[first, :, second, :]
+                result[:, first, second] = np.einsum("nd,nd->n", seen, self._features)
+                result[:, second, first] = result[:, first, second]
         return np.asarray(self._factors.transpose(0, 2, 1) @ result @ self._factors)
 
 

@@ -33,8 +33,10 @@ class Sets:
     @classmethod
     def of(cls, sets: list[list[int]]) -> Sets:
         """Write lists as sets."""
-        starts = np.cumsum([0, *(len(one) for one in sets)])
-        return cls(starts, np.array([member for one in sets for member in one], dtype=np.intp))
+        starts = np.cumsum([0, *(len(members) for members in sets)])
+        return cls(
+            starts, np.array([member for members in sets for member in members], dtype=np.intp)
+        )
 
     def __len__(self) -> int:
         """Count the sets."""

@@ -145,7 +145,9 @@ def typiclust(
     by_cluster = np.split(np.argsort(own, kind="stable"), sizes.cumsum()[:-1])
     picks: list[int] = []
     for is_small in (False, True):
-        visited = [by_cluster[one] for one in order if (sizes[one] < smallest) == is_small]
+        visited = [
+            by_cluster[cluster] for cluster in order if (sizes[cluster] < smallest) == is_small
+        ]
         picks += _most_typical_in_turn(
             pool, visited, count - len(picks), neighbours=neighbours, rng=context.rng
         )
@@ -202,7 +204,7 @@ def _clusters_of_pool(context: QueryContext, *, cut: float, most: int) -> NDArra
     key = f"cluster_margin:{cut:g}:{most}:{print_of_pool}"
     places = np.array(order, dtype=np.intp)
     if key not in context.state:
-        for old in [one for one in context.state if one.startswith("cluster_margin:")]:
+        for old in [stored for stored in context.state if stored.startswith("cluster_margin:")]:
             del context.state[old]
         rows = [unit_rows(context.embeddings())]
         if extra:

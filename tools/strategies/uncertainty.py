@@ -142,12 +142,12 @@ def quota_picks(probabilities: FloatArray, quotas: IntArray) -> NDArray[np.intp]
     margins = scoring.margin(probabilities)
     is_open = np.ones(len(probabilities), dtype=bool)
     picks = []
-    for one in np.argsort(-quotas, kind="stable"):
+    for label in np.argsort(-quotas, kind="stable"):
         # Predicted as c: from 1 to 2, the closest call highest. Others: below 1.
-        leaning = probabilities[:, one] - best
-        scores = np.where(predicted == one, 2 + margins, leaning)
+        leaning = probabilities[:, label] - best
+        scores = np.where(predicted == label, 2 + margins, leaning)
         scores[~is_open] = -np.inf
-        chosen = highest(scores, int(quotas[one]))
+        chosen = highest(scores, int(quotas[label]))
         is_open[chosen] = False
         picks.append(chosen)
     return np.concatenate(picks)
