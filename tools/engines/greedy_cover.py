@@ -81,6 +81,7 @@ def cover_within(
     (1 - 1/e) / 2 of the best (Khuller et al., 1999). What is equal to 5 digits goes to the
     candidate that stands first.
     """
+    # Two, because an oracle remembers what its own picks have covered.
     oracle, single = make_oracle(), make_oracle()
     affordable = np.flatnonzero(prices <= budget)
     picks: list[int] = []
@@ -119,6 +120,7 @@ class Similarities:
         self._similar = similar
         items = similar.shape[1]
         start = np.zeros(items) if covered is None else np.maximum(covered, 0)
+        # In the precision of the similarities, or every block would be turned into doubles.
         self._best = start.astype(similar.dtype)
         self._weights = np.ones(items) if weights is None else np.asarray(weights)
         self._weights = self._weights.astype(similar.dtype)
@@ -126,6 +128,7 @@ class Similarities:
     def gains(self, candidates: IntArray) -> FloatArray:
         """Sum what each candidate improves."""
         gains = np.empty(len(candidates))
+        # Indexing copies: 4 million similarities at a time, 16 MB in float32.
         size = max(1, 4_000_000 // max(1, len(self._best)))
         for start in range(0, len(candidates), size):
             some = slice(start, start + size)
@@ -157,6 +160,7 @@ class Membership:
     def gains(self, candidates: IntArray) -> FloatArray:
         """Sum what the members of each candidate's set are still worth."""
         members, sizes = self._sets.of_rows(np.asarray(candidates))
+        # O(sum of the sets' sizes) in one pass, however many sets there are.
         owners = np.repeat(np.arange(len(sizes)), sizes)
         worth = np.bincount(owners, weights=self._worth[members], minlength=len(sizes))
         return worth.astype(np.float64)
@@ -177,10 +181,13 @@ def _best(oracle: GainOracle, candidates: IntArray, bounds: FloatArray, *, tie: 
         open_places = np.flatnonzero(stale & (bounds >= bar))
         if not len(open_places):
             return int(np.flatnonzero(~stale & (bounds >= bar))[0])
+        # A few at a time, as the first may settle it; but at the start no bound is known, and all
+        # have to be looked at.
         if len(open_places) > size and np.isfinite(bounds[open_places]).all():
             highest = np.argpartition(-bounds[open_places], size - 1)[:size]
             open_places = np.sort(open_places[highest])
         bounds[open_places] = oracle.gains(candidates[open_places])
         stale[open_places] = False
         best = max(best, float(bounds[open_places].max()))
+        # Growing: where many bounds are out of date, the oracle is still called few times.
         size *= 4

@@ -100,6 +100,7 @@ def similarities(rows: FloatArray, others: FloatArray) -> FloatArray:
 def voters(neighbours: IntArray) -> Sets:
     """Turn a graph (N, k) around: who has each row among its nearest."""
     count, k = neighbours.shape
+    # Entry n k + j of the flat graph is a vote by row n: dividing by k names the voter.
     order = np.argsort(neighbours, axis=None, kind="stable")
     starts = np.concatenate([[0], np.bincount(neighbours.ravel(), minlength=count).cumsum()])
     return Sets(starts.astype(np.intp), (order // max(k, 1)).astype(np.intp))
@@ -112,9 +113,11 @@ def _best(
 
     Where products cannot tell who is nearer, or how near, cosines are computed in doubles.
     """
+    # What ties after rounding to `digits` may have come out lower by the blur of a product.
     slack = _BLUR + 10.0**-digits
     bars = _bars(similar, k) - np.float32(slack)
     owners, places = np.nonzero(similar >= bars[:, None])
+    # Many duplicates: sorting whole rows is cheaper than ranking so many that reach the bar.
     if len(owners) > _MOST_REACHING * k * len(similar):
         return _best_in_doubles(similar, k, rows=rows, others=others, digits=digits)
     values = similar[owners, places].astype(np.float64)
@@ -131,6 +134,7 @@ def _best(
         found[mine], how_near[mine] = places[some][order], values[some][order]
         steps = np.column_stack([how_near[mine], after])
         steps = steps[:, :-1] - steps[:, 1:]
+        # Where ranks lie closer than products are exact, or 1 - cosine has lost its digits.
         is_doubtful[mine] = (how_near[mine][:, 0] > _CLOSE) | (steps < slack).any(axis=1)
     if is_doubtful.any():
         some = is_doubtful[owners]
@@ -164,6 +168,7 @@ def _bars(similar: FloatArray, k: int) -> FloatArray:
     if groups < k:
         return np.asarray(np.partition(similar, columns - k, axis=1)[:, columns - k])
     # The k-th best of the groups' maxima.
+    # At least k groups, so at least k others, reach it; and only one value in 32 is partitioned.
     grouped = similar[:, : groups * _GROUP].reshape(rows, groups, _GROUP).max(axis=2)
     return np.asarray(np.partition(grouped, groups - k, axis=1)[:, groups - k])
 
