@@ -111,6 +111,7 @@ class Head:
 
         rows = torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.float32))
         wanted = torch.from_numpy(np.asarray(gold, dtype=np.int64))
+        # Without dropout: a draw should not decide which shapes are tried.
         self._network.eval()
         with one_thread():
             loss = torch.nn.functional.cross_entropy(self._network(rows), wanted)
@@ -129,6 +130,7 @@ def _network(config: Config, width: int, classes: int, seed: int) -> nn.Module:
     if kind not in kinds or hidden < 0 or depth < 0:
         raise InvalidInput(f"This is no architecture: {dict(config)}.")
     layers: list[nn.Module] = []
+    # The global generator is put back afterwards: nobody else's draws may depend on ours.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for _ in range(depth):

@@ -78,6 +78,7 @@ class Range:
     def vary(self, value: Value, rng: np.random.Generator) -> Value:
         """Move by a normal step of a fifth of the range."""
         assert not isinstance(value, str)
+        # On the drawing scale, so that a range by logarithm moves by factors.
         share = self._share(float(value)) + 0.2 * float(rng.standard_normal())
         return self._at(min(1.0, max(0.0, share)))
 
@@ -202,6 +203,7 @@ class Proposals:
                     self._add(proposal, found, known)
             self.accepted += len(found)
             self.rejected += wanted - len(found)
+        # A space of options may be used up: then no draw is new, and drawing must end.
         for _ in range(20 * count):
             if len(found) == count:
                 break
@@ -219,6 +221,7 @@ def mutations(space: Space, rng: np.random.Generator, *, parents: int = 4) -> Pr
     """Propose changes of the best configs so far, one setting each; random ones at the start."""
 
     def propose(count: int, trials: Sequence[Trial]) -> list[Config]:
+        # By resource first: a score from less of it says less, and is on another scale.
         ranked = sorted(trials, key=lambda trial: (-trial.resource, -trial.score))[:parents]
         if not ranked:
             return [space.draw(rng) for _ in range(count)]

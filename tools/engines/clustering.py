@@ -46,7 +46,7 @@ def k_means(
     """
     clusters = min(clusters, len(rows))
     weights = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
-    # Without any weight all count alike. Written so that NaN is none, too.
+    # Written so that a sum that is NaN counts as no weight, too.
     if not weights.sum() > 0:
         weights = np.ones(len(rows))
     # Means of float32 rows far from the origin lose the digits that tell clusters apart.
@@ -72,7 +72,6 @@ def assign(
     """Find each row's nearest centre and the squared distance to it; ties to the lower number."""
     space = rows if isinstance(rows, Euclidean) else Euclidean.of(rows)
     points = space.beside(centres)
-    # The factor goes to the K centres rather than to N x K products.
     twice = -2 * fetch(points.rows)
     labels = np.empty(len(space), dtype=np.intp)
     gaps = np.empty(len(space), dtype=np.float32)
@@ -162,7 +161,6 @@ def _lowest(part: FloatArray, rest: FloatArray | float) -> tuple[NDArray[np.intp
     least = np.take_along_axis(part, labels[:, None], axis=1)[:, 0]
     gaps = np.maximum(least + rest, 0)
     is_least = part <= (least + TIE * gaps)[:, None]
-    # Each row has one at least; only more than that are ties, which cost a second pass.
     if np.count_nonzero(is_least) > len(labels):
         labels = is_least.argmax(axis=1)
     return labels, gaps

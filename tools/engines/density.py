@@ -40,7 +40,6 @@ def density(
         # The width is divided out once, here; that leaves u / width, which is uniform on [0, 1).
         axes = (rng.normal(size=(rows.shape[1], many)) / width).astype(np.float32)
         offsets = rng.random(many).astype(np.float32)
-        # A hash to a row: counting and looking up then read memory in order.
         codes = np.empty((many, count), dtype=np.int32)
         for block in blocks(count):
             near = rows[block] if centre is None else rows[block] - centre

@@ -25,7 +25,6 @@ def label_factors(probabilities: FloatArray) -> NDArray[np.float64]:
     values, vectors = np.linalg.eigh(moments)
     # The probabilities sum to 1, so the lowest eigenvalue is 0 and its column says nothing.
     kept = slice(min(1, classes - 1), None)
-    # A covariance has no negative eigenvalue: what is below 0 is rounding.
     return np.asarray(vectors[:, :, kept] * np.sqrt(np.maximum(values[:, None, kept], 0)))
 
 

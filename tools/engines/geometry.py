@@ -86,7 +86,6 @@ class Euclidean:
 
     def gaps(self, points: Euclidean) -> FloatArray:
         """Give |x - y|^2; those of `points` are moved to these coordinates if they have others."""
-        # By identity: `take` and `beside` hand the very same array on.
         if points.centre is not self.centre:
             there = 0 if points.centre is None else points.centre
             points = self.beside(fetch(points.rows) + there)
@@ -291,7 +290,6 @@ def _correct(gaps: FloatArray, space: AnyFactored, points: AnyFactored) -> Float
     rows, columns = np.divmod(doubtful, gaps.shape[1])
     still = is_blurred(gaps.take(doubtful), space.norms[rows], points.norms[columns])
     rows, columns = rows[still], columns[still]
-    # One product for all pairs is cheaper than so many pairs by themselves.
     if len(rows) * _PAIRS > gaps.size:
         return space.exactly(points).astype(gaps.dtype)
     gaps[rows, columns] = space.pairs(points, rows, columns)

@@ -81,7 +81,6 @@ def cover_within(
     (1 - 1/e) / 2 of the best (Khuller et al., 1999). What is equal to 5 digits goes to the
     candidate that stands first.
     """
-    # Two, because an oracle remembers what its own picks have covered.
     oracle, single = make_oracle(), make_oracle()
     affordable = np.flatnonzero(prices <= budget)
     picks: list[int] = []
@@ -128,7 +127,6 @@ class Similarities:
     def gains(self, candidates: IntArray) -> FloatArray:
         """Sum what each candidate improves."""
         gains = np.empty(len(candidates))
-        # Indexing copies: 4 million similarities at a time, 16 MB in float32.
         size = max(1, 4_000_000 // max(1, len(self._best)))
         for start in range(0, len(candidates), size):
             some = slice(start, start + size)
@@ -160,7 +158,6 @@ class Membership:
     def gains(self, candidates: IntArray) -> FloatArray:
         """Sum what the members of each candidate's set are still worth."""
         members, sizes = self._sets.of_rows(np.asarray(candidates))
-        # O(sum of the sets' sizes) in one pass, however many sets there are.
         owners = np.repeat(np.arange(len(sizes)), sizes)
         worth = np.bincount(owners, weights=self._worth[members], minlength=len(sizes))
         return worth.astype(np.float64)
@@ -189,5 +186,4 @@ def _best(oracle: GainOracle, candidates: IntArray, bounds: FloatArray, *, tie: 
         bounds[open_places] = oracle.gains(candidates[open_places])
         stale[open_places] = False
         best = max(best, float(bounds[open_places].max()))
-        # Growing: where many bounds are out of date, the oracle is still called few times.
         size *= 4

@@ -14,7 +14,6 @@ from querist.tools.compute.arrays import FloatArray
 from querist.tools.engines.geometry import blocks
 from querist.tools.engines.scoring import entropy
 
-# 32 MB of doubles at a time.
 _CELLS = 4_000_000
 
 

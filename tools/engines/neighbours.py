@@ -100,7 +100,6 @@ def similarities(rows: FloatArray, others: FloatArray) -> FloatArray:
 def voters(neighbours: IntArray) -> Sets:
     """Turn a graph (N, k) around: who has each row among its nearest."""
     count, k = neighbours.shape
-    # Entry n k + j of the flat graph is a vote by row n: dividing by k names the voter.
     order = np.argsort(neighbours, axis=None, kind="stable")
     starts = np.concatenate([[0], np.bincount(neighbours.ravel(), minlength=count).cumsum()])
     return Sets(starts.astype(np.intp), (order // max(k, 1)).astype(np.intp))
@@ -117,7 +116,6 @@ def _best(
     slack = _BLUR + 10.0**-digits
     bars = _bars(similar, k) - np.float32(slack)
     owners, places = np.nonzero(similar >= bars[:, None])
-    # Many duplicates: sorting whole rows is cheaper than ranking so many that reach the bar.
     if len(owners) > _MOST_REACHING * k * len(similar):
         return _best_in_doubles(similar, k, rows=rows, others=others, digits=digits)
     values = similar[owners, places].astype(np.float64)

@@ -16,7 +16,6 @@ from querist.tools.compute.arrays import FloatArray, IntArray, first_highest
 from querist.tools.engines.geometry import blocks, common_part
 from querist.tools.engines.lazy_greedy import take_highest
 
-# Doubles that GO may hold for candidates times targets (40 MB).
 _MOST_CELLS = 5_000_000
 _START, _MOST_ADDED = 2_000, 2_000
 _MOST_STEPS, _MOST_PASSES = 20_000, 20
@@ -140,7 +139,6 @@ def apportion(weights: FloatArray, count: int) -> NDArray[np.intp]:
     raw = (count - len(support) / 2) * shares
     # Rounded first: 6 * (1/3) must not become 3 by floating point.
     numbers = np.maximum(np.ceil(np.round(raw, 9)), 0).astype(np.intp)
-    # The ceilings miss `count` by at most half of the support, so both loops are short.
     while numbers.sum() < count:
         numbers[int((numbers / shares).argmin())] += 1
     while numbers.sum() > count:
@@ -182,8 +180,8 @@ def transductive_design(
     count = min(count, len(rows))
     covariance = np.array(covariance, dtype=np.float64)
     # By Sherman and Morrison a target's variance after pick i is
-    # x' S x - (x' S x_i)^2 / (1 + own_i): N x M products, which a pick brings up to date in O(N M),
-    # instead of N inversions.
+    # x' S x - (x' S x_i)^2 / (1 + own_i): N x M products, brought up to date in O(N (d + M)) a
+    # pick, instead of N inversions.
     own = _variances(rows, covariance)
     # In the rows' own precision: a large pool is not copied to doubles.
     kind = rows.dtype
@@ -214,7 +212,6 @@ def shortlist_for_targets(rows: FloatArray, targets: FloatArray) -> NDArray[np.i
     """
     if len(rows) * len(targets) <= _MOST_CELLS:
         return np.arange(len(rows))
-    # M targets keep M * each rows at most, and those times M targets must fit.
     each = max(1, _MOST_CELLS // len(targets) ** 2)
     best = np.full((each, len(targets)), -np.inf, dtype=np.float32)
     places = np.zeros((each, len(targets)), dtype=np.intp)
@@ -236,7 +233,6 @@ def principal_rows(rows: FloatArray, width: int) -> tuple[FloatArray, FloatArray
 
     Not centred: the model has no intercept, so the origin has a meaning.
     """
-    # By the d x d moment, block by block: O(N d^2), without the copy that an SVD of rows takes.
     moment = np.zeros((rows.shape[1], rows.shape[1]))
     for block in blocks(len(rows)):
         moment += rows[block].T @ rows[block]

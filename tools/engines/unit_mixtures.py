@@ -71,7 +71,6 @@ class Mixtures:
         classes = told.shape[1]
         # A class of certain units only would have no weight, so no mixture: they count alike.
         weights = np.maximum(-np.einsum("tc,tc->t", told, np.log(told)), _LEAST)
-        # A group for each example and predicted class: O(T C) for all mixtures together.
         groups = units.owners * classes + told.argmax(axis=1)
         size = len(units) * classes
         mass = np.bincount(groups, weights=weights, minlength=size)

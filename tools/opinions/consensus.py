@@ -59,11 +59,13 @@ class Consensus:
             return None
         ids = [label.example for label in bank]
         says = np.stack([soft_target(label, self.answers) * label.weight for label in bank])
+        # One more than wanted: an example in the bank finds itself.
         close, similarity = nearest(self.vectors(examples), self.vectors(ids), _NEIGHBOURS + 1)
         place = {example: row for row, example in enumerate(ids)}
         own = close == np.array([place.get(example, -1) for example in examples])[:, None]
         # Squared, so that what is only a little alike has little to say.
         strength = np.where(own, 0.0, np.maximum(similarity, 0.0) ** 2)
+        # One vote spread evenly over the answers: where all neighbours are far, nothing is claimed.
         mass = np.einsum("nk,nkc->nc", strength, says[close]) + 1.0 / says.shape[1]
         return np.asarray(mass / mass.sum(axis=1, keepdims=True))
 
@@ -98,6 +100,7 @@ class Consensus:
         """Pool what is there; a source that is silent about an example counts as undecided."""
         if around is None and model is None and all(vector is None for vector in says):
             return None
+        # Even shares add the same to every log-probability, so they move nothing.
         even = np.full((len(says), len(self.answers)), 1.0 / len(self.answers))
         annotator = np.stack([even[0] if vector is None else vector for vector in says])
         sides = (annotator, even if around is None else around, even if model is None else model)

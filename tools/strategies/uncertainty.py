@@ -120,6 +120,7 @@ def level(counts: IntArray, more: int) -> NDArray[np.intp]:
     What does not divide goes to the lower of the lowest counts first, then to the lower class.
     """
     shares = np.zeros(len(counts), dtype=np.intp)
+    # Filling from the lowest up: O(C log C), however large the batch.
     order = np.argsort(counts, kind="stable")
     sorted_counts = counts[order]
     # The most classes that can be raised to a common height with what there is.
