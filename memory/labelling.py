@@ -51,12 +51,12 @@ class Labelling:
             {
                 "run": self._run,
                 "round": number,
-                "example": one,
+                "example": example,
                 "rank": rank,
                 "status": "todo",
                 "attempt": 0,
             }
-            for rank, one in enumerate(examples)
+            for rank, example in enumerate(examples)
         ]
         opened = sa.select(_items.c.example).where(
             _items.c.run == self._run, _items.c.round == number
@@ -131,7 +131,7 @@ class Labelling:
             table = schema.opinions
             query = sa.select(table.c.body).where(table.c.run == self._run)
             found = [from_json(Annotation, body) for body in self._select(query)]
-            self._annotations = {_key(one): one for one in found}
+            self._annotations = {_key(annotation): annotation for annotation in found}
         wanted = None if examples is None else set(examples)
         listed = [
             annotation
@@ -139,7 +139,15 @@ class Labelling:
             if (wanted is None or annotation.example in wanted)
             and number in (None, annotation.round)
         ]
-        return sorted(listed, key=lambda one: (one.round, one.example, one.who, one.sample))
+        return sorted(
+            listed,
+            key=lambda annotation: (
+                annotation.round,
+                annotation.example,
+                annotation.who,
+                annotation.sample,
+            ),
+        )
 
     # ------------------------------------------------------------ verdicts and labels
 
@@ -195,7 +203,7 @@ class Labelling:
             table = schema.labels
             query = sa.select(table.c.body).where(table.c.run == self._run)
             found = [from_json(Label, body) for body in self._select(query)]
-            self._labels = {one.example: one for one in found}
+            self._labels = {label.example: label for label in found}
         return sorted(self._labels.values(), key=lambda label: label.example)
 
     def counts(self) -> dict[str, int]:
@@ -235,8 +243,8 @@ class Labelling:
         upsert(connection, schema.opinions, rows, replace=False)
         if self._annotations is not None:
             for row in rows:
-                one = from_json(Annotation, row["body"])
-                self._annotations.setdefault(_key(one), one)
+                annotation = from_json(Annotation, row["body"])
+                self._annotations.setdefault(_key(annotation), annotation)
 
     def _put_labels(self, connection: sa.Connection, labels: Sequence[Label]) -> None:
         human = self._by_people(connection, [label.example for label in labels])
@@ -254,7 +262,7 @@ class Labelling:
         upsert(connection, schema.labels, rows)
         if self._labels is not None:
             written = [from_json(Label, row["body"]) for row in rows]
-            self._labels |= {one.example: one for one in written}
+            self._labels |= {label.example: label for label in written}
 
     def _by_people(self, connection: sa.Connection, examples: Sequence[str]) -> set[str]:
         table = schema.labels

@@ -54,7 +54,7 @@ class Pool:
             start = self._next_position(connection)
             position = start
             while batch := list(islice(examples, BATCH)):
-                rows = [self._row(one, position + i) for i, one in enumerate(batch)]
+                rows = [self._row(example, position + i) for i, example in enumerate(batch)]
                 upsert(connection, _table, rows, replace=False)
                 position += len(batch)
         return position - start
@@ -76,7 +76,7 @@ class Pool:
             for part in in_chunks(ids):
                 query = sa.select(_table).where(self._mine, _table.c.id.in_(part))
                 found.update((row.id, _example(row)) for row in connection.execute(query))
-        return [found[one] for one in ids]
+        return [found[example_id] for example_id in ids]
 
     def first(self, count: int) -> list[Example]:
         """Fetch the first examples of the pool."""
@@ -87,7 +87,7 @@ class Pool:
 
     def texts(self, split: Split = Split.POOL) -> list[str]:
         """List the texts of a split, in the order of `ids`."""
-        return [one.text for one in self.all(split)]
+        return [example.text for example in self.all(split)]
 
     def all(self, split: Split = Split.POOL) -> list[Example]:
         """List the examples of a split, in the order of `ids`."""

@@ -40,7 +40,7 @@ class VectorIndex:
     def put(self, ids: Sequence[str], vectors: FloatArray) -> None:
         """Add vectors (N, d); ids that are known already are left alone."""
         known = set(self._collection.get(ids=list(ids), include=[])["ids"]) if ids else set()
-        rows = [i for i, one in enumerate(ids) if one not in known]
+        rows = [i for i, example_id in enumerate(ids) if example_id not in known]
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
             self._collection.add(
@@ -60,7 +60,7 @@ class VectorIndex:
         )
         distances = found["distances"] or []
         return [
-            [(one, 1.0 - float(far)) for one, far in zip(ids, fars, strict=True)]
+            [(example_id, 1.0 - float(far)) for example_id, far in zip(ids, fars, strict=True)]
             for ids, fars in zip(found["ids"], distances, strict=True)
         ]
 

@@ -150,7 +150,7 @@ class Entry(Generic[T_co]):
             near = suggest(name, self.parameters.model_fields)
             what = f"{self.name!r} has no parameter {shorten(name)}.{near}"
         else:
-            wanted = next(one.words for one in known if one.name == name)
+            wanted = next(parameter.words for parameter in known if parameter.name == name)
             given = problem["input"]
             given = write_value(given) if isinstance(given, Scalar) else shorten(given)
             what = f"{self.name!r}: {name} = {given} cannot be; it is {wanted}."
@@ -202,13 +202,14 @@ def _read_parameters(source: Callable[..., object], *, name: str) -> type[BaseMo
     ]
     hints = get_type_hints(function, include_extras=True) if found else {}
     fields: dict[str, Any] = {}
-    for one in found:
-        if one.default is inspect.Parameter.empty or not _is_plain(hints[one.name]):
+    for parameter in found:
+        if parameter.default is inspect.Parameter.empty or not _is_plain(hints[parameter.name]):
             raise InvalidInput(
-                f"The parameter {one.name!r} of {name!r} must have a default, and be a number, "
-                "true or false, a text or a choice of texts: so that a task file can name it."
+                f"The parameter {parameter.name!r} of {name!r} must have a default, and be a "
+                "number, true or false, a text or a choice of texts: so that a task file can name "
+                "it."
             )
-        fields[one.name] = (hints[one.name], one.default)
+        fields[parameter.name] = (hints[parameter.name], parameter.default)
     model: type[BaseModel] = create_model(name, __config__=_STRICT, **fields)
     return model
 

@@ -31,7 +31,7 @@ def inbox(store, run):
 
 
 def ids(questions):
-    return [one.id for one in questions]
+    return [question.id for question in questions]
 
 
 def test_questions_are_asked_once_and_served_by_value(inbox):
@@ -92,7 +92,7 @@ def test_of_many_who_claim_at_once_each_gets_others(inbox):
     inbox.ask([question(f"x{i}", 1.0) for i in range(20)])
     with ThreadPoolExecutor(8) as people:
         served = list(people.map(lambda i: ids(inbox.claim(f"p{i}", count=2)), range(8)))
-    flat = [one for some in served for one in some]
+    flat = [question_id for some in served for question_id in some]
     assert len(flat) == len(set(flat)) == 16
 
 

@@ -30,8 +30,8 @@ def test_of_twenty_threads_reserving_a_tenth_of_a_dollar_ten_succeed(store, run)
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(isinstance(one, Hold) for one in results) == 10
-    assert sum(isinstance(one, BudgetExceeded) for one in results) == 10
+    assert sum(isinstance(result, Hold) for result in results) == 10
+    assert sum(isinstance(result, BudgetExceeded) for result in results) == 10
     assert ledger.balance().remaining == 0
 
 

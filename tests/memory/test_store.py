@@ -95,11 +95,11 @@ def test_a_data_set_is_stored_once(store):
 
 def test_a_batch_item_moves_with_what_is_written_about_it(store, run):
     labelling = Labelling(store, "run", lease=run)
-    ids = [ExampleId(one) for one in "abc"]
+    ids = [ExampleId(name) for name in "abc"]
     labelling.open_batch(1, ids)
     labelling.open_batch(1, [ExampleId("late")])
     assert [item.example for item in labelling.batch(1, status="todo")] == ids
-    labelling.annotated(1, [Annotation(one, "llm:x", Choice("a"), 1) for one in ids[:2]])
+    labelling.annotated(1, [Annotation(example, "llm:x", Choice("a"), 1) for example in ids[:2]])
     assert [item.example for item in labelling.batch(1, status="annotated")] == ids[:2]
     verdicts = [
         Verdict(ids[0], 1, 0, Choice("a"), 0.9, Action.ACCEPT, "sure"),
@@ -131,14 +131,16 @@ def test_who_drives_a_run_remembers_what_the_database_holds(store, run):
     looking = Labelling(store, "run", lease=Lease.to_look("run"))
     rng = random.Random(5)
     for number in range(30):
-        one = ExampleId(rng.choice("abcdef"))
+        example = ExampleId(rng.choice("abcdef"))
         by = rng.choice(["human", "llm"])
-        label = Label(one, Choice(rng.choice("xy")), by, f"{by}:m", 0.5, 1 / 3, number)
-        said = Annotation(one, label.who, label.answer, number % 3, usd=Decimal(number))
+        label = Label(example, Choice(rng.choice("xy")), by, f"{by}:m", 0.5, 1 / 3, number)
+        said = Annotation(example, label.who, label.answer, number % 3, usd=Decimal(number))
         rng.choice([lambda m=label: labelling.relabel([m]), lambda m=said: labelling.record([m])])()
         assert labelling.labels() == looking.labels() == Labelling(store, "run").labels()
         assert labelling.annotations() == looking.annotations()
-        assert labelling.annotations([one], number=1) == looking.annotations([one], number=1)
+        assert labelling.annotations([example], number=1) == looking.annotations(
+            [example], number=1
+        )
     assert labelling.labels()
     assert labelling.annotations()
 

@@ -111,7 +111,7 @@ def test_drawing_tells_the_probability_and_follows_the_seed():
 
 def test_the_estimate_settles_and_says_how_sure_it_is():
     found = running_estimates([1.0, 0.0, 1.0], [0.25, 1 / 3, 0.5], 4)
-    assert [one.value for one in found] == pytest.approx([1, 0.5, 2 / 3])
+    assert [estimate.value for estimate in found] == pytest.approx([1, 0.5, 2 / 3])
     assert np.isnan(found[0].error)
     low, high = found[2].interval
     assert low < 2 / 3 < high

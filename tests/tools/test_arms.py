@@ -88,11 +88,11 @@ def test_without_noise_the_best_arm_is_found(make):
 
 def test_several_pulls_at_once_change_nothing():
     rewards = np.random.default_rng(3).random((6, 80))
-    one, many = SuccessiveHalving(6, 70), SuccessiveHalving(6, 70)
-    play(one, lambda arm, item: rewards[arm, item])
+    single, many = SuccessiveHalving(6, 70), SuccessiveHalving(6, 70)
+    play(single, lambda arm, item: rewards[arm, item])
     play(many, lambda arm, item: rewards[arm, item], at_once=32)
-    assert one.record.pulls == many.record.pulls
-    assert one.best(6) == many.best(6)
+    assert single.record.pulls == many.record.pulls
+    assert single.best(6) == many.best(6)
 
 
 def test_too_few_evaluations_for_the_arms_are_refused():

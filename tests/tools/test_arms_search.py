@@ -39,16 +39,16 @@ def climb(search, score):
 
 def test_the_bracket_table_is_exact():
     found = hyperband_ladders(81)
-    assert [one[0] for one in found] == [(81, 1), (34, 3), (15, 9), (8, 27), (5, 81)]
+    assert [bracket[0] for bracket in found] == [(81, 1), (34, 3), (15, 9), (8, 27), (5, 81)]
     assert found[0] == ((81, 1), (27, 3), (9, 9), (3, 27), (1, 81))
 
 
 @pytest.mark.parametrize("most", [1, 3, 9, 27, 50, 81, 100])
 def test_a_bracket_uses_no_more_than_its_share(most):
     found = hyperband_ladders(most)
-    for one in found:
-        assert sum(count * resource for count, resource in one) <= len(found) * most
-        assert cost_of(one) <= len(found) * most
+    for bracket in found:
+        assert sum(count * resource for count, resource in bracket) <= len(found) * most
+        assert cost_of(bracket) <= len(found) * most
 
 
 def test_a_config_that_is_always_best_survives():
@@ -57,7 +57,7 @@ def test_a_config_that_is_always_best_survives():
     climb(search, lambda config, resource: -abs(np.log(config["rate"] / 0.01)) + resource * 1e-6)
     top = search.configs[search.best()[0]]
     # Every bracket's own best reaches the full resource.
-    full = [one for one in search.trials if one.resource == 27]
+    full = [trial for trial in search.trials if trial.resource == 27]
     assert len(full) >= len(hyperband_ladders(27))
     best = max(search.configs, key=lambda config: -abs(np.log(config["rate"] / 0.01)))
     assert top == best
@@ -66,9 +66,9 @@ def test_a_config_that_is_always_best_survives():
 def test_a_promoted_config_goes_on_from_where_it_was():
     search = StagedSearch([ladder(9, 9, steps=2)], Proposals(SPACE, np.random.default_rng(0)))
     pulls = climb(search, lambda config, _: config["rate"])
-    last = [one.resource for one in pulls if one.arm == search.best()[0]]
+    last = [pull.resource for pull in pulls if pull.arm == search.best()[0]]
     assert last == [1, 3, 9]
-    assert [sum(1 for one in pulls if one.resource == r) for r in (1, 3, 9)] == [9, 3, 1]
+    assert [sum(1 for pull in pulls if pull.resource == r) for r in (1, 3, 9)] == [9, 3, 1]
     assert len(search.record.rejected) == 8
 
 
@@ -94,7 +94,7 @@ def test_proposals_outside_the_space_are_replaced_and_counted():
     assert found[0] == {"rate": 0.01, "depth": 2}
     assert (source.accepted, source.rejected) == (1, 5)
     assert len(found) == 6
-    assert not any(SPACE.problems(one) for one in found)
+    assert not any(SPACE.problems(config) for config in found)
 
 
 def test_half_of_a_batch_is_left_to_chance():
@@ -109,8 +109,8 @@ def test_half_of_a_batch_is_left_to_chance():
 def test_a_grid_is_complete_and_ends_are_inside():
     points = list(SPACE.grid(4))
     assert len(points) == 12
-    assert {one["rate"] for one in points} == {0.0001, 0.001, 0.01, 0.1}
-    assert not any(SPACE.problems(one) for one in points)
+    assert {config["rate"] for config in points} == {0.0001, 0.001, 0.01, 0.1}
+    assert not any(SPACE.problems(config) for config in points)
 
 
 def test_draws_and_changes_stay_inside():
@@ -167,15 +167,15 @@ def test_the_worse_half_by_a_free_score_is_not_tried():
     climb(search, lambda *_: 0.5)
     assert len(search.configs) == 3
     rest = Proposals(HEADS, np.random.default_rng(0))(6, [])
-    kept = sorted((one["width"] for one in rest), reverse=True)[:3]
-    assert sorted((one["width"] for one in search.configs), reverse=True) == kept
+    kept = sorted((config["width"] for config in rest), reverse=True)[:3]
+    assert sorted((config["width"] for config in search.configs), reverse=True) == kept
 
 
 def test_a_grid_is_proposed_once_and_then_drawn():
     rng = np.random.default_rng(0)
     source = Proposals(SPACE, rng, from_grid(SPACE, rng, points=1))
     first, second = source(2, []), source(2, [])
-    assert {one["depth"] for one in (*first, second[0])} == {1, 2, 3}
+    assert {config["depth"] for config in (*first, second[0])} == {1, 2, 3}
     assert (source.accepted, source.rejected) == (3, 1)
 
 
@@ -183,10 +183,10 @@ def test_a_grid_proposes_what_means_the_same_once():
     rng = np.random.default_rng(0)
     propose = from_grid(HEADS, rng, canonical=canonical)
     found = propose(10_000, [])
-    assert sum(one["depth"] == 0 for one in found) == 1
-    assert len({tuple(one.values()) for one in found}) == len(found) > 20
+    assert sum(config["depth"] == 0 for config in found) == 1
+    assert len({tuple(config.values()) for config in found}) == len(found) > 20
     # Not the grid's own order, whose first dozens differ in the last settings only.
-    assert len({one["depth"] for one in found[:8]}) > 1
+    assert len({config["depth"] for config in found[:8]}) > 1
 
 
 def test_children_inherit_tensors_of_equal_shape():

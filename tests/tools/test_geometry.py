@@ -63,8 +63,8 @@ def test_zeros_in_predictions_are_far_but_not_infinite() -> None:
 @settings(max_examples=20, deadline=None)
 def test_prediction_distances_equal_both_divergences(seed: int) -> None:
     shares = rng(seed).dirichlet(np.ones(4), size=12)
-    one, other = shares[:, None], shares[None]
-    both = (one * np.log(one / other) + other * np.log(other / one)).sum(axis=2) / 2
+    left, other = shares[:, None], shares[None]
+    both = (left * np.log(left / other) + other * np.log(other / left)).sum(axis=2) / 2
     np.testing.assert_allclose(Predictions.of(shares).gaps(Predictions.of(shares)), both, atol=1e-5)
 
 
@@ -95,11 +95,11 @@ def test_thinned_draws_follow_squared_distance_to_the_latest_picks() -> None:
     for seed in range(10_000):
         found[tuple(draw_far(space, count=3, rng=rng(seed), first=0)[1:])] += 1
     expected = {}
-    for one in range(1, 5):
-        first = places[one, 0] ** 2 / np.square(places).sum()
-        rest = np.minimum(places[:, 0] ** 2, (places[:, 0] - places[one, 0]) ** 2)
-        for other in set(range(1, 5)) - {one}:
-            expected[one, other] = first * rest[other] / rest.sum()
+    for pick in range(1, 5):
+        first = places[pick, 0] ** 2 / np.square(places).sum()
+        rest = np.minimum(places[:, 0] ** 2, (places[:, 0] - places[pick, 0]) ** 2)
+        for other in set(range(1, 5)) - {pick}:
+            expected[pick, other] = first * rest[other] / rest.sum()
     counts = [found[pair] for pair in expected]
     assert chisquare(counts, [10_000 * expected[pair] for pair in expected]).pvalue > 0.001
 

@@ -141,7 +141,10 @@ def test_po_eig_is_never_below_the_marginal_and_equals_bald_without_gaps(seed: i
 def test_po_epig_averages_over_imputations_of_both_sides() -> None:
     rows, targets = draws(3, 2, 5, seed=1), draws(4, 3, 5, seed=2)
     expected = np.mean(
-        [over_imputations(lambda one, t=t: epig(one, targets[:, t]), rows) for t in range(3)],
+        [
+            over_imputations(lambda imputed, t=t: epig(imputed, targets[:, t]), rows)
+            for t in range(3)
+        ],
         axis=0,
     )
     np.testing.assert_allclose(po_epig(rows, targets), expected)

@@ -64,7 +64,7 @@ def flags() -> frozenset[str]:
 def under(kernel: str, threads: int, script: str) -> subprocess.CompletedProcess[str]:
     """Run a script under a kernel, after making sure that it is in force."""
     np.ones((2, 2)) @ np.ones((2, 2))
-    if not any(one["internal_api"] == "openblas" for one in threadpool_info()):
+    if not any(library["internal_api"] == "openblas" for library in threadpool_info()):
         pytest.skip("NumPy does not multiply by OpenBLAS here, whose kernels can be chosen.")
     if not NEEDS[kernel] <= flags():
         pytest.skip(f"This processor cannot run OpenBLAS's kernel for {kernel}.")

@@ -85,8 +85,8 @@ def test_an_interval_holds_the_truth_as_often_as_it_says():
             says = np.where(is_match, rng.random(n) < recall, rng.random(n) < false_alarm)
             found = kind.measure(
                 task,
-                [match if one else other for one in says],
-                [match if one else other for one in is_match],
+                [match if is_same else other for is_same in says],
+                [match if is_same else other for is_same in is_match],
             )
             held += found.low <= true_f1 <= found.high
         assert 0.85 <= held / 300 <= 0.95, (share, held / 300)

@@ -87,7 +87,7 @@ def test_folding_twice_changes_nothing_more_for_plain_words(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("name", "other"),
     [
         ("bug", "bug "),
         ("bug", "bu\u200bg"),
@@ -97,8 +97,8 @@ def test_folding_twice_changes_nothing_more_for_plain_words(name: str) -> None:
         ("❤", "❤\ufe0f"),
     ],
 )
-def test_names_that_look_the_same_are_found(one: str, other: str) -> None:
-    assert find_alike(["x", one, other]) == (one, other)
+def test_names_that_look_the_same_are_found(name: str, other: str) -> None:
+    assert find_alike(["x", name, other]) == (name, other)
 
 
 @pytest.mark.parametrize(

@@ -187,11 +187,11 @@ def test_one_id_for_two_texts_is_refused_with_the_remedy(tmp_path: Path) -> None
 
 
 def test_the_dataset_id_depends_on_content_but_not_on_order(tmp_path: Path) -> None:
-    one = load_examples(write_jsonl(tmp_path / "1.jsonl", ROWS)).examples
+    whole = load_examples(write_jsonl(tmp_path / "1.jsonl", ROWS)).examples
     other = load_examples(write_jsonl(tmp_path / "2.jsonl", ROWS[:1])).examples
-    assert dataset_id(one) == dataset_id(one[::-1])
-    assert dataset_id(one) != dataset_id(other)
-    assert len(dataset_id(one)) == 64
+    assert dataset_id(whole) == dataset_id(whole[::-1])
+    assert dataset_id(whole) != dataset_id(other)
+    assert len(dataset_id(whole)) == 64
 
 
 # ---------------------------------------------------------------- skipped rows

@@ -31,7 +31,9 @@ def label(example, answer, source="human", weight=1.0, probabilities=None):
 
 
 def reliability(annotations, labels, seed=()):
-    return Reliability(annotations, labels, seed={ExampleId(one) for one in seed}, answers=ANSWERS)
+    return Reliability(
+        annotations, labels, seed={ExampleId(name) for name in seed}, answers=ANSWERS
+    )
 
 
 # ---------------------------------------------------------------- votes
@@ -130,7 +132,7 @@ def world(*, machine_is_right):
         source = "human" if name.startswith("h") else "llm"
         known = None if source == "human" else {"a": 0.9 - 0.8 * place, "b": 0.1 + 0.8 * place}
         labels[ExampleId(name)] = label(name, ANSWERS.answers[place], source, 0.9, known)
-    look_up = lambda ids: np.array([vectors[one] for one in ids], dtype=np.float32)  # noqa: E731
+    look_up = lambda ids: np.array([vectors[key] for key in ids], dtype=np.float32)  # noqa: E731
     seed = [name for name in names if name.startswith("h")]
     return labels, reliability([], list(labels.values()), seed=seed), look_up
 

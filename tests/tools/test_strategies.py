@@ -22,8 +22,8 @@ COMPOSITIONS = [
     "entropy@2 > k_means_pp + 0.5 * random",
     "random@5>least_confidence@2>k_center",
 ]
-TRADITIONAL = [one for one in available() if one.origin.startswith("querist.tools.")]
-EVERY = [one.name for one in TRADITIONAL] + COMPOSITIONS
+TRADITIONAL = [entry for entry in available() if entry.origin.startswith("querist.tools.")]
+EVERY = [entry.name for entry in TRADITIONAL] + COMPOSITIONS
 # Nothing drawn, once something is labelled: the order of the pool must not matter. (g_optimal is
 # exact to 1% only, and several designs are.)
 WITHOUT_CHANCE = [
@@ -286,7 +286,7 @@ def test_every_registered_strategy_says_what_it_does() -> None:
         "discriminative contrastive idds density"
     )
     assert set(expected.split()) <= {strategy.name for strategy in available()}
-    assert all(one.card.summary and one.card.cost for one in TRADITIONAL)
-    assert all(one.name == "random" or one.card.citation for one in TRADITIONAL)
-    assert all(len(one.card.explanation) > 150 for one in TRADITIONAL)
+    assert all(entry.card.summary and entry.card.cost for entry in TRADITIONAL)
+    assert all(entry.name == "random" or entry.card.citation for entry in TRADITIONAL)
+    assert all(len(entry.card.explanation) > 150 for entry in TRADITIONAL)
     assert get("0.7 * margin+0.3*k_center").name == "0.7*margin + 0.3*k_center"

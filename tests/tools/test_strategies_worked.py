@@ -40,7 +40,9 @@ def show(
     return QueryContext(
         ids=[ExampleId(f"row-{row}") for row in range(count)],
         rng=np.random.default_rng(seed),
-        sources={kind: lambda one=one: one for kind, one in known.items() if one is not None},
+        sources={
+            kind: lambda value=value: value for kind, value in known.items() if value is not None
+        },
         labelled_so_far=None if labelled is None else lambda: labelled,
     )
 
@@ -151,7 +153,7 @@ def test_clusters_are_made_once_and_come_out_the_same_when_lost() -> None:
         for state in (first.state, {})
     ]
     kept = first.state[key]
-    results = [get("cluster_margin").query(one, 4) for one in again]
+    results = [get("cluster_margin").query(context, 4) for context in again]
     assert results[0].ids == results[1].ids
     assert list(again[1].state) == [key]
     assert (again[1].state[key] == kept).all()
@@ -259,7 +261,7 @@ def test_idds_is_the_formula_of_its_sheet() -> None:
     for pick, score in zip(picks, scores, strict=True):
         by_hand = {
             row: 0.667 * np.mean([rows[row] @ rows[u] for u in pool if u != row])
-            - 0.333 * np.mean([rows[row] @ one for one in labelled])
+            - 0.333 * np.mean([rows[row] @ vector for vector in labelled])
             for row in pool
         }
         assert max(by_hand, key=lambda row: by_hand[row]) == pick

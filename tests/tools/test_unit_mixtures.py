@@ -13,8 +13,8 @@ P, Q = [0.9, 0.1], [0.1, 0.9]
 
 
 def units_of(*examples: list[list[float]]) -> Units:
-    owners = np.repeat(np.arange(len(examples)), [len(one) for one in examples])
-    told = np.array([unit for one in examples for unit in one])
+    owners = np.repeat(np.arange(len(examples)), [len(units) for units in examples])
+    told = np.array([unit for units in examples for unit in units])
     return Units(told, owners, len(examples))
 
 
@@ -22,11 +22,11 @@ def entropy(told: np.ndarray) -> float:
     return float(-(told * np.log(told)).sum())
 
 
-def plainly(one: list[list[float]], other: list[list[float]]) -> float:
+def plainly(mine: list[list[float]], other: list[list[float]]) -> float:
     """Write the sheet's formula down, class by class."""
     total = 0.0
-    for c in range(len(one[0])):
-        sides = [[np.array(u) for u in units if int(np.argmax(u)) == c] for units in (one, other)]
+    for c in range(len(mine[0])):
+        sides = [[np.array(u) for u in units if int(np.argmax(u)) == c] for units in (mine, other)]
         if not all(sides):
             continue
         p, q = (sum(entropy(u) * u for u in s) / sum(entropy(u) for u in s) for s in sides)
@@ -37,7 +37,7 @@ def plainly(one: list[list[float]], other: list[list[float]]) -> float:
 def test_one_unit_each_of_one_class_is_the_distance_of_predictions():
     shares = np.random.default_rng(0).dirichlet(np.ones(3), size=30)
     shares = shares[shares.argmax(axis=1) == 1]
-    mine = Mixtures.of(units_of(*([one] for one in shares.tolist())))
+    mine = Mixtures.of(units_of(*([unit] for unit in shares.tolist())))
     told = Predictions.of(shares)
     np.testing.assert_allclose(mine.gaps(mine), told.gaps(told), atol=1e-9)
 
@@ -58,7 +58,7 @@ def test_distances_equal_the_formula_written_down(seed):
     rng = np.random.default_rng(seed)
     examples = [rng.dirichlet(np.ones(4), size=rng.integers(1, 9)).tolist() for _ in range(8)]
     mixtures = Mixtures.of(units_of(*examples))
-    expected = [[plainly(one, other) for other in examples] for one in examples]
+    expected = [[plainly(example, other) for other in examples] for example in examples]
     np.testing.assert_allclose(mixtures.gaps(mixtures), expected, atol=1e-9)
 
 

@@ -13,6 +13,7 @@ from querist.tools.compute.arrays import TIE, FloatArray, unit_rows
 from querist.tools.engines.greedy_cover import Cover, Similarities, cover_within, greedy_cover
 from querist.tools.engines.neighbours import nearest_neighbours, similarities
 
+# 16 kB of float32 similarities for each candidate.
 _MOST_ITEMS = 4_000
 
 
@@ -31,6 +32,7 @@ def choose_for_annotation(
     Above 4,000 rows the cover is measured on an evenly spaced 4,000 of them.
     """
     rows = unit_rows(embeddings)
+    # Evenly spaced and not drawn: the same examples and sum give the same choice.
     step = -(-len(rows) // _MOST_ITEMS)
     similar = similarities(rows, rows[::step])
     covered = None

@@ -36,9 +36,10 @@ class ClusteredHalving:
     ) -> None:
         """Raise InvalidInput when half of `budget` cannot try every cluster once."""
         arms = len(embeddings)
+        # Some sqrt(K) clusters of sqrt(K) arms: both halves of the budget choose among as many.
         wanted = max(1, round(math.sqrt(arms))) if clusters is None else clusters
         labels = k_means(embeddings, wanted, rng=rng).labels
-        self.members = [np.flatnonzero(labels == one).tolist() for one in np.unique(labels)]
+        self.members = [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]
         if budget < 2 * len(self.members):
             raise InvalidInput(
                 f"{budget} evaluations are too few for {arms} arms in {len(self.members)} "
@@ -61,6 +62,7 @@ class ClusteredHalving:
                 self._under_way.setdefault(arm, []).append(pull.arm)
                 self._due += 1
                 return Pull(arm, pull.resource)
+            # The best cluster is not known before all outcomes of the first part are in.
             if self._due:
                 return None
             self._inner = self._final()
@@ -124,6 +126,7 @@ class PredictedHalving:
         self._embeddings = np.asarray(embeddings, dtype=np.float64)
         self._budget, self._ridge, self._most = budget, ridge, most
         some = sorted(int(arm) for arm in rng.permutation(arms)[:drawn])
+        # All drawn arms on the same items: their means then differ by merit, not by luck.
         self._queue = deque(Pull(arm, item) for item in range(tries) for arm in some)
         self._due = len(self._queue)
         self._inner: SuccessiveHalving | None = None
@@ -156,6 +159,7 @@ class PredictedHalving:
         """Predict the mean reward of every arm (K,) from those that were tried."""
         tried = [arm for arm, n in enumerate(self.record.pulls) if n]
         means = np.array([self.record.mean(arm) for arm in tried])
+        # Centred instead of an intercept, which the ridge would shrink towards 0.
         rows = self._embeddings - self._embeddings[tried].mean(axis=0)
         # By the smaller Gram matrix: few arms were tried, and vectors are long.
         known = rows[tried]
@@ -169,6 +173,7 @@ class PredictedHalving:
         guesses = self.predicted()
         order = sorted(range(len(guesses)), key=lambda arm: (-guesses[arm], arm))
         kept = min(math.ceil(len(order) / 2), left)
+        # By number: among equal means the guess should not count a second time.
         self._finalists = sorted(order[:kept])
         for arm in order[kept:]:
             self.record.reject(arm)

@@ -42,7 +42,9 @@ def greedy_ensemble(
     total = probabilities[members[0]].astype(np.float64)
     best, best_score = list(members), singles[members[0]]
     for size in range(2, rounds + 1):
+        # With the running total a trial is O(N C), so it is O(rounds K N C) in all.
         scores = [metric((total + probability) / size, gold) for probability in probabilities]
+        # The best addition even if it makes things worse: a later one may pay for it.
         members.append(int(np.argmax(scores)))
         total += probabilities[members[-1]]
         if scores[members[-1]] > best_score:

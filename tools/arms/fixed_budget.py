@@ -29,6 +29,7 @@ class SuccessiveHalving:
         self._budget = budget
         self._most = budget if most is None else most
         self._active = list(range(arms))
+        # ceil(log2 K) in whole numbers: a logarithm in floats may come out beside a power of two.
         self._phases = max(1, (arms - 1).bit_length())
         self._queue: deque[Pull] = deque()
         self._due = 0
@@ -54,6 +55,7 @@ class SuccessiveHalving:
         if rest < 2:
             return
         share = max(1, self._budget // (self._phases * rest))
+        # One pull an arm at least may exceed a phase's share; what is left bounds it.
         share = min(share, (self._budget - self.record.total) // rest)
         done = self.record.pulls[self._active[0]]
         share = min(share, self._most - done)
@@ -124,7 +126,7 @@ class ContinuousRejects:
         """Name the least tried arm; None while its outcome is missing."""
         if self._is_out or self.record.total >= self._budget or len(self._active) < 2:
             return None
-        arm = min(self._active, key=lambda one: (self.record.pulls[one], one))
+        arm = min(self._active, key=lambda candidate: (self.record.pulls[candidate], candidate))
         if self.record.pulls[arm] >= self._most:
             return None
         self._is_out = True
@@ -134,7 +136,8 @@ class ContinuousRejects:
         """Count the pull, and reject the worst arm if it is far enough behind."""
         self.record.add(arm, reward, cost)
         self._is_out = False
-        if all(self.record.pulls[one] for one in self._active):
+        # An arm that was never tried has no mean to be compared with.
+        if all(self.record.pulls[active] for active in self._active):
             self._reject()
 
     def best(self, count: int = 1) -> tuple[int, ...]:
@@ -144,10 +147,11 @@ class ContinuousRejects:
     def _reject(self) -> None:
         record = self.record
         *others, worst = record.by_mean(self._active)
-        most_rejected = max((record.pulls[one] for one in record.rejected), default=0)
+        most_rejected = max((record.pulls[arm] for arm in record.rejected), default=0)
+        # Each rejection rests on more pulls than any before it (Wang et al., 2023).
         if not others or record.pulls[worst] <= most_rejected:
             return
-        means = [record.mean(one) for one in others]
+        means = [record.mean(other) for other in others]
         rival = sum(means) / len(means) if self._variant == "A" else means[-1]
         if rival - record.mean(worst) > self._threshold():
             record.reject(worst)
@@ -155,8 +159,9 @@ class ContinuousRejects:
 
     def _threshold(self) -> float:
         record = self.record
-        used = sum(record.pulls[one] for one in self._active)
-        gone = sum(record.pulls[one] for one in record.rejected)
+        used = sum(record.pulls[arm] for arm in self._active)
+        gone = sum(record.pulls[arm] for arm in record.rejected)
+        # G falls as the budget is used: early on only a wide gap rejects, in the end any.
         beta = used * log_bar(len(self._active)) / (self._budget - gone)
         return 1 / math.sqrt(beta) - 1
 
@@ -221,6 +226,8 @@ class AcceptsRejects:
             self._decide()
 
     def _target(self, phase: int) -> int:
+        # n_k = (T - K) / (log-bar(K) (K + 1 - k)): the fewer arms are left, the more pulls each
+        # has had, and all phases together stay within T.
         share = (self._budget - self._arms) / (log_bar(self._arms) * (self._arms + 1 - phase))
         return max(1, math.ceil(share))
 
@@ -228,6 +235,7 @@ class AcceptsRejects:
         ordered = self.record.by_mean(self._open)
         means = [self.record.mean(arm) for arm in ordered]
         left = self._wanted - len(self.accepted)
+        # How far each arm is from the border between the best m and the rest.
         gaps = [
             means[i] - means[left] if i < left else means[left - 1] - means[i]
             for i in range(len(ordered))

@@ -64,15 +64,17 @@ class Head:
     @property
     def weights(self) -> Mapping[str, Tensor]:
         """The tensors by name."""
-        return {name: one.detach().clone() for name, one in self._network.state_dict().items()}
+        return {
+            name: tensor.detach().clone() for name, tensor in self._network.state_dict().items()
+        }
 
     def inherit(self, parent: Mapping[str, Tensor]) -> tuple[str, ...]:
         """Take over the parent's tensors of the same name and shape; say which."""
         own = self._network.state_dict()
         taken = {
-            name: one
-            for name, one in parent.items()
-            if name in own and own[name].shape == one.shape
+            name: tensor
+            for name, tensor in parent.items()
+            if name in own and own[name].shape == tensor.shape
         }
         self._network.load_state_dict({**own, **taken})
         return tuple(taken)
@@ -109,6 +111,7 @@ class Head:
 
         rows = torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.float32))
         wanted = torch.from_numpy(np.asarray(gold, dtype=np.int64))
+        # Without dropout: a draw should not decide which shapes are tried.
         self._network.eval()
         with one_thread():
             loss = torch.nn.functional.cross_entropy(self._network(rows), wanted)
@@ -127,6 +130,7 @@ def _network(config: Config, width: int, classes: int, seed: int) -> nn.Module:
     if kind not in kinds or hidden < 0 or depth < 0:
         raise InvalidInput(f"This is no architecture: {dict(config)}.")
     layers: list[nn.Module] = []
+    # The global generator is put back afterwards: nobody else's draws may depend on ours.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for _ in range(depth):

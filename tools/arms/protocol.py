@@ -103,6 +103,7 @@ class Record:
         return sorted(arms, key=lambda arm: (-self.mean(arm), arm))
 
     def _rank(self, arm: int) -> tuple[float, float, int]:
+        # Whoever is still in counts as rejected at infinity, so one order serves both.
         return -self.rejected.get(arm, math.inf), -self.mean(arm), arm
 
 
@@ -113,6 +114,7 @@ def wilson(mean: float, n: int) -> tuple[float, float]:
     """
     if not n:
         return 0.0, 1.0
+    # Rewards from which a price was taken may leave [0, 1].
     mean = min(1.0, max(0.0, mean))
     scale = 1 + LEVEL**2 / n
     centre = (mean + LEVEL**2 / (2 * n)) / scale

@@ -24,7 +24,7 @@ class Options:
 
     def holds(self, value: object) -> bool:
         """Tell whether a value is one of them; True is not 1."""
-        return any(type(value) is type(one) and value == one for one in self.values)
+        return any(type(value) is type(option) and value == option for option in self.values)
 
     def draw(self, rng: np.random.Generator) -> Value:
         """Draw a value."""
@@ -37,7 +37,7 @@ class Options:
         place = self.values.index(value)
         if isinstance(value, str | bool):
             return self.values[(place + 1 + int(rng.integers(len(self.values) - 1))) % self._size]
-        steps = [one for one in (place - 1, place + 1) if 0 <= one < self._size]
+        steps = [step for step in (place - 1, place + 1) if 0 <= step < self._size]
         return self.values[steps[int(rng.integers(len(steps)))]]
 
     def grid(self, points: int) -> Sequence[Value]:
@@ -78,6 +78,7 @@ class Range:
     def vary(self, value: Value, rng: np.random.Generator) -> Value:
         """Move by a normal step of a fifth of the range."""
         assert not isinstance(value, str)
+        # On the drawing scale, so that a range by logarithm moves by factors.
         share = self._share(float(value)) + 0.2 * float(rng.standard_normal())
         return self._at(min(1.0, max(0.0, share)))
 
@@ -102,7 +103,7 @@ class Range:
 
     def _share(self, value: float) -> float:
         if self.is_log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            return math.log(value / self.low) / (math.log(self.high / self.low) or 1.0)
         return (value - self.low) / ((self.high - self.low) or 1.0)
 
 
@@ -111,11 +112,13 @@ class Space:
 
     def __init__(self, dimensions: Mapping[str, Options | Range]) -> None:
         """Raise InvalidInput for an empty space or dimension."""
-        for name, one in dimensions.items():
-            if isinstance(one, Options) and not one.values:
+        for name, dimension in dimensions.items():
+            if isinstance(dimension, Options) and not dimension.values:
                 raise InvalidInput(f"{name} has no values to choose from.")
-            if isinstance(one, Range) and (one.low > one.high or (one.is_log and one.low <= 0)):
-                raise InvalidInput(f"{name}: {one.low} to {one.high} is no range.")
+            if isinstance(dimension, Range) and (
+                dimension.low > dimension.high or (dimension.is_log and dimension.low <= 0)
+            ):
+                raise InvalidInput(f"{name}: {dimension.low} to {dimension.high} is no range.")
         if not dimensions:
             raise InvalidInput("The search space is empty; name at least one setting.")
         self.dimensions = dict(dimensions)
@@ -128,14 +131,14 @@ class Space:
         found += [f"there is no {name}" for name in config if name not in self.dimensions]
         found += [
             f"{name} = {config[name]!r} is outside"
-            for name, one in self.dimensions.items()
-            if name in config and not one.holds(config[name])
+            for name, dimension in self.dimensions.items()
+            if name in config and not dimension.holds(config[name])
         ]
         return found
 
     def draw(self, rng: np.random.Generator) -> Config:
         """Draw a config, each setting by itself."""
-        return {name: one.draw(rng) for name, one in self.dimensions.items()}
+        return {name: dimension.draw(rng) for name, dimension in self.dimensions.items()}
 
     def vary(self, config: Config, rng: np.random.Generator) -> Config:
         """Change one setting of a config (mutation)."""
@@ -153,7 +156,7 @@ class Space:
         """Describe a config as JSON schema."""
         return {
             "type": "object",
-            "properties": {name: one.schema() for name, one in self.dimensions.items()},
+            "properties": {name: dimension.schema() for name, dimension in self.dimensions.items()},
             "required": list(self.dimensions),
             "additionalProperties": False,
         }
@@ -194,12 +197,13 @@ class Proposals:
         known = [trial.config for trial in trials]
         wanted = int(count * self.share) if self.propose is not None else 0
         if wanted and self.propose is not None:
-            for one in list(self.propose(wanted, trials))[:wanted]:
-                if not self.space.problems(one):
-                    assert isinstance(one, Mapping)
-                    self._add(one, found, known)
+            for proposal in list(self.propose(wanted, trials))[:wanted]:
+                if not self.space.problems(proposal):
+                    assert isinstance(proposal, Mapping)
+                    self._add(proposal, found, known)
             self.accepted += len(found)
             self.rejected += wanted - len(found)
+        # A space of options may be used up: then no draw is new, and drawing must end.
         for _ in range(20 * count):
             if len(found) == count:
                 break
@@ -217,6 +221,7 @@ def mutations(space: Space, rng: np.random.Generator, *, parents: int = 4) -> Pr
     """Propose changes of the best configs so far, one setting each; random ones at the start."""
 
     def propose(count: int, trials: Sequence[Trial]) -> list[Config]:
+        # By resource first: a score from less of it says less, and is on another scale.
         ranked = sorted(trials, key=lambda trial: (-trial.resource, -trial.score))[:parents]
         if not ranked:
             return [space.draw(rng) for _ in range(count)]
@@ -238,9 +243,9 @@ def from_grid(
     `canonical` writes those that mean the same alike.
     """
     distinct: list[Config] = []
-    for one in map(canonical, space.grid(points)):
-        if one not in distinct:
-            distinct.append(one)
+    for config in map(canonical, space.grid(points)):
+        if config not in distinct:
+            distinct.append(config)
     left = iter([distinct[place] for place in rng.permutation(len(distinct))])
 
     def propose(count: int, trials: Sequence[Trial]) -> list[Config]:

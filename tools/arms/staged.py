@@ -44,16 +44,17 @@ def hyperband_ladders(most: int, *, eta: int = 3) -> tuple[Ladder, ...]:
     if most < 1 or eta < 2:
         raise InvalidInput(f"Hyperband needs a resource of 1 or more and eta >= 2, not {most}.")
     top = 0
+    # floor(log_eta R) in whole numbers: math.log(243, 3) is below 5.
     while eta ** (top + 1) <= most:
         top += 1
     counts = {s: -(-(top + 1) * eta**s // (s + 1)) for s in range(top, -1, -1)}
     return tuple(ladder(counts[s], most, eta=eta, steps=s) for s in counts)
 
 
-def cost_of(one: Ladder) -> int:
+def cost_of(rungs: Ladder) -> int:
     """Sum what a ladder uses when configs go on from where they were."""
     used, before = 0, 0
-    for count, resource in one:
+    for count, resource in rungs:
         used += count * (resource - before)
         before = resource
     return used
@@ -122,11 +123,13 @@ class StagedSearch:
     def _start(self) -> None:
         self._rungs = deque(self._left.popleft())
         wanted = self._rungs[0].configs
+        # Before the new configs are added: they inherit from what was best until now.
         leader = self.best()
         found = list(self._suggest(wanted * (2 if self._screen else 1), self.trials))
         if self._screen is not None:
-            values = [self._screen(one) for one in found]
+            values = [self._screen(config) for config in found]
             order = sorted(range(len(found)), key=lambda i: (-values[i], i))
+            # In the order they came in: a screen says who may start, not who wins a tie.
             found = [found[i] for i in sorted(order[:wanted])]
         first = len(self.configs)
         self.configs += found

@@ -121,6 +121,7 @@ class TimeIncreasing:
         if arm in self.converged:
             del history[: -self._window]
         elif window_difference(history, self._window) > self._gap / 2:
+            # What was earned on the way up says nothing of the level: only the last window is kept.
             self.converged[arm] = self.record.pulls[arm]
             del history[: -self._window]
 
@@ -145,6 +146,7 @@ class TimeIncreasing:
 
 def _bonus(record: Record, arm: int, c: float) -> float:
     """Give c sqrt(2 ln t / n), t all pulls so far."""
+    # With c = 1 Hoeffding's bound for rewards in [0, 1], missed with a chance of t^-4.
     return c * math.sqrt(2 * math.log(max(1, record.total)) / record.pulls[arm])
 
 
@@ -155,6 +157,7 @@ def window_difference(history: Sequence[float], window: int) -> float:
     """
     if len(history) < 2 * window:
         return 0.0
+    # The older line is carried on to the latest pull: on a steady rise both meet there.
     older = _line_at(history[-2 * window : -window], 2 * window - 1)
     newer = _line_at(history[-window:], window - 1)
     return abs(older - newer)
@@ -165,6 +168,7 @@ def _line_at(values: Sequence[float], place: int) -> float:
     n = len(values)
     centre = (n - 1) / 2
     mean = sum(values) / n
+    # Sum of (i - centre)^2 over i = 0 .. n - 1.
     spread = n * (n * n - 1) / 12
     slope = sum((i - centre) * value for i, value in enumerate(values)) / spread
     return mean + slope * (place - centre)

@@ -26,6 +26,7 @@ _VARIABLE = "QUERIST_DEVICE"
 """Name of the environment variable that says what to compute on: cpu, cuda, cuda:1."""
 WORTH_CARRYING = 10_000_000
 """Numbers in an array from which a product on the device repays carrying it there."""
+# The rest is for the products.
 _MOST_OF_ITS_MEMORY = 0.5
 _STEP = 65_536
 

@@ -18,6 +18,7 @@ out different in the last digits with every kernel of the matrix library, and so
 def first_highest(values: FloatArray, *, tie: float = TIE) -> int:
     """Find the lowest position whose value is the highest, or equals it but for rounding."""
     best = values.max()
+    # Infinity less a share of infinity is no number, and nothing would reach it.
     if not np.isfinite(best):
         return int(values.argmax())
     return int((values >= best - tie * abs(best)).argmax())
@@ -38,6 +39,7 @@ def unit_rows(rows: FloatArray) -> NDArray[np.float32]:
     """Scale rows (N, d) to length 1; a zero row stays zero."""
     rows = np.asarray(rows, dtype=np.float32)
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    # Dividing again would cost a copy, and change last digits.
     if np.all(np.abs(lengths - 1) < 1e-6):
         return np.ascontiguousarray(rows)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1)[:, None], dtype=np.float32)

@@ -71,7 +71,9 @@ def _check_column(
     inside = [value_at(row, top) for row in table.sample([top])] if top != name else []
     if any(has_path(row, name) for row in (table.sample([top]) if inside else ())):
         return
-    keys = dict.fromkeys(f"{top}.{key}" for one in inside if isinstance(one, dict) for key in one)
+    keys = dict.fromkeys(
+        f"{top}.{key}" for cell in inside if isinstance(cell, dict) for key in cell
+    )
     known = list(keys) or table.columns
     raise InvalidInput(
         f"{table.name} has no column {name!r}.{suggest(name, known)} "

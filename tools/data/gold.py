@@ -65,7 +65,7 @@ class GoldReader:
         if isinstance(value, dict):
             value = self._from_weights(value)
         while isinstance(value, list):
-            names = {str(one): one for one in value if not _is_missing(one)}
+            names = {str(item): item for item in value if not _is_missing(item)}
             if len(names) > 1:
                 self._trouble(self.several, "several", cell, number)
                 return None

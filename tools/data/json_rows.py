@@ -178,7 +178,7 @@ def _from_columns(value: Mapping[str, object]) -> list[object]:
     lists = [column for column in value.values() if isinstance(column, list)]
     if len(lists) == len(value) and len({len(column) for column in lists}) == 1:
         return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
-    members = {key: one for key, one in value.items() if isinstance(one, dict)}
+    members = {key: member for key, member in value.items() if isinstance(member, dict)}
     if not members or len(members) < len(value):
         return []
     indices = [list(member) for member in members.values()]
@@ -187,4 +187,4 @@ def _from_columns(value: Mapping[str, object]) -> list[object]:
             return []
         cells = zip(*(member.values() for member in members.values()), strict=True)
         return [dict(zip(members, row, strict=True)) for row in cells]
-    return [{"id": key, **one} for key, one in members.items()] if len(members) > 1 else []
+    return [{"id": key, **member} for key, member in members.items()] if len(members) > 1 else []

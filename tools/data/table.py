@@ -167,7 +167,7 @@ def top_column(columns: Sequence[str], path: str) -> str:
 
 def _inside(value: object, path: str) -> object:
     if isinstance(value, Mapping):
-        return value_at({str(key): one for key, one in value.items()}, path)
+        return value_at({str(key): cell for key, cell in value.items()}, path)
     if isinstance(value, list):
         index, _, rest = path.partition(".")
         if not index.isdigit() or int(index) >= len(value):

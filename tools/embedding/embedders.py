@@ -78,11 +78,13 @@ class HashingEmbedder:
         for row, text in enumerate(texts):
             padded = f" {text.lower()} ".encode("utf-8", "replace") if text else b""
             pieces = [
+                # Not hash(), which differs from process to process.
                 zlib.crc32(padded[start : start + size])
                 for size in (2, 3, 4)
                 for start in range(len(padded) - size + 1)
             ]
             bins = np.array(pieces, dtype=np.int64) % self.dimensions
+            # Roots: a piece that is repeated counts more, but does not drown the others.
             counts[row] = np.sqrt(np.bincount(bins, minlength=self.dimensions))
         lengths = np.linalg.norm(counts, axis=1, keepdims=True)
         counts /= np.maximum(lengths, np.finfo(np.float32).tiny)

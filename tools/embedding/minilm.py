@@ -179,6 +179,7 @@ class _Quantised:
     def __call__(self, rows: Tensor, /) -> Tensor:
         import torch
 
+        # One scale per token: an outlier in one text coarsens no other text.
         scales = rows.abs().amax(dim=1, keepdim=True).clamp_(min=_TINY) / 127
         integers = (rows / scales).round_().to(torch.int8)
         sums = torch._int_mm(integers, self._weight).float()  # noqa: SLF001 - has no public name
@@ -223,6 +224,7 @@ class _Layer:
             self.attend(rows).split_with_sizes(sizes), shapes, strict=True
         ):
             query, key, value = part.view(texts, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            # Texts of one length are a batch without padding, so attention needs no mask.
             seen = functional.scaled_dot_product_attention(query, key, value)
             mixed.append(seen.transpose(1, 2).reshape(texts * length, -1))
         rows = self.settle(rows + self.merge(torch.cat(mixed)))
@@ -277,6 +279,7 @@ class _Network:
         tables = "embeddings.{}_embeddings.weight"
         names = [f"encoder.layer.{number}" for number in range(config["num_hidden_layers"])]
         return cls(
+            # Single texts are all of segment 0: its vector is part of the table.
             words=found[tables.format("word")] + found[tables.format("token_type")][0],
             positions=found[tables.format("position")],
             start=norm("embeddings.LayerNorm"),
@@ -306,5 +309,6 @@ class _Network:
                     )
                 ]
             )
+            # In float32: half precision would leave three digits of the length.
             vectors = functional.normalize(means.float(), dim=1).cpu().numpy()
             return cast("NDArray[np.float32]", vectors)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from querist.tools.compute.arrays import TIE, IntArray
 from querist.tools.engines.geometry import Euclidean, blocks
 
+# 16 MB of distances at a time. A multiple of 8: every block of bits starts on a whole byte.
 _SIDE = 2048
 
 
@@ -28,17 +29,20 @@ class Balls:
         self._bits = np.zeros((count, -(-count // 8)), dtype=np.uint8)
         for high in blocks(count, _SIDE):
             for wide in blocks(count, _SIDE):
+                # Distances are symmetric: half of the blocks are measured, and stored both ways.
                 if wide.start < high.start:
                     continue
                 inside = space.take(high).gaps(space.take(wide)) <= reach
                 self._store(high, wide, inside)
                 if wide != high:
                     self._store(wide, high, inside.T)
+        # The bits that fill up the last byte are 0 on this side, so they are never counted.
         self._open = np.packbits(np.ones(count, dtype=bool))
 
     def gains(self, candidates: IntArray) -> NDArray[np.float64]:
         """Count the uncovered rows in each candidate's ball."""
         gains = np.empty(len(candidates))
+        # Indexing copies: all candidates at once would double the N^2 / 8 bytes.
         for some in blocks(len(candidates), 4096):
             uncovered = self._bits[candidates[some]] & self._open
             gains[some] = np.bitwise_count(uncovered).sum(axis=1, dtype=np.int64)

@@ -13,6 +13,7 @@ from querist.tools.engines.diversity import draw_far
 from querist.tools.engines.geometry import Euclidean, blocks, common_part, is_blurred
 
 _ROUNDS, _TRIAL_ROUNDS = 50, 3
+# A round that saves a smaller share of the loss is not worth the next: each is O(N K d).
 _SETTLED = 1e-4
 _MOST_FITTED, _PER_CLUSTER = 20_000, 50
 _MOST_TRIED, _TRIED_PER_CLUSTER = 2_000, 20
@@ -45,8 +46,10 @@ def k_means(
     """
     clusters = min(clusters, len(rows))
     weights = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
+    # Written so that a sum that is NaN counts as no weight, too.
     if not weights.sum() > 0:
         weights = np.ones(len(rows))
+    # Means of float32 rows far from the origin lose the digits that tell clusters apart.
     centre = common_part(rows)
     if centre is not None:
         rows = np.subtract(rows, centre)
@@ -77,6 +80,7 @@ def assign(
         part = products(space.rows[block], twice)
         part += points.norms
         labels[block], gaps[block] = _lowest(part, space.norms[block])
+    # Rows near their centre, where products have lost digits: `gaps` measures those again.
     doubtful = np.flatnonzero(is_blurred(gaps, space.norms, points.norms[labels]))
     for some in blocks(len(doubtful), 4096):
         places = doubtful[some]
@@ -92,6 +96,7 @@ def nearest_to_centres(clusters: Clusters) -> NDArray[np.intp]:
     """
     least = np.full(len(clusters.centres), np.inf)
     np.minimum.at(least, clusters.labels, clusters.gaps)
+    # Of rows equally near but for rounding the first counts, on every machine.
     nearest = np.flatnonzero(clusters.gaps <= (1 + TIE) * least[clusters.labels])
     _, first = np.unique(clusters.labels[nearest], return_index=True)
     chosen = nearest[first]
@@ -124,6 +129,7 @@ def average_linkage(
     alive = np.ones(count, dtype=bool)
     chain: list[int] = []
     for _ in range(count - 1):
+        # Average linkage is reducible, so any start leads to the same tree.
         if not chain:
             chain = [int(alive.argmax())]
         while True:
@@ -133,16 +139,19 @@ def average_linkage(
             if len(chain) > 1 and apart[last, chain[-2]] <= apart[last, near]:
                 break
             chain.append(near)
-        one, other = sorted((chain.pop(), chain.pop()))
-        if apart[one, other] <= cut:
-            parent[other] = one
-        total = weights[one] + weights[other]
-        merged = (weights[one] * apart[one] + weights[other] * apart[other]) / total
-        merged[[one, other]] = np.inf
-        apart[one], apart[:, one] = merged, merged
-        apart[other], apart[:, other] = np.inf, np.inf
-        weights[one] = total
-        alive[other] = False
+        kept, gone = sorted((chain.pop(), chain.pop()))
+        # Pairs above the cut are merged, too, only not noted: the tree is monotone, so no later
+        # merge of theirs lies below it.
+        if apart[kept, gone] <= cut:
+            parent[gone] = kept
+        # Lance and Williams: d(i + j, k) = (n_i d(i, k) + n_j d(j, k)) / (n_i + n_j).
+        total = weights[kept] + weights[gone]
+        merged = (weights[kept] * apart[kept] + weights[gone] * apart[gone]) / total
+        merged[[kept, gone]] = np.inf
+        apart[kept], apart[:, kept] = merged, merged
+        apart[gone], apart[:, gone] = np.inf, np.inf
+        weights[kept] = total
+        alive[gone] = False
     return _roots(parent)
 
 
@@ -210,6 +219,7 @@ def _lloyd(
         before, loss = loss, float(weights @ gaps)
         if before - loss <= _SETTLED * loss:
             break
+        # Sums by cluster as a sparse product: O(N d), where a dense one-hot would take O(N K d).
         belongs = csr_matrix(
             (weights.astype(np.float32), labels, steps), shape=(len(space), len(centres))
         )

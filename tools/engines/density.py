@@ -37,6 +37,7 @@ def density(
     # A few hashes at a time: both passes over them, and the codes are gone.
     for some in blocks(hashes, 20):
         many = some.stop - some.start
+        # The width is divided out once, here; that leaves u / width, which is uniform on [0, 1).
         axes = (rng.normal(size=(rows.shape[1], many)) / width).astype(np.float32)
         offsets = rng.random(many).astype(np.float32)
         codes = np.empty((many, count), dtype=np.int32)
@@ -64,6 +65,7 @@ def draw_without_replacement(
     count = min(count, len(weights))
     if count <= 0:
         return np.empty(0, dtype=np.intp)
+    # O(N + k log k): only what is drawn is sorted. Weights of 0 share a key, so places decide.
     first = np.argpartition(keys, count - 1)[:count]
     return first[np.lexsort((first, keys[first]))]
 
@@ -73,5 +75,6 @@ def _bandwidth(rows: FloatArray, rng: np.random.Generator) -> float:
     size = min(len(rows), _SAMPLE)
     some = Euclidean.of(rows[rng.choice(len(rows), size=size, replace=False)])
     apart = np.sqrt(some.gaps(some)[np.triu_indices(size, 1)])
+    # Duplicates have distance 0, and would make the bandwidth of a repetitive pool vanish.
     apart = apart[apart > 0]
     return float(np.quantile(apart, _NEAR)) if len(apart) else 1.0

@@ -25,6 +25,9 @@ class Discriminator:
         sample = Euclidean.of(pool[np.sort(rng.permutation(len(pool))[:_SAMPLE])])
         apart = np.sqrt(sample.gaps(sample))
         usual = float(np.median(apart[apart > 0])) if (apart > 0).any() else 1.0
+        # Random Fourier features of a Gaussian kernel (Rahimi & Recht, 2007): axes from a normal of
+        # spread 1 / width, offsets uniform on the circle. The width is the usual distance: with a
+        # much smaller one every row is alone, with a much larger one all are alike.
         axes = rng.normal(size=(pool.shape[1], _FEATURES)) / usual
         self._axes = axes.astype(np.float32)
         self._offsets = rng.uniform(0, 2 * np.pi, _FEATURES).astype(np.float32)
@@ -47,6 +50,7 @@ class Discriminator:
         from querist.tools.training.linear_solver import Design, solve
 
         unlabelled = np.flatnonzero(self._is_open)
+        # A fit costs O(n 256^2) and there is one for each sub-batch: a draw bounds n.
         if len(unlabelled) > _MOST_SHOWN:
             unlabelled = np.sort(self._rng.choice(unlabelled, size=_MOST_SHOWN, replace=False))
         inputs = np.concatenate([self._labelled, self._pool[unlabelled]])
@@ -64,5 +68,6 @@ class Discriminator:
         """Map rows (N, d) to cosines (N, 256) whose products approximate a Gaussian kernel."""
         features = np.empty((len(rows), _FEATURES), dtype=np.float32)
         for block in blocks(len(rows)):
+            # Without the factor sqrt(2 / D): `Design` scales its rows anyway.
             np.cos(rows[block] @ self._axes + self._offsets, out=features[block])
         return features

@@ -59,6 +59,8 @@ def pick_farthest(
     """Do what `k_center` does in any space: the one k-center engine."""
     count = min(count, len(space))
     values = _reach(space, labelled)
+    # With nothing labelled every row is infinitely far. As a tie, that would go to the lowest
+    # position: the first row of the pool would begin every run, whatever the seed.
     first = None
     if count and not np.isfinite(values[0]):
         first = int(rng.integers(len(space)))

@@ -34,12 +34,14 @@ def mean_fisher(probabilities: FloatArray, features: FloatArray) -> NDArray[np.f
     rows = np.asarray(features, dtype=np.float64)
     classes, width = shares.shape[1], rows.shape[1]
     result = np.zeros((classes, width, classes, width))
-    for one in range(classes):
-        for other in range(one + 1):
-            weights = shares[:, one] * ((one == other) - shares[:, other])
+    for first in range(classes):
+        for second in range(first + 1):
+            # Block (c, c') is the mean of (diag(p) - p p')_cc' h h': O(C^2 N d^2) in all, without
+            # an array of N x Cd. By symmetry half of the blocks do.
+            weights = shares[:, first] * ((first == second) - shares[:, second])
             block = (rows * weights[:, None]).T @ rows / max(1, len(rows))
-            result[one, :, other, :] = block
-            result[other, :, one, :] = block.T
+            result[first, :, second, :] = block
+            result[second, :, first, :] = block.T
     return result.reshape(classes * width, classes * width)
 
 
@@ -53,10 +55,12 @@ class FisherTrace:
     def __init__(
         self, factors: FloatArray, features: FloatArray, *, start: FloatArray, fisher: FloatArray
     ) -> None:
+        # In doubles: 2b rows join and b leave, and each update adds its rounding to M^-1.
         self._factors = np.asarray(factors, dtype=np.float64)
         self._features = np.asarray(features, dtype=np.float64)
         self._fisher = fisher
         self._inverse = np.linalg.inv(start)
+        # V' M^-1 V and V' M^-1 F M^-1 V of every row, R x R numbers each: all that a gain needs.
         self._inner = self._reduced(self._inverse)
         self._outer = self._reduced(self._inverse @ fisher @ self._inverse)
 
@@ -67,6 +71,7 @@ class FisherTrace:
 
     def gains(self, *, removing: bool = False) -> NDArray[np.float64]:
         """Give how far the objective falls when each row joins; or rises, when it leaves (N,)."""
+        # Woodbury: the change is tr((I +- V' M^-1 V)^-1 V' M^-1 F M^-1 V), + joining, - leaving.
         return _traces(self._inner, self._outer, sign=-1.0 if removing else 1.0)
 
     def move(self, row: int, *, removing: bool = False) -> None:
@@ -76,6 +81,8 @@ class FisherTrace:
         tall = tall.reshape(-1, tall.shape[2])
         reach = self._inverse @ tall
         inner = np.eye(tall.shape[1]) + sign * tall.T @ reach
+        # W = M^-1 V L'^-1 with L L' = I +- V' M^-1 V: then M^-1 changes by W W' alone, and stays
+        # symmetric.
         root = np.linalg.inv(np.linalg.cholesky(inner))
         reach = reach @ root.T
         # M^-1 loses sign * W W'; M^-1 F M^-1 then loses W G' + G W'.
@@ -110,11 +117,11 @@ class FisherTrace:
         classes, width = self._factors.shape[1], self._features.shape[1]
         square = matrix.reshape(classes, width, classes, width)
         result = np.empty((len(self._features), classes, classes))
-        for one in range(classes):
-            for other in range(one + 1):
-                seen = self._features @ square[one, :, other, :]
-                result[:, one, other] = np.einsum("nd,nd->n", seen, self._features)
-                result[:, other, one] = result[:, one, other]
+        for first in range(classes):
+            for second in range(first + 1):
+                seen = self._features @ square[first, :, second, :]
+                result[:, first, second] = np.einsum("nd,nd->n", seen, self._features)
+                result[:, second, first] = result[:, first, second]
         return np.asarray(self._factors.transpose(0, 2, 1) @ result @ self._factors)
 
 
@@ -131,6 +138,8 @@ def bait(objective: FisherTrace, *, count: int, candidates: int) -> NDArray[np.i
         taken.append(first_highest(gains))
         objective.move(taken[-1])
     rows = np.array(taken, dtype=np.intp)
+    # Early picks may be superfluous beside later ones: the way back takes those out again. Only
+    # these 2b can leave, so that nothing else needs to be kept up to date.
     objective.keep(rows)
     present = np.ones(len(rows), dtype=bool)
     while present.sum() > count:
@@ -147,6 +156,8 @@ def _traces(inner: FloatArray, outer: FloatArray, *, sign: float) -> NDArray[np.
     """Give tr((I + sign * inner)^-1 outer) for stacks (N, R, R)."""
     size = inner.shape[1]
     if size == 1:
+        # Two classes: N divisions instead of N calls of LAPACK. 1 - V' M^-1 V is above 0 for a row
+        # that is part of M; only rounding could make it 0.
         below = 1 + sign * inner[:, 0, 0]
         return np.asarray(outer[:, 0, 0] / np.maximum(below, _NOTHING))
     solved = np.linalg.solve(np.eye(size) + sign * inner, outer)

@@ -30,6 +30,8 @@ _PAIRS = 16
 _ROWS_AT_ONCE, _PAIRS_AT_ONCE = 1024, 2048
 # Squared distances below this share of the norms are rounding of the rows themselves.
 _SAME = 1e-12
+# A common part is taken off where what differs makes up less than an eighth of the squared norms:
+# only there it gains digits that are worth a copy of the rows.
 _SAMPLE, _DOMINATED = 200, 8
 _LEAST = 1e-12
 
@@ -208,6 +210,8 @@ class Predictions:
         """Give [KL(p||q) + KL(q||p)] / 2 (Agarwal et al., 2020)."""
         crossed = self.shares @ points.logs.T
         crossed += self.logs @ points.shares.T
+        # The distance is [p log p + q log q - p log q - q log p] / 2, and `_expand` doubles the
+        # products: hence a quarter of them, and half of the negentropies.
         crossed *= 0.25
         gaps = _expand(crossed, self.negentropies / 2, points.negentropies / 2)
         # Logs of 1e-12 are -28, so doubles leave a rounding of 1e-14: no distance.
@@ -242,18 +246,21 @@ def common_part(rows: FloatArray) -> FloatArray | None:
 
     Of a sample: any vector in their midst would do.
     """
+    # Evenly spaced and not drawn: making a space must not use up a strategy's random numbers.
     sample = np.asarray(rows[:: max(1, len(rows) // _SAMPLE)], dtype=np.float64)
     if not len(sample):
         return None
     centre = sample.mean(axis=0)
     if _DOMINATED * np.square(sample - centre).sum() >= np.square(sample).sum():
         return None
+    # As precise as the rows: taking off a double would turn float32 rows into doubles.
     kind = np.float64 if rows.dtype == np.float64 else np.float32
     return np.asarray(centre, dtype=kind)
 
 
 def is_blurred(gaps: FloatArray, mine: FloatArray, theirs: FloatArray) -> NDArray[np.bool_]:
     """Tell which distances are small beside the norms of both rows, so that products blur them."""
+    # Roots first: the product of two squared norms might overflow float32.
     return np.asarray(gaps < _CLOSE * np.sqrt(mine) * np.sqrt(theirs))
 
 

@@ -119,6 +119,7 @@ class Similarities:
         self._similar = similar
         items = similar.shape[1]
         start = np.zeros(items) if covered is None else np.maximum(covered, 0)
+        # In the precision of the similarities, or every block would be turned into doubles.
         self._best = start.astype(similar.dtype)
         self._weights = np.ones(items) if weights is None else np.asarray(weights)
         self._weights = self._weights.astype(similar.dtype)
@@ -177,6 +178,8 @@ def _best(oracle: GainOracle, candidates: IntArray, bounds: FloatArray, *, tie: 
         open_places = np.flatnonzero(stale & (bounds >= bar))
         if not len(open_places):
             return int(np.flatnonzero(~stale & (bounds >= bar))[0])
+        # A few at a time, as the first may settle it; but at the start no bound is known, and all
+        # have to be looked at.
         if len(open_places) > size and np.isfinite(bounds[open_places]).all():
             highest = np.argpartition(-bounds[open_places], size - 1)[:size]
             open_places = np.sort(open_places[highest])

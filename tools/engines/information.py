@@ -61,6 +61,7 @@ def epig(posterior: FloatArray, targets: FloatArray) -> FloatArray:
         mine = posterior[rows]
         tables = mine.transpose(0, 2, 1).reshape(-1, draws) @ flat
         joint = entropy(tables.reshape(len(mine), -1)) / max(1, len(known))
+        # I(y; y*) = H(y) + H(y*) - H(y, y*), each averaged over the targets.
         scores[rows] = entropy(consensus(mine)) + alone - joint
     return np.asarray(np.maximum(scores, 0))
 
@@ -82,6 +83,7 @@ def po_eig(imputed: FloatArray) -> FloatArray:
 
 def marginal_eig(imputed: FloatArray) -> FloatArray:
     """Score the information gain of imputations averaged first: never above `po_eig`."""
+    # Mutual information is convex in p(label | model): averaging that first only loses (Jensen).
     return bald(imputed.mean(axis=1))
 
 

@@ -48,6 +48,7 @@ class JointInformation:
         gains = np.empty(len(candidates))
         classes = self._posterior.shape[2]
         for some in blocks(len(candidates), max(1, _CELLS // (len(self._beliefs) * classes))):
+            # In doubles: a near-duplicate's gain is the difference of two nearly equal entropies.
             draws = self._posterior[candidates[some]].astype(np.float64)
             flat = draws.transpose(1, 0, 2).reshape(draws.shape[1], -1)
             told = self._beliefs @ flat
@@ -66,7 +67,10 @@ class JointInformation:
         if self._told_by is None:
             self._start_sampling()
         assert self._told_by is not None
+        # Each outcome goes on by the draw of the model that it came from. So outcomes are a sample
+        # of what the batch's labels may be, and their plain mean needs no importance weights.
         reach = draws.cumsum(axis=1)[self._told_by]
+        # By the total, which rounding may leave below 1: beyond it there would be no label.
         luck = self._rng.random(len(reach))[:, None] * reach[:, -1:]
         labels = (reach <= luck).sum(axis=1)
         self._log_likelihoods += logs.T[labels]
@@ -76,6 +80,7 @@ class JointInformation:
         """Keep all outcomes: C times as many as before."""
         both = self._log_likelihoods[:, None, :] + logs.T[None, :, :]
         self._log_likelihoods = both.reshape(-1, logs.shape[0])
+        # The highest is taken off before the exponential: long batches would underflow to 0.
         highest = self._log_likelihoods.max(axis=1, keepdims=True)
         spread = np.exp(self._log_likelihoods - highest).mean(axis=1)
         self._chances = np.exp(highest[:, 0]) * spread
@@ -87,6 +92,7 @@ class JointInformation:
         each = max(1, self._samples // members)
         self._told_by = np.repeat(np.arange(members), each)
         likelihoods = np.exp(self._log_likelihoods)
+        # All outcomes are here, so under each draw they sum to 1 but for rounding.
         rows = [
             self._rng.choice(len(likelihoods), size=each, p=column / column.sum())
             for column in likelihoods.T
@@ -98,5 +104,6 @@ class JointInformation:
 
 def _normalised(logs: FloatArray) -> FloatArray:
     """Turn log likelihoods (M, K) into beliefs over the K draws."""
+    # The draws are equally likely beforehand, so likelihoods alone make the posterior.
     beliefs = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(beliefs / beliefs.sum(axis=1, keepdims=True))

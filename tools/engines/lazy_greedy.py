@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from querist.tools.compute.arrays import TIE, FloatArray, IntArray, first_highest
 from querist.tools.engines.geometry import Space, blocks
 
+# More picks make one larger product of the update, and more values that are out of date.
 _MOST_WAITING = 32
 # Draws in vain before all values are brought up to date.
 _PATIENCE = 8
+# The short list is brought up to date at every pick, so it must be small beside the pool.
 _SHORTEST, _SHARE = 256, 256
+# Below all values: neither distances nor variances are negative.
 _TAKEN = -1.0
 
 
@@ -156,6 +159,8 @@ def _draw_some(pool: _Pool, reach: FloatArray, *, count: int, rng: np.random.Gen
     while len(pool.picks) < count and pool.waiting < _MOST_WAITING and vain < _PATIENCE:
         row = _draw(reach, rng)
         if pool.waiting:
+            # Rejection sampling: kept with chance now / before, a draw by old values is one by
+            # present values. Values only fall, so the ratio is a probability.
             before = pool.values[row : row + 1]
             now = pool.gains.lower(before, slice(row, row + 1), pool.settled)
             if row in pool.picks[pool.settled :] or rng.random() * before[0] >= now[0]:
@@ -176,6 +181,7 @@ def nearest_gaps(space: Space, points: Space) -> FloatArray:
     nearest = np.full(len(space), np.inf, dtype=np.float32)
     for rows in blocks(len(space)):
         mine = space.take(rows)
+        # 8,192 x 256 distances (8 MB) at a time, never N x L of them.
         for columns in blocks(len(points), 256):
             gaps = mine.gaps(points.take(columns)).min(axis=1)
             nearest[rows] = np.minimum(nearest[rows], gaps)

@@ -33,8 +33,10 @@ class Sets:
     @classmethod
     def of(cls, sets: list[list[int]]) -> Sets:
         """Write lists as sets."""
-        starts = np.cumsum([0, *(len(one) for one in sets)])
-        return cls(starts, np.array([member for one in sets for member in one], dtype=np.intp))
+        starts = np.cumsum([0, *(len(members) for members in sets)])
+        return cls(
+            starts, np.array([member for members in sets for member in members], dtype=np.intp)
+        )
 
     def __len__(self) -> int:
         """Count the sets."""
@@ -110,6 +112,7 @@ def _best(
 
     Where products cannot tell who is nearer, or how near, cosines are computed in doubles.
     """
+    # What ties after rounding to `digits` may have come out lower by the blur of a product.
     slack = _BLUR + 10.0**-digits
     bars = _bars(similar, k) - np.float32(slack)
     owners, places = np.nonzero(similar >= bars[:, None])
@@ -129,6 +132,7 @@ def _best(
         found[mine], how_near[mine] = places[some][order], values[some][order]
         steps = np.column_stack([how_near[mine], after])
         steps = steps[:, :-1] - steps[:, 1:]
+        # Where ranks lie closer than products are exact, or 1 - cosine has lost its digits.
         is_doubtful[mine] = (how_near[mine][:, 0] > _CLOSE) | (steps < slack).any(axis=1)
     if is_doubtful.any():
         some = is_doubtful[owners]
@@ -162,6 +166,7 @@ def _bars(similar: FloatArray, k: int) -> FloatArray:
     if groups < k:
         return np.asarray(np.partition(similar, columns - k, axis=1)[:, columns - k])
     # The k-th best of the groups' maxima.
+    # At least k groups, so at least k others, reach it; and only one value in 32 is partitioned.
     grouped = similar[:, : groups * _GROUP].reshape(rows, groups, _GROUP).max(axis=2)
     return np.asarray(np.partition(grouped, groups - k, axis=1)[:, groups - k])
 

@@ -20,6 +20,7 @@ _MOST_CELLS = 5_000_000
 _START, _MOST_ADDED = 2_000, 2_000
 _MOST_STEPS, _MOST_PASSES = 20_000, 20
 _NOTHING = 1e-9
+# GO subtracts float32 products: values that differ by a smaller share are equal.
 _ROUNDING = 1e-6
 _SPANNED = 20_000
 
@@ -65,6 +66,8 @@ class _Leverage:
 
     def add(self, row: int) -> None:
         """Count a row's label on, by the Sherman-Morrison formula."""
+        # S loses s s' with s = S x / sqrt(1 + x' S x), and a variance x_i' S x_i loses (x_i' s)^2.
+        # So a pick is kept as s, and one product lowers all variances by many picks.
         step = self.covariance @ self._rows[row].astype(np.float64)
         step /= np.sqrt(1 + self._rows[row] @ step)
         self.covariance -= np.outer(step, step)
@@ -81,6 +84,8 @@ class _Leverage:
 
 def d_optimal(rows: FloatArray, covariance: FloatArray, *, count: int) -> NDArray[np.intp]:
     """Pick rows (N, d), each time the one of largest variance: greedy log det (Fedorov, 1972)."""
+    # log det(V + x x') = log det V + log(1 + x' S x): the largest variance adds most. With nothing
+    # labelled S is a multiple of the identity, and squared lengths do for N d^2 operations.
     is_round = np.allclose(covariance, np.eye(len(covariance)) * covariance[0, 0])
     if is_round:
         lengths = np.einsum("nd,nd->n", rows, rows, dtype=_precision(rows))
@@ -97,10 +102,13 @@ def approximate_design(rows: FloatArray, *, tolerance: float = 0.01) -> Design:
     steps (towards the worst row, or away from the best supported one; Wynn 1970, Atwood 1973) look
     at a working set only; then every row is checked and the violators join, until there are none.
     """
+    # Optimal designs do not depend on the basis. After whitening, directions that no row has are
+    # gone and V is well conditioned.
     whitened, rank = _whiten(rows)
     weights = np.zeros(len(rows))
     if rank == 0:
         return Design(np.full(len(rows), 1 / max(1, len(rows))), 0.0, 0)
+    # V must be invertible from the start, or no variance exists.
     working = _spanning(whitened, rank)
     weights[working] = 1 / len(working)
     worst = np.inf
@@ -114,6 +122,7 @@ def approximate_design(rows: FloatArray, *, tolerance: float = 0.01) -> Design:
         if worst <= rank * (1 + tolerance):
             break
         order = np.argsort(-values, kind="stable")[: _START if number == 0 else _MOST_ADDED]
+        # Only rows above the rank can improve a design (Kiefer & Wolfowitz' equivalence theorem).
         violating = order[values[order] > rank]
         working = np.union1d(np.flatnonzero(weights > 0), violating)
     return Design(weights, worst, rank)
@@ -170,6 +179,9 @@ def transductive_design(
     """
     count = min(count, len(rows))
     covariance = np.array(covariance, dtype=np.float64)
+    # By Sherman and Morrison a target's variance after pick i is
+    # x' S x - (x' S x_i)^2 / (1 + own_i): N x M products, brought up to date in O(N (d + M)) a
+    # pick, instead of N inversions.
     own = _variances(rows, covariance)
     # In the rows' own precision: a large pool is not copied to doubles.
     kind = rows.dtype
@@ -178,6 +190,7 @@ def transductive_design(
     picks, values = np.empty(count, dtype=np.intp), np.empty(count)
     open_rows = np.ones(len(rows), dtype=bool)
     for number in range(count):
+        # Every row anew: a maximum over targets is not submodular, so old values bound nothing.
         worst = _worst_after(across, own, aims)
         worst[~open_rows] = np.inf
         pick = first_highest(-worst, tie=_ROUNDING)
@@ -286,10 +299,13 @@ def _frank_wolfe(
         low = int(np.where(weights > 0, values, np.inf).argmin())
         if values[up] <= rank * (1 + tolerance / 2):
             break
+        # The larger violation decides. Steps away (Atwood) end the weight of a row that was wrong
+        # from the start; steps towards others would only shrink it.
         if values[up] - rank >= rank - values[low]:
             row, gap = up, values[up]
         else:
             row, gap = low, values[low]
+        # With one direction the longest row alone is optimal, and the step would divide by 0.
         if rank == 1 or abs(gap - 1) < _NOTHING:
             weights[:] = 0
             weights[up] = 1
@@ -297,8 +313,11 @@ def _frank_wolfe(
         # gamma = (g/d - 1) / (g - 1): towards the row if g > d, away from it if g < d.
         step = (gap / rank - 1) / (gap - 1)
         if gap < rank:
+            # No further than to where the weight is 0.
             least = -weights[row] / (1 - weights[row])
             step = least if gap <= 1 else max(step, least)
+        # V becomes (1 - s) V + s x x': O(d^2 + N d) a step by Sherman and Morrison. Rounding that
+        # adds up is no harm: the caller inverts anew after each pass.
         moved = inverse @ rows[row]
         ratio = step / (1 - step)
         reach = rows @ moved

@@ -62,6 +62,7 @@ def sequence_least_confidence(log_probabilities: Sequence[FloatArray]) -> FloatA
     means = [
         np.mean(probability) if len(probability) else np.nan for probability in log_probabilities
     ]
+    # By expm1, which keeps its digits where the model is nearly sure.
     return np.asarray(-np.expm1(np.array(means, dtype=np.float64)))
 
 

@@ -69,6 +69,7 @@ class Mixtures:
         told = np.maximum(units.probabilities, _LEAST, dtype=np.float64)
         told /= told.sum(axis=1, keepdims=True)
         classes = told.shape[1]
+        # A class of certain units only would have no weight, so no mixture: they count alike.
         weights = np.maximum(-np.einsum("tc,tc->t", told, np.log(told)), _LEAST)
         groups = units.owners * classes + told.argmax(axis=1)
         size = len(units) * classes
@@ -103,6 +104,7 @@ class Mixtures:
 
     def gaps(self, points: Mixtures) -> FloatArray:
         """Sum the classes' distances: (N, M)."""
+        # A missing class has share 0, log 0 and `present` 0, so the sums are over classes of both.
         own = self.negentropies @ points.present.T + self.present @ points.negentropies.T
         crossed = self.shares @ points.logs.T + self.logs @ points.shares.T
         # What is only rounding is no distance.

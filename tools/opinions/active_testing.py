@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray, IntArray
 
+# Standard normal quantile of a two-sided 90 % interval.
 _LEVEL = 1.6448536269514722
 _TINY = 1e-12
 
@@ -34,6 +35,7 @@ class Estimate(NamedTuple):
 
 def log_losses(model: FloatArray) -> FloatArray:
     """Give -log f(y|x) for every label y an item may have: (N, C)."""
+    # A probability of 0 would make an expected loss infinite; so it is 28 nats at most.
     return np.asarray(-np.log(np.maximum(model, _TINY)))
 
 
@@ -50,6 +52,8 @@ def proposal(surrogate: FloatArray, losses: FloatArray, *, floor: float = 0.1) -
     `losses` (R, C) are `log_losses` or `error_losses`. No item is below `floor` of the uniform
     probability (before the last normalisation): one that could not be drawn would bias LURE.
     """
+    # In proportion to the loss: were the surrogate right, all weighted losses would be equal, and
+    # the estimate without variance.
     expected = np.maximum((surrogate * losses).sum(axis=1).astype(np.float64), 0)
     count = len(expected)
     total = expected.sum()
@@ -76,6 +80,8 @@ def lure_weights(drawn: FloatArray, size: int) -> FloatArray:
         raise InvalidInput(f"{labelled} probabilities above 0 are needed for {size} items or more.")
     if labelled == size:
         return np.ones(size)
+    # Draws are without replacement, so q_m is among N - m + 1 items; drawn evenly, (N - m + 1) q_m
+    # is 1 and so is every weight (Farquhar et al., 2021).
     m = np.arange(1, labelled + 1)
     return np.asarray(
         1 + (size - labelled) / (size - m) * (1 / ((size - m + 1) * drawn) - 1),
@@ -91,7 +97,9 @@ def lure(losses: FloatArray, drawn: FloatArray, size: int) -> Estimate:
     count = len(weighted)
     if not count:
         raise InvalidInput("Nothing is labelled yet.")
+    # One loss has no spread to estimate an error from: not a number, rather than 0.
     spread = float(weighted.std(ddof=1)) if count > 1 else float("nan")
+    # Finite population: with all N labelled nothing is left to err about.
     return Estimate(float(weighted.mean()), spread * np.sqrt((1 - count / size) / count))
 
 
@@ -115,6 +123,7 @@ def weighted_disagreement(draws: FloatArray, losses: FloatArray) -> FloatArray:
     BALD with each class weighted by its loss; at least 0, as -p log p is concave.
     """
     worth = np.asarray(losses, dtype=np.float64)
+    # The weights w_y are losses and not negative, so each class by itself is at least 0 (Jensen).
     together = (worth * _terms(draws.mean(axis=1))).sum(axis=1)
     apart = (worth[:, None] * _terms(draws)).sum(axis=2).mean(axis=1)
     return np.asarray(np.maximum(together - apart, 0))

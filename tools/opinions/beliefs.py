@@ -25,6 +25,7 @@ def pool_votes(annotations: Sequence[Annotation], answers: AnswerSet) -> FloatAr
         return None
     vectors = [answers.vector(vote.probabilities) for vote in usable if vote.probabilities]
     if vectors:
+        # The mean, not the sum: votes of one annotator are repeats, no independent evidence.
         logs = np.mean([np.log(np.maximum(vector, LEAST)) for vector in vectors], axis=0)
         raw = np.exp(logs - logs.max())
         return np.asarray(raw / raw.sum())

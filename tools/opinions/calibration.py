@@ -34,6 +34,7 @@ def expected_calibration_error(
     right = np.take_along_axis(soft, probabilities.argmax(axis=1)[:, None], axis=1)[:, 0]
     # Right-closed bins, so that a confidence of exactly 0.6 sits with those just below it.
     places = np.clip(np.ceil(confidence * bins - 1e-9).astype(int) - 1, 0, bins - 1)
+    # |sum of (right - confidence)| over a bin is n_b |acc_b - conf_b|, so one sum a bin will do.
     gaps = np.bincount(places, weights=weights * (right - confidence), minlength=bins)
     return float(np.abs(gaps).sum() / total)
 
@@ -73,6 +74,8 @@ def fit_temperature(
         return 1.0
     soft = _as_soft(targets, logits.shape[1])
     weights = np.ones(len(soft)) if weights is None else weights
+    # In s = 1 / T the loss is convex: its slope is the mean logit under the model less that of the
+    # targets, its curvature the variance of the logits under the model.
     wanted = (soft * logits).sum(axis=1)
     low, high, sharpness = 1 / _HOTTEST, 1 / _COLDEST, 1.0
     for _ in range(50):
@@ -83,6 +86,7 @@ def fit_temperature(
         low, high = (sharpness, high) if slope < 0 else (low, sharpness)
         step = sharpness - slope / max(float(weights @ spread) + prior_rows, _TINY)
         # The loss is convex in 1/T: Newton where it stays in the bracket, else bisection.
+        # Bisection on a log scale, as the bounds lie a factor of 2,500 apart.
         following = step if low < step < high else float(np.sqrt(low * high))
         if abs(following - sharpness) < 1e-7 * sharpness:
             break
@@ -153,6 +157,8 @@ def _fit_vector_scaling(
     classes = logs.shape[1]
     middle = np.concatenate([[1.0], np.zeros(2 * classes)])
     tightness = np.concatenate([[0.6], np.full(classes, 0.05), np.full(classes, 0.5)]) ** -2
+    # One slope for all plus a deviation for each class is one parameter too many; the priors settle
+    # which of them moves.
     spread = np.zeros((2 * classes, 2 * classes + 1))
     spread[:classes, 0] = 1
     spread[:, 1:] = np.eye(2 * classes)
@@ -167,6 +173,7 @@ def _fit_vector_scaling(
         slope, curvature = _derivatives(logs, soft, weights, at=spread @ parameters)
         slope = spread.T @ slope + tightness * (parameters - middle)
         step = np.linalg.solve(spread.T @ curvature @ spread + np.diag(tightness), slope)
+        # The loss is convex, so steps that are short enough go down; a full one may overshoot.
         while (following := loss(parameters - step)) > best + 1e-9:
             step = step / 2
         parameters, best = parameters - step, following
@@ -183,6 +190,8 @@ def _derivatives(
     slopes, offsets = np.split(at, 2)
     chances = np.exp(log_softmax(logs * slopes + offsets))
     first = weights[:, None] * (chances - soft)
+    # Each row's curvature by its logits is diag(p) - p p'; a logit is slope times log-probability
+    # plus offset, so the chain rule multiplies by (log-probability, 1).
     moved = np.hstack([chances * logs, chances])
     curvature = -(moved * weights[:, None]).T @ moved
     squares = [weights @ (chances * logs**power) for power in (2, 1, 0)]

@@ -99,6 +99,7 @@ class Consensus:
         """Pool what is there; a source that is silent about an example counts as undecided."""
         if all(vector is None for vector in (*says, *around)):
             return None
+        # Even shares add the same to every log-probability, so they move nothing.
         even = np.full((len(says), len(self.answers)), 1.0 / len(self.answers))
         annotator = np.stack([even[0] if vector is None else vector for vector in says])
         sides = (annotator, *(even if vectors is None else vectors for vectors in around))

@@ -13,6 +13,7 @@ import numpy as np
 from querist.tools.compute.arrays import FloatArray, IntArray
 
 _LEVEL = 0.90
+# Each end of a 90 % interval then rests on 50 draws.
 _DRAWS = 1_000
 Statistic = Callable[[FloatArray], FloatArray]
 """Confusion matrices (..., C, C + 1) to values (...)."""
@@ -34,6 +35,7 @@ def accuracy(matrix: FloatArray) -> FloatArray:
 
 def f1(matrix: FloatArray, place: int) -> FloatArray:
     """F1 of one class; 0 where it was neither right nor given."""
+    # 2 TP / (2 TP + FN + FP): the harmonic mean of precision and recall, defined where one is not.
     hits = matrix[..., place, place]
     total = matrix[..., place, :].sum(axis=-1) + matrix[..., :, place].sum(axis=-1)
     return np.asarray(np.where(total > 0, 2 * hits / np.maximum(total, 1e-12), 0.0))
@@ -61,6 +63,7 @@ def bootstrap(matrix: FloatArray, statistic: Statistic, *, seed: int = 0) -> tup
     """
     n = int(matrix.sum())
     chances = matrix.ravel() / n
+    # A fixed seed: the same confusion matrix always has the same interval.
     drawn = np.random.default_rng(seed).multinomial(n, chances, size=_DRAWS)
     values = statistic(drawn.reshape(_DRAWS, *matrix.shape).astype(np.float64))
     low, high = np.quantile(values, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])

@@ -73,6 +73,7 @@ def _judge_means(
     if len(values) < 2 * window:
         return _too_short(len(values), 2 * window)
     gain = float(values[-window:].mean() - values[-2 * window : -window].mean())
+    # Of a difference of two means of `window` rounds each, less what all rounds have in common.
     own_variance = (1 - _COMMON_ERROR) * np.square(errors[-2 * window :]).sum() / window**2
     upper = gain + NormalDist().inv_cdf(confidence) * float(np.sqrt(own_variance))
     reached = upper < delta
@@ -115,9 +116,11 @@ def fit_learning_curve(counts: Sequence[float], metrics: Sequence[float]) -> Lea
     if len(labels) == 0 or labels.shape != errors.shape or not np.isfinite(errors).all():
         raise InvalidInput("A learning curve needs as many finite metrics as counts, at least one.")
     decays = np.arange(1, 201) / 100
+    # With the decay fixed the fit is linear and exact; a grid needs no start and misses no valley.
     fits = [_fit_line(labels**-decay, errors) for decay in decays]
     losses = np.array([loss for _, _, loss in fits])
     if len(labels) < _POINTS_TO_FIT_DECAY:
+        # Minus twice the log prior times the variance of the noise: it adds to squared errors.
         losses += 0.01**2 * np.square((decays - 0.5) / 0.2)
     best = int(losses.argmin())
     floor, amplitude, _ = fits[best]
@@ -137,6 +140,7 @@ def _fit_line(places: FloatArray, errors: FloatArray) -> tuple[float, float, flo
     variance = float(spread @ spread)
     amplitude = max(0.0, float(spread @ errors) / variance) if variance > 0 else 0.0
     floor = float(errors.mean() - amplitude * places.mean())
+    # The loss is convex, so the best with a floor of 0 or more then has a floor of 0.
     if floor < 0:
         floor, amplitude = 0.0, max(0.0, float(places @ errors) / float(places @ places))
     residual = errors - floor - amplitude * places

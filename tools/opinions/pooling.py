@@ -13,6 +13,7 @@ import numpy as np
 
 from querist.tools.compute.arrays import FloatArray, IntArray, log_softmax
 
+# A source that says 0 would veto an answer; so it costs 14 nats at most.
 _TINY = 1e-6
 SPREAD = 0.5
 """Prior standard deviation of a weight around its start."""
@@ -49,6 +50,7 @@ class OpinionPool:
         counts = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
 
         def loss(trial: FloatArray) -> tuple[float, FloatArray]:
+            # Convex in the weights, so the start decides nothing but where the prior lies.
             pooled = log_softmax(np.tensordot(trial, logs, axes=1))
             error = np.exp(pooled)
             error[rows, labels] -= 1
@@ -57,6 +59,7 @@ class OpinionPool:
             penalty = np.square((trial - begin) / SPREAD).sum() / 2
             return float(penalty - counts @ pooled[rows, labels]), slope
 
+        # Not below 0: whoever is mostly wrong is ignored, never believed in reverse.
         bounds = [(0.0, 3.0)] * len(begin)
         found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds)
         return cls(np.asarray(found.x))

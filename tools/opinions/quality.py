@@ -40,6 +40,7 @@ def measure_held_out(
     if len(place) < FEWEST:
         what, place = AGREEMENT, list(range(len(rows.ids)))
     score = np.array(place, dtype=np.intp)
+    # All rows teach, only those to be scored are held out in turn: nothing is set aside for good.
     predicted = cross_fit(
         rows.inputs, rows.targets, weights=rows.weights, folds=FOLDS, score_rows=score
     )

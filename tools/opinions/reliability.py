@@ -54,6 +54,7 @@ class Reliability:
             if said.answer is None:
                 continue
             kept = found[said.example]
+            # Another prompt is another annotator: its words are not pooled with the former one's.
             if kept and kept[-1].prompt_version != said.prompt_version:
                 kept.clear()
             kept.append(said)
@@ -133,6 +134,7 @@ class Reliability:
         found: dict[ExampleId, FloatArray] = {}
         for ids in self._by_version.values():
             logs = np.log(np.stack([self._said[example] for example in ids]))
+            # The mean of a few would be more of what they happen to be about than of a bias.
             if len(ids) >= OWN_CALIBRATION:
                 logs = log_softmax(logs - _label_bias(logs, self._usual))
             found.update(zip(ids, np.exp(logs), strict=True))
@@ -146,6 +148,7 @@ class Reliability:
             weights=np.array(list(self.sampling_weight.values())),
             minlength=len(self._answers),
         )
+        # Smoothed: an answer that people have not given yet is rare, not impossible.
         return np.asarray(np.log((counts + _PRIOR_COUNT) / (counts + _PRIOR_COUNT).sum()))
 
     @cached_property

@@ -161,6 +161,10 @@ def agreement(first: IntArray, second: IntArray) -> float:
         # Undefined where both know one class only; equal is equal.
         return 1.0
     classes = int(max(first.max(), second.max())) + 1
-    shares = [np.bincount(one, minlength=classes) / len(one) for one in (first, second)]
+    # What two models would agree on by chance is taken out: naming the frequent class alone agrees.
+    shares = [
+        np.bincount(predictions, minlength=classes) / len(predictions)
+        for predictions in (first, second)
+    ]
     observed, expected = float(np.mean(first == second)), float(shares[0] @ shares[1])
     return (observed - expected) / (1 - expected)

@@ -65,6 +65,7 @@ def gather_training_set(
     trust: float | None = None,
 ) -> TrainingSet:
     """Weigh all labels; `trust` in those by machines is measured if None."""
+    # Sorted, so that folds do not depend on the order in which labels came.
     ids = tuple(sorted(labels))
     targets = [_target(labels[example], reliability, answers) for example in ids]
     soft = np.stack(targets) if ids else np.empty((0, 0))
@@ -108,6 +109,7 @@ def _measure_trust(
         weights = np.where(is_human, 1.0, trust * sure)
         predicted = cross_fit(inputs, targets, weights=weights, folds=FOLDS, score_rows=human)
         lost = -np.log(predicted[np.arange(len(human)), truth] + 1e-9)
+        # Else the hard examples, which are asked about on purpose, would decide for all.
         losses.append(np.average(lost, weights=counts))
     # A grid, because the loss is flat near its least and a fit takes a tenth of a second.
     return TRUSTS[int(np.argmin(losses))]

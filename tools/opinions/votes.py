@@ -13,6 +13,7 @@ def count_votes(choices: IntArray, *, classes: int) -> NDArray[np.intp]:
     rows, voters = choices.shape
     counts = np.zeros((rows, classes), dtype=np.intp)
     places = np.arange(rows)
+    # Voter by voter: adding at an index counts each cell once, and a voter has one vote a row.
     for voter in range(voters):
         cast = choices[:, voter]
         valid = cast >= 0
@@ -40,5 +41,6 @@ def vote_variance(answers: FloatArray) -> FloatArray:
     given = np.isfinite(answers)
     numbers = np.maximum(given.sum(axis=1), 1)
     values = np.where(given, answers, 0)
+    # Centred before squaring: mean square less squared mean cancels where numbers are large.
     centred = np.where(given, values - (values.sum(axis=1) / numbers)[:, None], 0)
     return np.asarray(np.square(centred).sum(axis=1) / numbers)

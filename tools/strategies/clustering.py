@@ -90,6 +90,7 @@ def cluster_margin(
     clusters = _clusters_of_pool(context, cut=cut, most=most_linked)
     scores = scoring.margin(context.probabilities())
     unsure = np.sort(scoring.highest(scores, oversampling * count))
+    # Sizes are counted among the unsure candidates, not in the pool: turns order what is asked.
     picks = unsure[take_turns(clusters[unsure], count, rng=context.rng)]
     return context.result(picks, scores=scores[picks], clusters=len(np.unique(clusters)))
 
@@ -100,6 +101,8 @@ def take_turns(groups: IntArray, count: int, *, rng: np.random.Generator) -> NDA
     Groups (M,) are numbers; equally small ones go by number. Members are drawn evenly.
     """
     _, labels, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    # A stable sort of a shuffle has the members of each group in random order: O(M log M), and no
+    # loop over groups.
     shuffled = rng.permutation(len(groups))
     by_group = shuffled[np.argsort(labels[shuffled], kind="stable")]
     starts = np.cumsum(sizes) - sizes
@@ -137,15 +140,22 @@ def typiclust(
     pool = unit_rows(context.embeddings())
     rows = np.concatenate([pool, unit_rows(known)]) if len(known) else pool
     wanted = min(len(known) + count, most_clusters)
+    # One start: with L + b clusters even one is O(N (L + b) d) a round.
     labels = k_means(rows, wanted, rng=context.rng, restarts=1).labels
     own = labels[: len(pool)]
     sizes = np.bincount(own, minlength=wanted)
     labelled = np.bincount(labels[len(pool) :], minlength=wanted)
+    # The paper takes the largest clusters without a label; with at most 500 clusters all may have
+    # one, so those with fewest go first.
     order = np.lexsort((np.arange(wanted), -sizes, labelled))
     by_cluster = np.split(np.argsort(own, kind="stable"), sizes.cumsum()[:-1])
     picks: list[int] = []
+    # In a group under five nothing is typical. The paper leaves such out; here they come last, as
+    # the batch could not be filled otherwise.
     for is_small in (False, True):
-        visited = [by_cluster[one] for one in order if (sizes[one] < smallest) == is_small]
+        visited = [
+            by_cluster[cluster] for cluster in order if (sizes[cluster] < smallest) == is_small
+        ]
         picks += _most_typical_in_turn(
             pool, visited, count - len(picks), neighbours=neighbours, rng=context.rng
         )
@@ -154,10 +164,12 @@ def typiclust(
 
 def typicality(rows: FloatArray, *, neighbours: int = _NEIGHBOURS) -> FloatArray:
     """Score 1 / mean distance to the nearest of the same cluster: unit rows (n, d) to (n,)."""
+    # At most half of a small cluster, as in the authors' code.
     nearest = max(1, min(neighbours, len(rows) // 2))
     _, similar = nearest_neighbours(rows, nearest)
     if similar.shape[1] == 0:
         return np.zeros(len(rows))
+    # |x - y|^2 = 2 - 2 cos for rows of length 1. The 1e-5 keeps duplicates finite.
     apart = np.sqrt(np.maximum(2 - 2 * similar, 0)).mean(axis=1)
     return np.asarray(1 / (apart + 1e-5))
 
@@ -177,6 +189,7 @@ def _most_typical_in_turn(
         remaining = []
         for rows in left[: count - len(picks)]:
             seen = rows
+            # Neighbours within a cluster cost O(n^2 d).
             if len(rows) > _MOST_MEMBERS:
                 seen = np.sort(rng.choice(rows, size=_MOST_MEMBERS, replace=False))
             pick = seen[first_highest(typicality(pool[seen], neighbours=neighbours))]
@@ -202,12 +215,14 @@ def _clusters_of_pool(context: QueryContext, *, cut: float, most: int) -> NDArra
     key = f"cluster_margin:{cut:g}:{most}:{print_of_pool}"
     places = np.array(order, dtype=np.intp)
     if key not in context.state:
-        for old in [one for one in context.state if one.startswith("cluster_margin:")]:
+        # Another pool than before: what was kept of that one only takes up room.
+        for old in [stored for stored in context.state if stored.startswith("cluster_margin:")]:
             del context.state[old]
         rows = [unit_rows(context.embeddings())]
         if extra:
             rows.append(unit_rows(known.embeddings))
         rng = np.random.default_rng(int(print_of_pool, 16))
+        # As doubles, because the state holds float arrays; cluster numbers are exact in them.
         context.state[key] = _link(rows, places, rng=rng, share=cut, most=most)[places].astype(
             np.float64
         )
@@ -231,6 +246,7 @@ def _link(
     """
     count = len(order)
     sample = Euclidean.of(_rows(parts, order[np.sort(rng.permutation(count)[:_EPSILON_SAMPLE])]))
+    # The median of two million pairs of a sample: the pool may have 10,000 times as many.
     apart = np.sqrt(sample.gaps(sample)[np.triu_indices(len(sample), 1)])
     cut = share * float(np.median(apart)) if len(apart) else 0.0
     linked = order[np.sort(rng.permutation(count)[:most])]

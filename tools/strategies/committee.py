@@ -56,6 +56,7 @@ def batch_bald(
 ) -> QueryResult:
     """Add the label that tells most beyond the batch so far."""
     posterior = context.posterior()
+    # The joint gain is submodular: none is above a candidate's own score, so the lowest may go.
     alone = information.bald(posterior)
     # In pool order, so that ties still go to the lower position.
     eligible = np.sort(highest(alone, max(most_candidates, oversampling * count)))
@@ -130,6 +131,7 @@ def epig(context: QueryContext, count: int, *, most_targets: Count = 200) -> Que
     """Rank by the expected predictive information gain."""
     targets = context.target_posterior()
     if len(targets) > most_targets:
+        # O(N M K C^2): fewer targets cost accuracy only, fewer candidates would cost choice.
         chosen = context.rng.choice(len(targets), size=most_targets, replace=False)
         targets = targets[np.sort(chosen)]
     return top(context, count, scores=information.epig(context.posterior(), targets))

@@ -18,6 +18,7 @@ from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 from querist.tools.strategies.uncertainty import top
 
+# Lambda of Tsvigun et al.: two thirds for likeness to the pool.
 _IN_DOMAIN = 0.667
 
 
@@ -49,6 +50,8 @@ def divergence_from(
 ) -> FloatArray:
     """Average KL(known[l] || p) over the neighbours l in each row of `near` (N, k): (N,)."""
     own, theirs = Predictions.of(probabilities), Predictions.of(known)
+    # The mean over l of sum p_l (log p_l - log p) is the mean of sum p_l log p_l, less the sum of
+    # the mean p_l times log p: k passes over (N, C), and no array of (N, k, C).
     mean = np.zeros_like(own.shares)
     for column in near.T:
         mean += theirs.shares[column]
@@ -84,6 +87,7 @@ def discriminative(
     )
     picks = np.empty(0, dtype=np.intp)
     for number in range(sub_batches):
+        # By running totals, so that shares which do not divide still sum to the batch.
         wanted = count * (number + 1) // sub_batches - len(picks)
         if not wanted:
             continue
@@ -129,6 +133,8 @@ def in_domain_picks(
     """
     count = min(count, len(rows))
     norms = np.einsum("nd,nd->n", rows, rows).astype(np.float64)
+    # Mean similarities are products with sums: O(N d) a pick instead of O(N^2 d). In doubles, as
+    # rows are added and taken off b times.
     pool = rows.sum(axis=0, dtype=np.float64)
     known, members = labelled.sum(axis=0, dtype=np.float64), len(labelled)
     if not members:
@@ -138,6 +144,7 @@ def in_domain_picks(
     for number in range(count):
         others = max(1, len(rows) - number - 1)
         towards = share * pool / others - (1 - share) * known / max(1, members)
+        # A row is part of the sum; its product with itself is taken out.
         scores = rows @ towards.astype(rows.dtype) - share * norms / others
         scores[~is_open] = -np.inf
         pick = first_highest(scores)
@@ -165,5 +172,7 @@ def in_domain_picks(
 def density(context: QueryContext, count: int) -> QueryResult:
     """Draw with chances inverse to the local density."""
     crowd = local_density(context.embeddings(), rng=context.rng)
+    # Inverse, as the paper's text and theorem have it; its printed pseudo-code draws in proportion
+    # to the density.
     picks = draw_without_replacement(1 / crowd, count, rng=context.rng)
     return context.result(picks, scores=1 / crowd[picks])

@@ -51,6 +51,7 @@ def facility_location(
     if len(rows) > most_items:
         items = rows[np.sort(context.rng.choice(len(rows), size=most_items, replace=False))]
     known = context.labelled().embeddings
+    # What is labelled serves its neighbours already; it is no candidate.
     covered = nearest_neighbours(items, 1, among=known)[1][:, 0] if len(known) else None
     cover = greedy_cover(
         Similarities(similarities(rows, items), covered=covered),
@@ -91,11 +92,13 @@ def prob_cover(
     space = Euclidean.of(rows)
     balls = Balls(space, radius=radius)
     if len(known):
+        # The labelled are no candidates, so they have no bits; their balls are covered by distance.
         balls.cover(nearest_gaps(space, space.beside(known)) <= reach_of(radius))
     cover = greedy_cover(balls, candidates=np.arange(len(rows)), count=count, stop_at_nothing=True)
     picks = cover.picks
     if len(picks) < count:
         rest = np.setdiff1d(np.arange(len(rows)), picks)
+        # All balls are equal once everything is covered; distances still tell rows apart.
         around = np.concatenate([known, rows[picks]]) if len(known) else rows[picks]
         more = k_center(rows[rest], labelled=around, count=count - len(picks), rng=context.rng)
         picks = np.concatenate([picks, rest[more]])
@@ -110,6 +113,7 @@ def pure_radius(
     A ball is pure up to the distance to the nearest row of another cluster, so the radius is the
     1 - `purity` quantile of those distances, over a sample of 1,000 unit rows.
     """
+    # Clusters stand in for classes, which nobody knows yet (as in the paper).
     labels = k_means(rows, classes, rng=rng, restarts=1).labels
     some = np.arange(len(rows))
     if len(rows) > _PURITY_SAMPLE:
@@ -120,8 +124,10 @@ def pure_radius(
         gaps = space.take(some).gaps(space.take(block))
         gaps[labels[some][:, None] == labels[block]] = np.inf
         np.minimum(nearest, gaps.min(axis=1), out=nearest)
+    # With one cluster only every ball is pure, and no radius follows.
     if not np.isfinite(nearest).all():
         return 0.0
+    # A distance that occurs, not a mean of two: so squares and roots have the same quantile.
     return float(np.sqrt(np.quantile(nearest, 1 - purity, method="lower")))
 
 

@@ -52,6 +52,7 @@ def g_optimal(context: QueryContext, count: int) -> QueryResult:
     """Round the G-optimal design of the pool."""
     rows: FloatArray = unit_rows(context.embeddings())
     seen: FloatArray = unit_rows(context.labelled().embeddings)
+    # A design in d directions needs d different rows: with fewer labels, fewer directions.
     if count < rows.shape[1]:
         rows, basis = optimal_design.principal_rows(rows, count)
         seen = seen @ basis if len(seen) else seen
@@ -84,6 +85,7 @@ def go(context: QueryContext, count: int, *, ridge: Positive = 1.0) -> QueryResu
         # No target, no difference: the order of the pool.
         return context.result(np.arange(count))
     kept = optimal_design.shortlist_for_targets(rows, targets)
+    # Targets that are alike may keep too few rows between them; the pool's first fill up.
     if len(kept) < count:
         rest = np.setdiff1d(np.arange(len(rows)), kept)[: count - len(kept)]
         kept = np.sort(np.concatenate([kept, rest]))
@@ -95,5 +97,6 @@ def go(context: QueryContext, count: int, *, ridge: Positive = 1.0) -> QueryResu
 
 def _covariance(context: QueryContext, width: int, ridge: float) -> FloatArray:
     """Give what the labelled leave unknown."""
+    # Of length 1, as the candidates are: beside a ridge, length would count as information.
     known = unit_rows(context.labelled().embeddings)
     return optimal_design.prior_covariance(known, width=width, ridge=ridge)

@@ -15,6 +15,7 @@ from querist.tools.strategies.querying import Capability, QueryContext, QueryRes
 from querist.tools.strategies.registry import strategy
 from querist.tools.strategies.scale import drawn_rows
 
+# Candidates times C^3: bringing the C x C tables of a candidate up to date is O(C^3) a pick.
 _MOST_WORK = 4_000_000
 
 
@@ -36,6 +37,7 @@ def badge(context: QueryContext, count: int) -> QueryResult:
     """Draw gradients by squared distance, from the longest on."""
     factors = context.gradients()
     space = OuterProducts.of(factors.errors, factors.features)
+    # As the authors' code does; k-means++ proper would draw the first evenly.
     first = first_highest(space.norms)
     return context.result(draw_far(space, count=count, rng=context.rng, first=first))
 
@@ -66,9 +68,11 @@ def bait(
     probabilities = context.probabilities()
     classes = probabilities.shape[1]
     limit = min(most_candidates, _MOST_WORK // classes**3)
+    # Two batches join before one leaves; among four there is still a choice.
     chosen = drawn_rows(context, max(limit, 4 * count))
     shares = probabilities[chosen]
     rows: FloatArray = unit_rows(context.embeddings(chosen))
+    # Inverting M is O((Cd)^3).
     width = min(rows.shape[1], max(1, most_parameters // classes))
     known = context.labelled()
     seen: FloatArray = unit_rows(known.embeddings)
@@ -76,6 +80,8 @@ def bait(
         rows, basis = principal_rows(rows, width)
         seen = seen @ basis if len(seen) else seen
     labels = 0 if known.probabilities is None else len(known.probabilities)
+    # M = I + L / (L + b) mean Fisher of the labelled + the sum of b / (L + b) times that of picks,
+    # as in the authors' code. The picks' share is a root, because factors enter squared.
     start = np.eye(classes * width)
     if labels and known.probabilities is not None:
         start += labels / (labels + count) * mean_fisher(known.probabilities, seen)

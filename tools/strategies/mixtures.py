@@ -28,6 +28,7 @@ from querist.tools.strategies.querying import (
 Make = Callable[[str, Mapping[str, Scalar]], QueryStrategy]
 """Makes a single strategy of its name and parameters."""
 
+# What Zhdanov (2019) and Citovsky et al. (2021) keep for their second stage, too.
 _DEFAULT_FACTOR = 10.0
 _NUMBER = r"[0-9]*\.?[0-9]+"
 _WEIGHTED = re.compile(rf"\s*(?:({_NUMBER})\s*\*)?(.*)", re.DOTALL)

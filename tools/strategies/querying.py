@@ -189,12 +189,14 @@ class QueryContext:
         fresh: dict[str, Any] = {}
         if Capability.EMBEDDINGS in self.sources:
             fresh["embeddings"] = np.concatenate([known.embeddings, self.embeddings(picked)])
+        # Only where the labelled have some: rows and probabilities must stay of one length.
         if Capability.PROBS in self.sources and known.probabilities is not None:
             told = self.probabilities()[picked]
             fresh["probabilities"] = np.concatenate([known.probabilities, told])
         if Capability.UNITS in self.sources:
             more = self.units()[picked]
             fresh["units"] = more if known.units is None else known.units.then(more)
+        # Nobody has answered yet, and a guess would look like a label to what counts classes.
         classes = np.concatenate([known.classes, np.full(len(picked), UNKNOWN)])
         ids = (*known.ids, *(self.ids[row] for row in picked))
         return replace(known, classes=classes, ids=ids, **fresh)
@@ -202,6 +204,7 @@ class QueryContext:
     def _part(self, kind: Capability, rows: IntArray) -> RowsOf:
         """Take rows of one kind, without copying all of them first where that can be helped."""
         source = self.sources.get(kind)
+        # Rows of rows are numbered through: however many stages narrow the pool, one copy is made.
         if isinstance(source, RowsOf) and kind not in self._known:
             return source.narrow(rows)
         return RowsOf(lambda: self._provide(kind), rows)
@@ -215,6 +218,7 @@ class QueryContext:
         return self._known[kind]
 
 
+# Not one row for each candidate (texts are fetched by id), so narrowing leaves them whole.
 _SHARED = {
     Capability.TEXTS,
     Capability.LLM,

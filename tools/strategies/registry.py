@@ -64,6 +64,7 @@ class Strategy:
         if count <= 0:
             return context.result(np.empty(0, dtype=np.intp))
         result = self.choose(context, count)
+        # A repeated candidate would be paid for twice, a missing one leave the batch short.
         if len(set(result.ids)) != count:
             msg = (
                 f"The strategy {self.name!r} returned {len(set(result.ids))} different candidates "

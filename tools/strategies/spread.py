@@ -101,6 +101,7 @@ def cdal(context: QueryContext, count: int) -> QueryResult:
     else:
         told = known.probabilities
         space = Predictions.of(context.probabilities())
+        # Nothing labelled, or no model that has seen it: the first pick is then drawn.
         around = None if told is None else Predictions.of(told)
     picks = diversity.pick_farthest(space, labelled=around, count=count, rng=context.rng)
     return context.result(picks)

@@ -120,6 +120,7 @@ def level(counts: IntArray, more: int) -> NDArray[np.intp]:
     What does not divide goes to the lower of the lowest counts first, then to the lower class.
     """
     shares = np.zeros(len(counts), dtype=np.intp)
+    # Filling from the lowest up: O(C log C), however large the batch.
     order = np.argsort(counts, kind="stable")
     sorted_counts = counts[order]
     # The most classes that can be raised to a common height with what there is.
@@ -142,12 +143,12 @@ def quota_picks(probabilities: FloatArray, quotas: IntArray) -> NDArray[np.intp]
     margins = scoring.margin(probabilities)
     is_open = np.ones(len(probabilities), dtype=bool)
     picks = []
-    for one in np.argsort(-quotas, kind="stable"):
+    for label in np.argsort(-quotas, kind="stable"):
         # Predicted as c: from 1 to 2, the closest call highest. Others: below 1.
-        leaning = probabilities[:, one] - best
-        scores = np.where(predicted == one, 2 + margins, leaning)
+        leaning = probabilities[:, label] - best
+        scores = np.where(predicted == label, 2 + margins, leaning)
         scores[~is_open] = -np.inf
-        chosen = highest(scores, int(quotas[one]))
+        chosen = highest(scores, int(quotas[label]))
         is_open[chosen] = False
         picks.append(chosen)
     return np.concatenate(picks)

@@ -102,6 +102,7 @@ class CentroidTrainer:
         """Average directions by weight and target."""
         shares = rows.targets * rows.weights[:, None]
         sums = shares.T @ unit_rows(rows.inputs.need_vectors())
+        # A class without rows stays zero: its cosine to everything is 0, neither near nor far.
         means = sums / np.maximum(shares.sum(axis=0), 1e-12)[:, None]
         return CentroidPredictor(means.astype(np.float32), self.sharpness)
 

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 # From strong to weak, so that each fit starts from the smoother one before it.
 _STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 _DEFAULT_STRENGTH = 0.03
+# With fewer, five folds hold out less than six rows each: too few to tell penalties apart.
 _ROWS_TO_CHOOSE = 30
 _FOLDS, _FOLDS_WHEN_LARGE, _LARGE = 5, 3, 100_000
+# Stands for p (1 - p) in the Hessian: 0.25 at most, less where the model is sure. It scales the
+# steps; the solution does not depend on it.
 _TYPICAL_CURVATURE = 0.1
 
 
@@ -85,6 +88,7 @@ class Design:
     def export(self, solution: Tensor) -> tuple[FloatArray, FloatArray]:
         """Undo the rotation: coefficients (B, d, C) and intercepts (B, C) for raw inputs."""
         flat = self.basis @ solution[:-1].numpy() / self.scale
+        # The rows were centred; the intercept takes the shift back.
         intercepts = solution[-1].numpy() - self.centre @ flat
         classes = self.targets.shape[1]
         stacked = flat.reshape(len(flat), -1, classes).transpose(1, 0, 2)
@@ -101,11 +105,13 @@ def _principal_axes(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
     weighted = (weights.sqrt()[:, None] * rows).double()
     count, width = weighted.shape
+    # O(min(N, d)^3), and an N x N or d x d array, whichever is smaller.
     is_wide = width > count
     gram = weighted @ weighted.T if is_wide else weighted.T @ weighted
     spectrum, axes = torch.linalg.eigh(gram)
     kept = spectrum > 1e-6 * max(float(spectrum[-1]), 1e-6)
     spectrum, axes = spectrum[kept], axes[:, kept]
+    # From A A' u = s u it follows that A' u / sqrt(s) is an axis of A' A, of length 1.
     if is_wide:
         axes = weighted.T @ axes / spectrum.sqrt()
     return spectrum.float(), axes.float().contiguous()
@@ -128,7 +134,10 @@ def solve(
     total = float(weights.sum()) + members
     curvature = _TYPICAL_CURVATURE * torch.cat([design.spectrum, torch.tensor([total / members])])
     penalty = torch.full((len(curvature), 1), strength)
+    # The intercept is bound by the virtual row alone: shrinking it would pull class shares to even.
     penalty[-1] = 0
+    # Unknowns in units of their own curvature. After the rotation the Hessian is about this
+    # diagonal plus the penalty, so that L-BFGS starts where every direction curves alike.
     scales = (curvature[:, None] + penalty).rsqrt()
     features = torch.cat([design.rows, torch.ones(rows, 1)], dim=1) * scales.T
     penalty = penalty * scales.square()
@@ -137,12 +146,14 @@ def solve(
     def closure() -> float:
         logs = torch.log_softmax((features @ unknowns).view(rows, members, classes), -1)
         prior = torch.log_softmax((unknowns[-1] * scales[-1]).view(members, classes), -1)
+        # The slope by hand: autograd would keep every (N, B, C) array on the way to the loss.
         loss = (penalty * unknowns.square()).sum() / 2 - prior.sum() / classes
         loss = loss - (row_weights * logs * design.targets[:, None]).sum()
         errors = (logs.exp() - design.targets[:, None]) * row_weights
         slope = features.T @ errors.view(rows, -1) + penalty * unknowns
         slope[-1] += scales[-1] * (prior.exp() - 1 / classes).view(-1)
         unknowns.grad = slope / total
+        # Per row, so that one tolerance fits 10 rows and 100,000.
         return float(loss.item() / total)
 
     with torch.no_grad(), one_thread():
@@ -173,6 +184,7 @@ def choose_strength(
         loss, choice = _judge(held_out, targets, weights, strength=strength)
         if loss < best_loss:
             best, best_loss, worse = choice, loss, 0
+        # The loss falls and then rises along the path; one rise may be noise, two in a row end it.
         elif (worse := worse + 1) == 2:
             break
     return best
@@ -194,6 +206,7 @@ def fold_rows(classes: IntArray, *, folds: int, seed: int) -> NDArray[np.intp]:
     """Deal rows (N,) into folds, evenly within each class: the fold number of each row."""
     shuffled = np.lexsort((np.random.default_rng(seed).random(len(classes)), classes))
     numbers = np.empty(len(classes), dtype=np.intp)
+    # Dealt on from class to class, so that the sizes of folds differ by 1 at most.
     numbers[shuffled] = np.arange(len(classes)) % folds
     return numbers
 

@@ -96,6 +96,7 @@ class TrainingRows:
                 f"Training rows do not fit together: targets {self.targets.shape}, "
                 f"{len(self.classes)} classes, inputs of {lengths} rows."
             )
+        # The sum is asked so that a NaN, which is in no order with 0, is refused, too.
         if self.weights.shape != (rows,) or self.weights.min() < 0 or not self.weights.sum() > 0:
             raise InvalidInput(f"Training needs {rows} weights, none negative and not all 0.")
         if not np.allclose(self.targets.sum(axis=1), 1, atol=1e-3) or self.targets.min() < 0:

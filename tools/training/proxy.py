@@ -52,11 +52,13 @@ class LinearModel:
     def gradients(self, inputs: FloatArray) -> GradientFactors:
         """Give the factors of the last-layer gradients for inputs (N, d)."""
         errors = self.predict_proba(inputs)
+        # Cross-entropy has the slope (p - e_y) h by the last layer; y is the model's own guess.
         errors[np.arange(len(errors)), errors.argmax(axis=1)] -= 1
         return GradientFactors(errors=errors, features=inputs)
 
     def arrays(self) -> dict[str, FloatArray]:
         """Give what the model is made of, by name, to be written down."""
+        # A file of arrays has no None.
         unknown = np.nan if self.calibration_error is None else self.calibration_error
         return {
             "coefficients": self.coefficients,
@@ -123,6 +125,7 @@ class Committee:
     def posterior(self, inputs: FloatArray) -> FloatArray:
         """Give every member's probabilities (N, K, C); member k is the same for all rows."""
         members, width, classes = self.coefficients.shape
+        # All members side by side: one product of (N, d) and (d, K C).
         flat = self.coefficients.transpose(1, 0, 2).reshape(width, members * classes)
         logits = (inputs @ flat).reshape(len(inputs), members, classes) + self.intercepts
         return np.exp(log_softmax(logits / self.temperature))
@@ -143,6 +146,7 @@ def fit_committee(
     """
     design, row_weights = _prepare(inputs, targets, weights)
     choice = choose_strength(design, row_weights, seed=seed, fixed=strength)
+    # Independent exponentials are a draw of Dirichlet(1, ..., 1) weights but for their sum.
     luck = np.random.default_rng(seed).exponential(size=(members, len(row_weights)))
     resampled = (luck * row_weights).astype(np.float32)
     coefficients, intercepts = design.export(solve(design, resampled, choice.strength))
@@ -166,6 +170,8 @@ def cross_fit(
     """
     design, row_weights = _prepare(inputs, targets, weights)
     choice = choose_strength(design, row_weights, seed=seed, fixed=strength)
+    # The penalty and the temperature were chosen on all rows, those to be scored among them: nested
+    # folds would cost five times as much for two numbers that no single row decides.
     scored = np.arange(len(inputs)) if score_rows is None else np.asarray(score_rows, dtype=np.intp)
     if len(scored) == 0:
         return np.empty((0, targets.shape[1]), dtype=np.float32)
@@ -196,6 +202,7 @@ def _prepare(
     if targets.min() < 0 or not np.allclose(targets.sum(axis=1), 1, atol=1e-3):
         msg = "Each row of the targets must be a probability distribution over the classes."
         raise InvalidInput(msg)
+    # Single precision from here on; `Design` takes doubles where digits would be lost.
     row_weights = row_weights.astype(np.float32)
     inputs, targets = inputs.astype(np.float32), targets.astype(np.float32)
     return Design.of(inputs, targets, row_weights), row_weights

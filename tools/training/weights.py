@@ -35,6 +35,7 @@ class Weights(TypedDict):
 
 def save_weights(folder: Path, predictor: Predictor) -> Weights:
     """Let a predictor write its files, and note what they are."""
+    # A name that no other save has: nothing is overwritten before the configuration is.
     name = f"weights-{uuid.uuid4().hex[:12]}"
     target = folder / name
     target.mkdir()
@@ -49,6 +50,7 @@ def save_weights(folder: Path, predictor: Predictor) -> Weights:
 def drop_weights(folder: Path, *, kept: str) -> None:
     """Delete what earlier saves left behind."""
     for path in folder.glob("weights-*"):
+        # Only names that a save of ours gives, and no links: a user's files may lie beside them.
         if path.name != kept and _FOLDER.fullmatch(path.name) and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
     (folder / _OLD_HEAD).unlink(missing_ok=True)
@@ -90,6 +92,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InvalidInput(f"{path} is not valid JSON ({error}).") from error
     if not missing and config["format"] == 1:
         missing = {"head_sha256"} - set(config)
+        # Format 1 knew one trainer and one file; so it reads as a folder of that.
         config["trainer"] = "linear"
         config["weights"] = {"folder": ".", "files": {_OLD_HEAD: config.get("head_sha256")}}
     elif not missing and config["format"] > FORMAT:
@@ -106,6 +109,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
+    # A backslash separates folders on Windows, where the model may be read.
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 

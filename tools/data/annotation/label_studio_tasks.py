@@ -76,7 +76,7 @@ def _votes(task: Row, number: int, remarks: Remarks) -> dict[str, list[object]]:
         remarks.mend(_CANCELLED, number)
     if task.get("predictions"):
         remarks.mend(_PREDICTED, number)
-    kept = [one for one in kept if one.get("ground_truth")] or kept
+    kept = [answer for answer in kept if answer.get("ground_truth")] or kept
     votes: dict[str, list[object]] = {}
     for annotation in kept:
         chosen: dict[str, list[object]] = {}
@@ -108,4 +108,4 @@ def _values(result: Mapping[str, object]) -> list[object]:
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

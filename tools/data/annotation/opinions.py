@@ -42,7 +42,7 @@ def merge_opinions(
             continue
         row = dict(first)
         for column in voted(members):
-            votes = [one.get(column) for _, one in members]
+            votes = [member.get(column) for _, member in members]
             row[column], said = majority([vote for vote in votes if vote not in (None, "", [])])
             if said:
                 remarks.mend(said, number)

@@ -50,5 +50,7 @@ def _labelled(number: int, row: Row, remarks: Remarks) -> Row:
         if isinstance(option, Mapping)
     }
     # Numbered options say nothing by themselves.
-    chosen = [texts.get(str(one), one) if isinstance(one, int) else one for one in accepted]
+    chosen = [
+        texts.get(str(choice), choice) if isinstance(choice, int) else choice for choice in accepted
+    ]
     return {**row, "label": chosen[0] if len(chosen) == 1 else chosen}
