@@ -117,7 +117,7 @@ async def _probe(
     missing = [example_id for example_id in known if example_id not in done]
     if not missing:
         return
-    chunk = [BatchItem(one, rank, "todo") for rank, one in enumerate(missing)]
+    chunk = [BatchItem(example_id, rank, "todo") for rank, example_id in enumerate(missing)]
     items = tuple(items_of(context, chunk, prompt))
     asked = Chunk(items, prompt, votes=votes, number=number, prior=prior)
     annotated = await _method(context).annotate(asked, model=model)

@@ -69,10 +69,10 @@ def test_what_differs_is_not_shared():
 
 
 def test_event_loops_share_nothing():
-    async def one():
+    async def taken():
         return take()
 
-    first, second = asyncio.run(one()), asyncio.run(one())
+    first, second = asyncio.run(taken()), asyncio.run(taken())
     assert first is not second
     assert take() is not take()
     gc.collect()

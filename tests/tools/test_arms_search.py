@@ -135,6 +135,12 @@ def test_problems_are_named():
         Space({"a": Range(0, 1, is_log=True)})
 
 
+@pytest.mark.parametrize("is_log", [False, True])
+def test_a_range_of_a_single_number_is_drawn_and_varied(is_log):
+    alone, rng = Range(1, 1, is_log=is_log), np.random.default_rng(0)
+    assert (alone.draw(rng), alone.vary(1, rng)) == (1, 1)
+
+
 # ---------------------------------------------------------------- architectures
 
 
