@@ -73,7 +73,7 @@ def _stopping_rule(value: object) -> object:
 def _trainer(value: object) -> object:
     from querist.tools.training.port import TRAINERS
 
-    return _validated(value, TRAINERS)
+    return value if value == "auto" else _validated(value, TRAINERS)
 
 
 # A strategy's name is looked up when a run is made: `auto` and mixtures are no entries, and the

@@ -193,7 +193,10 @@ class VerifierSection(Section):
 class TrainingSection(Section):
     """What is made of the labels in the end."""
 
-    target: TrainerName = "linear"
+    target: TrainerName = "auto"
+    """`auto` tunes an encoder where that is known to be worth it, and else delivers the head."""
+    minutes: float = Field(default=10.0, gt=0)
+    """How long training the target may take."""
 
 
 class GeneratorSection(Section):

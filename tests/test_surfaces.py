@@ -31,7 +31,9 @@ SURFACES = {
         "Capability QueryContext QueryResult QueryStrategy STRATEGIES Strategy available get "
         "strategy"
     ),
-    "querist.tools.training.port": ("Inputs Need Predictor TRAINERS Trainer TrainingRows trainer"),
+    "querist.tools.training.port": (
+        "Inputs Need Predictor TRAINERS Trainer TrainingRows Watch trainer"
+    ),
     "querist.tools.training.model_folder": "Model Predictions Record",
     "querist.tools.embedding.embedders": (
         "EMBEDDERS Embedder HashingEmbedder MiniLM embed_all embedder open_embedder weights_of"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,26 +16,38 @@ from querist.graph.round.measure import measure_chances
 from querist.graph.round.model_files import MODEL, current_model, facts_of, quality_in_words
 from querist.graph.workplace.context import Context
 from querist.memory.events import Notice
-from querist.memory.records import Example, Round, Split
+from querist.memory.records import Example, ExampleId, Round, Split
+from querist.tools.embedding.minilm import MiniLM
 from querist.tools.kinds import Measure
 from querist.tools.opinions.training_set import TrainingSet
+from querist.tools.training.fine_tuned import FEWEST_A_CLASS, FEWEST_ROWS
 from querist.tools.training.heads import LinearPredictor, LinearTrainer
 from querist.tools.training.model_folder import Model
-from querist.tools.training.port import TRAINERS, Inputs, Predictor, Trainer, TrainingRows
+from querist.tools.training.port import (
+    TRAINERS,
+    Inputs,
+    Predictor,
+    Trainer,
+    TrainingRows,
+    Watch,
+)
 from querist.tools.training.proxy import LinearModel
 from querist.tools.training.weights import CONFIG, read_config
 
-PROXY = "linear"
-"""The loop's own head, as a trainer: what is taken home until a slow target is trained."""
+AUTO, TUNED, PROXY = "auto", "fine_tuned", "linear"
+"""Targets by name. The loop's own head is what is taken home until a slow one is trained."""
+_WORK = "tuning"
+"""Folder of a run for what a slow trainer has done so far."""
 
 
 async def deliver_round(
     context: Context, model: LinearModel, rows: TrainingSet, measured: Round
 ) -> None:
     """Write the folder after a round: the target if it is quick, else the loop's own head."""
-    trainer = _trainer(context)
+    name = _wanted(context)
+    trainer = TRAINERS.read(name)
     if trainer.is_quick and not _is_proxy(trainer):
-        await _deliver_target(context, trainer, rows, measured)
+        await _deliver_target(context, name, rows, measured)
     else:
         _write(context, LinearPredictor(model), PROXY, measured, {})
 
@@ -44,33 +57,74 @@ async def deliver_last(context: Context) -> None:
     model, rounds = current_model(context.files), context.journal.rounds()
     if model is None or not rounds:
         return
-    trainer, measured = _trainer(context), rounds[-1]
-    wanted = PROXY if _is_proxy(trainer) else context.config.training.target
-    if _delivered(context.files.path(MODEL)) == (wanted, measured.number):
+    name, measured = _wanted(context), rounds[-1]
+    is_proxy = _is_proxy(TRAINERS.read(name))
+    if _delivered(context.files.path(MODEL)) == (PROXY if is_proxy else name, measured.number):
         return
-    if _is_proxy(trainer):
+    if is_proxy:
         _write(context, LinearPredictor(model), PROXY, measured, {})
         return
     trust = last_trust(context.journal)
     rows = Knowledge(context, model=model, trust=trust).training_set
     if rows.can_train:
-        await _deliver_target(context, trainer, rows, measured)
+        await _deliver_target(context, name, rows, measured)
 
 
-async def _deliver_target(
-    context: Context, trainer: Trainer, rows: TrainingSet, measured: Round
-) -> None:
-    learnt = _training_rows(context, trainer, rows)
+async def _deliver_target(context: Context, name: str, rows: TrainingSet, measured: Round) -> None:
+    trainer, work = TRAINERS.read(name), context.files.path(_WORK)
+    learnt = _training_rows(context, trainer, rows, watch=_watch(context, work))
     if not trainer.is_quick:
         context.emit(Notice(f"training {trainer.name} on {len(learnt.weights):,} labels"))
     # In a thread, so that a trainer may take its time.
     predictor = await asyncio.to_thread(trainer.fit, learnt)
     own = await _measure(context, trainer, predictor)
-    _write(context, predictor, context.config.training.target, measured, own)
+    _write(context, predictor, name, measured, own)
+    if Split.TEST in own:
+        context.emit(Notice(_compared(trainer, own[Split.TEST], measured)))
+    shutil.rmtree(work, ignore_errors=True)
 
 
-def _trainer(context: Context) -> Trainer:
-    return TRAINERS.read(context.config.training.target)
+def _watch(context: Context, work: Path) -> Watch:
+    """Let a trainer, which works in a thread of its own, be heard where events are written."""
+    loop = asyncio.get_running_loop()
+    return Watch(
+        tell=lambda words: _ignore(loop.call_soon_threadsafe(context.emit, Notice(words))),
+        folder=work,
+        minutes=context.config.training.minutes,
+    )
+
+
+def _ignore(_: object) -> None:
+    pass
+
+
+def _compared(trainer: Trainer, own: Measure, measured: Round) -> str:
+    """Say what the target is worth beside the head that the loop steered by."""
+    head = measured.detail.get("test")
+    beside = "" if head is None else f", the loop's own head {head:.1%}"
+    return (
+        f"the model to take home ({trainer.name}): {own.name} {own.value:.1%} on the test file "
+        f"(90 % interval {own.low:.1%} to {own.high:.1%}){beside}"
+    )
+
+
+def _wanted(context: Context) -> str:
+    """Resolve which trainer makes the target: `auto` tunes an encoder where that is known to win.
+
+    That is: on single texts, with the encoder's vectors in use already.
+    """
+    name = context.config.training.target
+    if name != AUTO:
+        return name
+    is_text = len(context.kind.parts(Example(ExampleId(""), {}))) == 1
+    is_encoded = isinstance(context.embedder, MiniLM)
+    return TUNED if is_text and is_encoded and _labelled_enough(context) else PROXY
+
+
+def _labelled_enough(context: Context) -> bool:
+    """Tell whether people labelled enough to tune on and to judge it by."""
+    people = context.labelling.counts().get("human", 0)
+    return people >= max(FEWEST_ROWS, FEWEST_A_CLASS * len(context.answers))
 
 
 def _is_proxy(trainer: Trainer) -> bool:
@@ -78,9 +132,12 @@ def _is_proxy(trainer: Trainer) -> bool:
     return trainer == LinearTrainer()
 
 
-def _training_rows(context: Context, trainer: Trainer, rows: TrainingSet) -> TrainingRows:
+def _training_rows(
+    context: Context, trainer: Trainer, rows: TrainingSet, *, watch: Watch
+) -> TrainingRows:
     """Take the labels that count, in the form that the trainer reads."""
     kept = np.flatnonzero(rows.weights > 0)
+    people = np.flatnonzero(np.isin(kept, rows.human))
     examples = [rows.ids[row] for row in kept] if "texts" in trainer.needs else []
     return TrainingRows(
         inputs=Inputs(
@@ -91,6 +148,8 @@ def _training_rows(context: Context, trainer: Trainer, rows: TrainingSet) -> Tra
         weights=rows.weights[kept],
         classes=context.answers.names,
         seed=context.config.loop.seed,
+        judges=people if len(people) else None,
+        watch=watch,
     )
 
 
@@ -125,6 +184,7 @@ def _write(
     own: Mapping[Split, Measure],
 ) -> None:
     facts = facts_of(context, measured)
+    facts["training"] += getattr(predictor, "notes", ())
     if trainer != PROXY:
         facts |= _own_facts(measured, own, context.kind.metric)
     has_vectors = "vectors" in TRAINERS.read(trainer).needs

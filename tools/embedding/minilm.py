@@ -36,6 +36,7 @@ _TOKENS_AT_ONCE = 512
 # Enough that a GPU is busy; activations take some 200 MB.
 _TOKENS_AT_ONCE_ON_GPU = 32_768
 _TINY = 1e-12
+_ATTENTION = ("query", "key", "value")
 
 
 class MiniLM:
@@ -265,9 +266,7 @@ class _Network:
         def layer(at: str) -> _Layer:
             seen = f"{at}.attention"
             return _Layer(
-                attend=linear(
-                    *take(*(f"{seen}.self.{part}" for part in ("query", "key", "value")))
-                ),
+                attend=linear(*take(*(f"{seen}.self.{part}" for part in _ATTENTION))),
                 merge=linear(*take(f"{seen}.output.dense")),
                 settle=norm(f"{seen}.output.LayerNorm"),
                 widen=linear(*take(f"{at}.intermediate.dense")),
@@ -277,13 +276,14 @@ class _Network:
             )
 
         tables = "embeddings.{}_embeddings.weight"
-        names = [f"encoder.layer.{number}" for number in range(config["num_hidden_layers"])]
         return cls(
             # Single texts are all of segment 0: its vector is part of the table.
             words=found[tables.format("word")] + found[tables.format("token_type")][0],
             positions=found[tables.format("position")],
             start=norm("embeddings.LayerNorm"),
-            layers=tuple(layer(name) for name in names),
+            layers=tuple(
+                layer(f"encoder.layer.{number}") for number in range(config["num_hidden_layers"])
+            ),
         )
 
     def embed(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:

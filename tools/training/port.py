@@ -25,7 +25,7 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 
 from querist.memory.errors import InvalidInput
-from querist.tools.compute.arrays import FloatArray
+from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.registry import Entry, Registry, declare, make_card
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Predictor",
     "Trainer",
     "TrainingRows",
+    "Watch",
     "trainer",
 ]
 
@@ -70,6 +71,18 @@ class Inputs:
         return self.texts
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a long training is followed, and where it may keep what it has done so far."""
+
+    tell: Callable[[str], None] = lambda _: None
+    """Gets a sentence now and then; may be called from any thread."""
+    folder: Path | None = None
+    """Kept over a kill, and deleted when the model is delivered."""
+    minutes: float = 10.0
+    """How long it may take."""
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TrainingRows:
     """What there is to learn from: N labelled examples.
@@ -84,6 +97,9 @@ class TrainingRows:
     """(N,), not negative: 1 is one trusted label, 0 counts for nothing."""
     classes: tuple[str, ...]
     seed: int = 0
+    judges: IntArray | None = None
+    """Positions of the rows whose answers people gave: what may judge a model. None: all."""
+    watch: Watch = Watch()
 
     def __post_init__(self) -> None:
         """Check what every trainer may then take for granted."""
@@ -112,7 +128,13 @@ class TrainingRows:
             vectors=None if vectors is None else vectors[kept],
             texts=None if texts is None else [texts[int(row)] for row in kept],
         )
-        return replace(self, inputs=inputs, targets=self.targets[kept], weights=self.weights[kept])
+        return replace(
+            self,
+            inputs=inputs,
+            targets=self.targets[kept],
+            weights=self.weights[kept],
+            judges=None if self.judges is None else np.flatnonzero(np.isin(kept, self.judges)),
+        )
 
 
 class Predictor(Protocol):
@@ -165,4 +187,8 @@ def trainer(
     return lambda factory: declare(_GROUP, name, factory=factory, card=card, needs=needed)
 
 
-TRAINERS = Registry[Trainer]("trainer", group=_GROUP, modules=("querist.tools.training.heads",))
+TRAINERS = Registry[Trainer](
+    "trainer",
+    group=_GROUP,
+    modules=("querist.tools.training.heads", "querist.tools.training.fine_tuned"),
+)
