@@ -204,12 +204,13 @@ def _contrast(
     if not bool(kept.any()):
         return None
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
-    # A row is no example of itself: left in, it would be its own nearest.
-    closeness = (vectors @ vectors.T / temperature).masked_fill(itself, -1e9)
+    says = torch.from_numpy(weights.astype(np.float32)).to(vectors.device)
+    # A row pushes others away by what it weighs, as it draws them; and it is no example of itself.
+    closeness = vectors @ vectors.T / temperature + says.log()[None, :]
+    closeness = closeness.masked_fill(itself, -1e9)
     logs = torch.log_softmax(closeness, dim=1)
     losses = -(logs * partners).sum(dim=1)[kept] / mass[kept]
-    says = torch.from_numpy(weights.astype(np.float32)).to(vectors.device)[kept]
-    return (losses * says).sum() / says.sum()
+    return (losses * says[kept]).sum() / says[kept].sum()
 
 
 def _batches(classes: IntArray, size: int, *, seed: int) -> Iterator[IntArray]:
