@@ -1,6 +1,6 @@
 """Fit many weighted multinomial logistic regressions on the same rows at once.
 
-Folds, bootstrap members and the final fit differ only in the weights of the rows. So one matrix
+Folds and the final fit differ only in the weights of the rows. So one matrix
 product serves them all, and one rotation of the rows (after which every direction curves alike)
 brings L-BFGS home in about ten steps instead of fifty.
 """
