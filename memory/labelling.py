@@ -91,6 +91,15 @@ class Labelling:
         with self._store.read() as connection:
             return set(connection.execute(sa.union(*queries)).scalars())
 
+    def worked_on(self) -> dict[ExampleId, tuple[int, int]]:
+        """Tell where in which batch each example last was: (round, rank)."""
+        query = sa.select(_items.c.example, _items.c.round, _items.c.rank).where(
+            _items.c.run == self._run
+        )
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(_items.c.round))
+            return {ExampleId(row.example): (row.round, row.rank) for row in rows}
+
     def abandon(self, number: int) -> None:
         """Give the items of a batch that nobody looked at back to the pool."""
         with self._store.write(self._lease) as connection:

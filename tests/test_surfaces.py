@@ -19,6 +19,9 @@ SURFACES = {
         "check_annotator check_embedder check_generator check_kind check_signal "
         "check_stopping_rule check_strategy check_trainer"
     ),
+    "querist.agents.selector.acquisition": (
+        "Acquisition Advisor Imputer NearRows PartialBuyer PreferenceInference"
+    ),
     "querist.agents.annotator.kinds": "ASKINGS Asking ChoiceAsking Opinion asking asking_of",
     "querist.app.answers.kinds": (
         "ANSWERINGS USUAL Answering OptionAnswering answering answering_of"

@@ -21,6 +21,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from querist.evals.experiments.accuracy_per_dollar import data_folder
 from querist.memory.records import ExampleId
 from querist.tools.strategies import get
 from querist.tools.strategies.querying import Capability, Labelled, QueryContext
-from querist.tools.training.proxy import LinearHead, LinearModel, fit_committee
+from querist.tools.training.proxy import Committee, LinearHead, LinearModel, fit_committee
 
 _POOL, _TEST = 3_000, 1_000
 _STRATEGIES = (
@@ -39,6 +40,9 @@ _STRATEGIES = (
     "margin",
     "entropy",
     "bald",
+    "batch_bald",
+    "qbc",
+    "epig",
     "k_center",
     "typiclust",
     "facility_location",
@@ -149,9 +153,11 @@ def _context(
 ) -> QueryContext:
     vectors = rows.pool[rest]
 
-    def posterior() -> NDArray[np.floating]:
+    @cache
+    def committee() -> Committee:
         targets = np.eye(rows.classes, dtype=np.float32)[rows.truth[known]]
-        return fit_committee(rows.pool[known], targets).posterior(vectors)
+        # Other draws each round, as in the loop.
+        return fit_committee(rows.pool[known], targets, seed=len(known))
 
     def labelled() -> Labelled:
         return Labelled(
@@ -169,7 +175,8 @@ def _context(
             Capability.EMBEDDINGS: lambda: vectors,
             Capability.PROBS: lambda: model.predict_proba(vectors),
             Capability.GRADIENTS: lambda: model.gradients(vectors),
-            Capability.POSTERIOR: posterior,
+            Capability.POSTERIOR: lambda: committee().posterior(vectors),
+            Capability.TARGET_POSTERIOR: lambda: committee().posterior(rows.test),
         },
         labelled_so_far=labelled,
     )

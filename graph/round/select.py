@@ -21,7 +21,7 @@ from querist.graph.round.strategy_state import load_state
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput
 from querist.memory.events import Unadvised
-from querist.memory.records import Example, Split
+from querist.memory.records import Example, ExampleId, Split
 from querist.tools.strategies import get as strategy
 from querist.tools.strategies.querying import (
     Capability,
@@ -64,6 +64,7 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
         ids=ids,
         rng=np.random.default_rng([context.config.loop.seed, number]),
         round=number,
+        rounds=context.config.loop.rounds,
         sources=sources,
         state=load_state(context.files, number=number),
         labelled_so_far=lambda: _labelled(context, model),
@@ -128,13 +129,23 @@ def _committee(context: Context, number: int) -> Committee:
 
 
 def _labelled(context: Context, model: LinearModel | None) -> Labelled:
-    """All that was looked at: what has no label (dropped, or still with people) is unknown."""
-    view = context.view
-    labels = {label.example: label.answer for label in context.labelling.labels()}
-    ids = tuple(
-        sorted(example_id for example_id in context.labelling.touched() if example_id in view.rows)
-    )
-    classes = context.answers.places([labels.get(example_id) for example_id in ids])
+    """All that was looked at: what has no label (dropped, or still with people) is unknown.
+
+    In the order of the rounds that labelled, or at least chose, them; within a round as chosen.
+    """
+    view, places = context.view, context.labelling.worked_on()
+    labels = {label.example: label for label in context.labelling.labels()}
+
+    def when(example_id: ExampleId) -> tuple[int, int, ExampleId]:
+        number, rank = places.get(example_id, (-1, 0))
+        if example_id in labels:
+            number = labels[example_id].round
+        return number, rank, example_id
+
+    seen = [example_id for example_id in context.labelling.touched() if example_id in view.rows]
+    ids = tuple(sorted(seen, key=when))
+    answers = [labels[example_id].answer if example_id in labels else None for example_id in ids]
+    classes = context.answers.places(answers)
     vectors = view.of(list(ids))
     return Labelled(
         embeddings=vectors,

@@ -24,7 +24,7 @@ RUNS = {
     "grouped": {"loop": {"strategy": "cluster_margin"}},
     "typical": {"loop": {"strategy": "typiclust"}},
     "composed": {"loop": {"strategy": "0.5*margin@4 > k_center + 0.5*entropy"}},
-    "remembers": {"loop": {"strategy": "eagle"}},
+    "remembers": {"loop": {"strategy": "eagle_llm"}},
     "generates": {"generator": {"enabled": True}, "loop": {"rounds": 4}},
 }
 

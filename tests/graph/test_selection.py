@@ -66,6 +66,24 @@ def test_what_was_asked_but_not_answered_is_of_unknown_class(context):
         assert (number >= 0) == (example in known)
 
 
+def test_the_labelled_come_in_the_order_of_labelling(make_run):
+    run = make_run(loop={"rounds": 4, "batch": 8})
+    run.use(models={"local": ScriptedModel(any_reply, name="local")})
+    asyncio.run(run.drive())
+    context = run.view()
+    shown = query_context(context, left(context), number=5).labelled()
+    rounds = {label.example: label.round for label in context.labelling.labels()}
+    told = [rounds[example_id] for example_id in shown.ids if example_id in rounds]
+    assert told == sorted(told)
+    assert len(set(told)) > 1
+    # Within a round as they were chosen.
+    first = [example_id for example_id in shown.ids if rounds.get(example_id) == 0]
+    ranks = {item.example: item.rank for item in context.labelling.batch(0)}
+    places = [ranks[example_id] for example_id in first if example_id in ranks]
+    assert places == sorted(places)
+    assert list(shown.ids) != sorted(shown.ids)
+
+
 def test_a_strategy_that_needs_a_model_waits_for_one(make_run):
     run = make_run(loop={"rounds": 2, "batch": 10, "strategy": "badge"}, people={"kind": "none"})
     run.use(models={"local": ScriptedModel(any_reply, name="local")})

@@ -134,4 +134,4 @@ def test_the_registry_is_the_same_whatever_was_imported_first() -> None:
         for first in ("", "import querist.agents.selector.strategies.eagle")
     ]
     assert names[0] == names[1] == [entry.name for entry in STRATEGIES.entries()]
-    assert "eagle" in names[0]
+    assert "eagle_llm" in names[0]

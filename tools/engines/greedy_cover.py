@@ -1,7 +1,7 @@
 """Greedy cover: pick what adds most to what the picks before have covered, by lazy evaluation.
 
-What is covered is up to an oracle. Two are here: `Similarities` (facility location and certainty
-gain) and `Membership` (maximum coverage, plain or with diminishing repeats: CoverICL, vote-k).
+What is covered is up to an oracle. Three are here: `Similarities` (facility location and certainty
+gain), `Membership` (maximum coverage, plain or with diminishing repeats: CoverICL) and `Votes`.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Membership:
     """Coverage: sum over members of `weights` times `decay` to the power of times covered.
 
     Candidate n covers the members of set n. With `decay` 0 a member counts once (maximum coverage);
-    with 0.1 it counts a tenth the second time (AdaICL+, vote-k).
+    with 0.1 it counts a tenth the second time (AdaICL+).
     """
 
     def __init__(
@@ -166,6 +166,18 @@ class Membership:
         """Count the members of this candidate's set as covered once more."""
         members, _ = self._sets.of_rows(np.array([candidate]))
         self._worth[members] *= self._decay
+
+
+class Votes(Membership):
+    """Vote-k (Su et al., 2023): item n is candidate n, and set n holds the items that vote for it.
+
+    A vote counts `decay` to the power of how many picks it went to, and a pick has none any more.
+    """
+
+    def add(self, candidate: int) -> None:
+        """Discount the votes for this candidate, and take its own away."""
+        super().add(candidate)
+        self._worth[candidate] = 0
 
 
 def _best(oracle: GainOracle, candidates: IntArray, bounds: FloatArray, *, tie: float) -> int:

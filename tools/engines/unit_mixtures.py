@@ -50,9 +50,10 @@ class Units:
 class Mixtures:
     """Mixtures of units by predicted class, under the contextual distance. Make one by `of`.
 
-    The distance is the sum, over the classes that both examples have units of, of half the sum of
-    both Kullback-Leibler divergences; it is 0 between examples that share no class, as published.
-    O(N C^2) memory.
+    The distance is the mean, over the classes that both examples have units of, of half the sum of
+    both Kullback-Leibler divergences; it is 0 between examples that share no class. The paper adds
+    the classes up; the authors' k-center code takes the mean, without which examples of many
+    classes would be far from each other for that alone. O(N C^2) memory.
     """
 
     shares: NDArray[np.float64]
@@ -103,9 +104,10 @@ class Mixtures:
         )
 
     def gaps(self, points: Mixtures) -> FloatArray:
-        """Sum the classes' distances: (N, M)."""
+        """Average the classes' distances: (N, M)."""
         # A missing class has share 0, log 0 and `present` 0, so the sums are over classes of both.
         own = self.negentropies @ points.present.T + self.present @ points.negentropies.T
         crossed = self.shares @ points.logs.T + self.logs @ points.shares.T
+        shared = np.maximum(self.present @ points.present.T, 1)
         # What is only rounding is no distance.
-        return np.where(own - crossed > 1e-9, (own - crossed) / 2, 0.0)
+        return np.where(own - crossed > 1e-9, (own - crossed) / (2 * shared), 0.0)

@@ -10,7 +10,7 @@ from querist.tools.engines.ball_graph import Balls, reach_of
 from querist.tools.engines.clustering import k_means
 from querist.tools.engines.diversity import k_center
 from querist.tools.engines.geometry import Euclidean, blocks
-from querist.tools.engines.greedy_cover import Membership, Similarities, greedy_cover
+from querist.tools.engines.greedy_cover import Similarities, Votes, greedy_cover
 from querist.tools.engines.lazy_greedy import nearest_gaps
 from querist.tools.engines.neighbours import nearest_neighbours, similarities, voters
 from querist.tools.registry import Count, Share
@@ -139,10 +139,10 @@ def pure_radius(
     cost="O(min(N, 20000)^2 d)",
     citation="Su et al. 2023",
     explanation="""
-    Every candidate votes for its 15 nearest neighbours; the one with the most votes is taken, and
-    whoever voted for it counts a tenth from then on. Made for choosing what to annotate as
-    demonstrations for a language model: representative and spread. It ignores the model. Above
-    20,000 candidates as many are drawn.
+    Every candidate votes for its 15 nearest neighbours; the one with the most votes is taken and
+    has no vote any more, and whoever voted for it counts a tenth from then on. Made for choosing
+    what to annotate as demonstrations for a language model: representative and spread. It ignores
+    the model. Above 20,000 candidates as many are drawn.
     """,
 )
 def vote_k(
@@ -157,10 +157,11 @@ def vote_k(
     eligible = drawn_rows(context, max(most_candidates, 2 * count))
     rows = context.embeddings(eligible)
     known = context.labelled().embeddings
-    # The labelled vote and were voted for: they stand behind the candidates.
+    # The labelled are picks of rounds before: what voted for them is worth less, and they are no
+    # voters. They stand behind the candidates.
     everyone = np.concatenate([rows, known.astype(rows.dtype)]) if len(known) else rows
     near, _ = nearest_neighbours(everyone, neighbours)
-    oracle = Membership(voters(near), items=len(everyone), decay=decay)
+    oracle = Votes(voters(near), items=len(everyone), decay=decay)
     for row in range(len(rows), len(everyone)):
         oracle.add(row)
     cover = greedy_cover(oracle, candidates=np.arange(len(rows)), count=count)

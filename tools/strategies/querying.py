@@ -90,6 +90,8 @@ class QueryContext:
     ids: Sequence[ExampleId]
     rng: np.random.Generator
     round: int = 0
+    rounds: int | None = None
+    """How many rounds the run has at most, the first one (0) among them; None if nobody knows."""
     sources: Mapping[Capability, Callable[[], object]] = field(default_factory=dict)
     labelled_so_far: Callable[[], Labelled] | None = None
     state: MutableMapping[str, FloatArray] = field(default_factory=dict)

@@ -87,7 +87,7 @@ def k_means_pp(context: QueryContext, count: int) -> QueryResult:
     in different ways, confident ones of every class included. With few classes there are few ways
     to differ, so prefer it where there are many; an untrained model makes it meaningless. In
     Python, where a context has units (tokens of a text, pixels), those that are taken for the same
-    class are mixed, and the distances of the classes' mixtures are added up.
+    class are mixed, and the distances of the mixtures are averaged over the classes both have.
     """,
 )
 def cdal(context: QueryContext, count: int) -> QueryResult:

@@ -1,6 +1,6 @@
 """Fit many weighted multinomial logistic regressions on the same rows at once.
 
-Folds, bootstrap members and the final fit differ only in the weights of the rows. So one matrix
+Folds and the final fit differ only in the weights of the rows. So one matrix
 product serves them all, and one rotation of the rows (after which every direction curves alike)
 brings L-BFGS home in about ten steps instead of fifty.
 """
@@ -85,9 +85,15 @@ class Design:
         values = self.rows @ solution[:-1] + solution[-1]
         return np.asarray(values.reshape(len(self.rows), -1, self.targets.shape[1]).numpy())
 
-    def export(self, solution: Tensor) -> tuple[FloatArray, FloatArray]:
-        """Undo the rotation: coefficients (B, d, C) and intercepts (B, C) for raw inputs."""
-        flat = self.basis @ solution[:-1].numpy() / self.scale
+    def export(
+        self, solution: Tensor, *, outside: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Undo the rotation: coefficients (B, d, C) and intercepts (B, C) for raw inputs.
+
+        `outside` (d, B * C) is a part across all rows, which no fit has and a posterior has.
+        """
+        flat = self.basis @ solution[:-1].numpy()
+        flat = (flat if outside is None else flat + outside) / self.scale
         # The rows were centred; the intercept takes the shift back.
         intercepts = solution[-1].numpy() - self.centre @ flat
         classes = self.targets.shape[1]

@@ -9,6 +9,7 @@ import numpy as np
 
 from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray, IntArray, log_softmax
+from querist.tools.training.laplace import draw_laplace
 from querist.tools.training.linear_solver import (
     Design,
     choose_strength,
@@ -116,7 +117,7 @@ class LinearHead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Committee:
-    """K linear models that saw differently weighted rows: coefficients (K, d, C)."""
+    """K linear models that the labels allow: coefficients (K, d, C), intercepts (K, C)."""
 
     coefficients: FloatArray
     intercepts: FloatArray
@@ -140,16 +141,17 @@ def fit_committee(
     seed: int = 0,
     strength: float | None = None,
 ) -> Committee:
-    """Train `members` heads by the Bayesian bootstrap (Rubin, 1981), all in one solve.
+    """Draw `members` heads from the Laplace posterior around the trained one (MacKay, 1992).
 
-    Rows get random exponential weights rather than being drawn, so no member loses a rare class.
+    They agree where there are labels and differ where there are none. A bootstrap, of which every
+    member has the penalty's zeros across the labelled rows, differs least there.
     """
     design, row_weights = _prepare(inputs, targets, weights)
     choice = choose_strength(design, row_weights, seed=seed, fixed=strength)
-    # Independent exponentials are a draw of Dirichlet(1, ..., 1) weights but for their sum.
-    luck = np.random.default_rng(seed).exponential(size=(members, len(row_weights)))
-    resampled = (luck * row_weights).astype(np.float32)
-    coefficients, intercepts = design.export(solve(design, resampled, choice.strength))
+    solution = solve(design, row_weights[None], choice.strength)
+    coefficients, intercepts = draw_laplace(
+        design, row_weights, solution, choice.strength, members=members, seed=seed
+    )
     return Committee(coefficients, intercepts, choice.temperature)
 
 

@@ -21,6 +21,8 @@ from querist.tools.registry import Count, Share
 from querist.tools.strategies import strategy
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
+_AUTHORS_ROUNDS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -36,7 +38,8 @@ class Settings:
     """Divide the class counts by their maximum, as the authors' code does: no entropy."""
     momentum: tuple[float, float] = (0.9, 1.0)
     """Gamma at the first and the last round: the share of the newest prediction."""
-    rounds: int = 10
+    rounds: int | None = None
+    """Rounds from the first values to the last; None for those of the run (unknown: 10)."""
     pseudo_share: tuple[float, float] = (0.05, 0.5)
     """Share of the pool that is self-trained on at the first and the last round."""
     least_confidence: float = 0.7
@@ -67,8 +70,9 @@ class Pseudo:
     pseudo-labels, predictions that stayed certain over rounds, and the model of that round learns
     from them beside the labels, half of the loss each; estimates of quality and trust never see
     them. In a pipeline that works as the last stage only, among what the stages before left; in a
-    mixture the pseudo-labels are lost. They helped on news (ag_news, three to five points),
-    little elsewhere, and did harm with 77 classes (docs/strategies.md).""",
+    mixture the pseudo-labels are lost. Their share grows over the rounds of the run. They helped on
+    news (ag_news, three to five points), little elsewhere, and did harm with 77 classes
+    (docs/strategies.md).""",
 )
 def ac_tune(
     context: QueryContext,
@@ -81,7 +85,7 @@ def ac_tune(
     compat: bool = _USUAL.compat,
     first_momentum: Share = _USUAL.momentum[0],
     last_momentum: Share = _USUAL.momentum[1],
-    rounds: Count = _USUAL.rounds,
+    rounds: Count | None = _USUAL.rounds,
     first_pseudo_share: Share = _USUAL.pseudo_share[0],
     last_pseudo_share: Share = _USUAL.pseudo_share[1],
     least_confidence: Share = _USUAL.least_confidence,
@@ -172,7 +176,7 @@ def _remember(context: QueryContext, probabilities: FloatArray, settings: Settin
     """Mix the newest predictions into the memory: (1 - gamma) m + gamma p."""
     memory = Recall(context.state, "ac_tune")
     before, known = memory.get(context.ids, probabilities)
-    gamma = schedule(settings.momentum, context.round, settings.rounds)
+    gamma = schedule(settings.momentum, context.round, _rounds(context, settings))
     smooth = np.where(known[:, None], mix(before, probabilities, gamma), np.asarray(probabilities))
     memory.put(context.ids, smooth)
     return np.asarray(smooth)
@@ -189,6 +193,10 @@ def schedule(ends: tuple[float, float], number: int, rounds: int) -> float:
     return ends[0] + (ends[1] - ends[0]) * share
 
 
+def _rounds(context: QueryContext, settings: Settings) -> int:
+    return settings.rounds or context.rounds or _AUTHORS_ROUNDS
+
+
 def sharpen(probabilities: FloatArray) -> FloatArray:
     """Square probabilities, divide by each class's frequency, and normalise (Xie et al., 2016)."""
     weights = np.square(probabilities) / np.maximum(probabilities.sum(axis=0), 1e-12)
@@ -198,7 +206,7 @@ def sharpen(probabilities: FloatArray) -> FloatArray:
 def _pseudo(
     context: QueryContext, smooth: FloatArray, queried: IntArray, settings: Settings
 ) -> Pseudo:
-    share = schedule(settings.pseudo_share, context.round, settings.rounds)
+    share = schedule(settings.pseudo_share, context.round, _rounds(context, settings))
     size = round(share * len(context.ids))
     steady = highest(-entropy(smooth))[:size]
     steady = steady[~np.isin(steady, queried)]

@@ -78,8 +78,9 @@ def spread(
     """Measure how far the answers to each question differ: (N,), higher is more uncertain.
 
     `variance` is of the numeric answers alone; "no solution" counts as an answer otherwise. With
-    `is_binary`, disagreement has two values only, so it is how evenly the two answers are given
-    (as in the authors' code).
+    `is_binary`, disagreement has two values only, so it is how evenly the two answers are given:
+    minus the difference of their counts, in which "no solution" is neither (as in the authors'
+    code).
     """
     if metric == "variance":
         longest = max((len(answer) for answer in answers), default=0)
@@ -97,8 +98,10 @@ def spread(
     counts = count_votes(votes, classes=len(kinds))
     if metric == "entropy":
         return vote_entropy(counts)
-    if is_binary and len(kinds) <= 2:
-        both = counts if counts.shape[1] == 2 else np.pad(counts, ((0, 0), (0, 2 - len(kinds))))
+    if is_binary:
+        solutions = [code for answer, code in kinds.items() if answer != NO_SOLUTION]
+        # No more than two, and a class that nobody named has none.
+        both = np.pad(counts[:, solutions], ((0, 0), (0, 2 - len(solutions))))
         return np.asarray(-np.abs(both[:, 0] - both[:, 1]).astype(np.float64))
     return disagreement(counts)
 

@@ -67,10 +67,10 @@ def cgm(
     needs=[Capability.EMBEDDINGS, Capability.TEXTS, Capability.LLM],
     cost="at most 400 LLM calls of one number, once per text; O(N min(N, 4000) d)",
     citation="Li et al. 2024",
-    explanation="""A curriculum for summarisation: round 0 takes easy texts, round 1 moderate ones,
-    then challenging and hard ones, and then from the start again, so that each level gives the same
-    number. Within a level texts are chosen to cover the pool (cgm). Larger pools are rated on 400
-    texts in a fixed shuffled order.""",
+    explanation="""A curriculum for summarisation: the first round that it chooses for takes easy
+    texts, the next moderate ones, then challenging and hard ones, and then from the start again, so
+    that each level gives the same number. Within a level texts are chosen to cover the pool (cgm).
+    Larger pools are rated on 400 texts in a fixed shuffled order.""",
 )
 def ldcal(
     context: QueryContext,
@@ -83,7 +83,7 @@ def ldcal(
     advisor = advisor_of(context)
     rows = sample(context, max(most_rated, 2 * count))
     levels = _levels(context, rows, advisor)
-    level = context.round % LEVELS
+    level = _rounds_so_far(context) % LEVELS
     by_distance = sorted(range(LEVELS), key=lambda other: (abs(other - level), other))
     every = np.arange(len(context.ids))
     chosen: list[int] = []
@@ -104,6 +104,16 @@ def ldcal(
         level=level,
         levels=[at.get(row, -1) for row in chosen],
     )
+
+
+def _rounds_so_far(context: QueryContext) -> int:
+    """Count the rounds since the first that this strategy chose for.
+
+    The loop's own first round is a random sample, and others may have chosen after it: by the
+    loop's number the curriculum would begin in the middle.
+    """
+    first = context.state.setdefault("ldcal.first", np.array([float(context.round)]))
+    return max(0, context.round - int(first[0]))
 
 
 def certainty_gains(

@@ -1,9 +1,11 @@
-"""EAGLE: label what training has changed the model's mind about most (Bansal & Sharma, 2023).
+"""Ask where the trained model and a language model differ: EAGLE's score with another base.
 
-The score is |s1 - s0|: s1 by the model trained so far, s0 by one that never saw a label. As s0 we
-take the language model's own probabilities without demonstrations, because our target model has
-no prediction before training. For C classes the difference is the total variation distance, which
-for two is |p1 - p0|.
+EAGLE (Bansal & Sharma, 2023) asks where training has changed a model's mind most: |s1 - s0|, both
+scores by the same model, after and before its training on another domain. A linear head on frozen
+vectors has no s0: before its first label it holds all classes equally likely, so that |s1 - s0|
+would be its certainty. Here s0 is the language model's, without demonstrations; that measures where
+two models differ, not what training has changed, and the strategy's name says so. For C classes
+the difference is the total variation distance, which for two is |p1 - p0|.
 """
 
 from __future__ import annotations
@@ -22,19 +24,19 @@ _MOST = 300
 
 
 @strategy(
-    "eagle",
+    "eagle_llm",
     summary="Ask where the trained model and the language model differ most.",
     section="3.3",
     needs=[Capability.PROBS, Capability.TEXTS, Capability.LLM],
     cost="at most 300 LLM calls of one word, once per text (3 each without log-probabilities)",
-    citation="Bansal & Sharma 2023",
-    explanation="""Conditional informativeness: for moving to a new domain, where plain uncertainty
-    works poorly. Compares what the trained model says with what the language model says without
-    any examples. In the paper both are the same small model before and after training; here the
-    first is the language model, so a weak one adds noise. Looks at 300 candidates in a fixed
-    shuffled order.""",
+    citation="after Bansal & Sharma 2023",
+    explanation="""Not EAGLE's own measure, though its score: EAGLE compares one model before and
+    after its training, and our model has no opinion before its first label. Here what the trained
+    model says is compared with what the language model says without any examples. Both may be
+    wrong where they differ, so a weak language model adds noise. Looks at 300 candidates in a
+    fixed shuffled order.""",
 )
-def eagle(
+def eagle_llm(
     context: QueryContext, count: int, *, standardise: bool = False, most: Count = _MOST
 ) -> QueryResult:
     """Rank by how far the trained model's probabilities are from the untrained ones'."""

@@ -38,8 +38,10 @@ _MOST_LABELLED = 30
     citation="Xia et al. 2024",
     explanation="""For collecting corrections of generated summaries. Three measures (what is
     claimed, how it reads, whether its words are the document's) say how unfaithful a summary is and
-    in which way; the batch is the most unfaithful, and unlike what was corrected before. The
-    measures here go by words alone; in Python `rank_summaries` takes trained ones.""",
+    in which way; the batch is the most unfaithful, and unlike what was corrected before. A loop
+    labels the texts and does not show the summaries; programs find them in the result
+    (docs/beyond-labels.md). The measures here go by words alone; in Python `rank_summaries` takes
+    trained ones.""",
 )
 def hadas(
     context: QueryContext,

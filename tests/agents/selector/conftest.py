@@ -68,6 +68,7 @@ class Pool:
         state=None,
         targets=(),
         number=0,
+        rounds=None,
         embeddings=None,
     ):
         ids = [example_id for example_id in self.examples if example_id not in self.labelled]
@@ -96,6 +97,7 @@ class Pool:
             ids=ids,
             rng=np.random.default_rng(seed),
             round=number,
+            rounds=rounds,
             sources=sources,
             state={} if state is None else state,
             labelled_so_far=lambda: Labelled(

@@ -98,6 +98,24 @@ def test_pseudo_labels_survive_as_the_last_stage_of_a_pipeline_and_not_in_a_mixt
     assert "pseudo" not in ask("0.5*ac_tune + 0.5*random").diagnostics
 
 
+def test_the_schedule_ends_with_the_run_however_many_rounds_it_has(make_pool):
+    texts, probabilities = many(200)
+    probabilities[:150] = [0.99, 0.01]
+
+    def offered(number, run_rounds, **options):
+        context = make_pool(texts).context(
+            probabilities=probabilities, number=number, rounds=run_rounds
+        )
+        settings = Settings(pseudo_share=(0.1, 0.5), regions=5, **options)
+        return len(query_by_region(context, 4, settings).diagnostics["pseudo"].ids)
+
+    last = offered(9, 10)
+    assert offered(3, 4) == offered(39, 40) == last
+    assert offered(9, 40) < last
+    # Without a run the authors' ten, and a number that is given is kept.
+    assert offered(9, None) == last == offered(4, 40, rounds=5)
+
+
 def test_the_memory_follows_ids_from_round_to_round(make_pool):
     texts, first = many()
     pool, state = make_pool(texts), {}

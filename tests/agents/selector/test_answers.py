@@ -1,4 +1,4 @@
-"""Active-Prompt, EAGLE and APE: what is said differently, by the same model or by two."""
+"""Active-Prompt, EAGLE's score and APE: what is said differently, by the same model or by two."""
 
 import math
 
@@ -21,7 +21,11 @@ from querist.agents.selector.strategies.ape import (
     disagreement,
     make_committee,
 )
-from querist.agents.selector.strategies.eagle import conditional_informativeness, divergence, eagle
+from querist.agents.selector.strategies.eagle import (
+    conditional_informativeness,
+    divergence,
+    eagle_llm,
+)
 from querist.memory.answers import Choice
 from querist.memory.records import Example, Task
 
@@ -47,6 +51,15 @@ def test_no_solution_is_an_answer_but_no_number():
 def test_two_classes_are_ranked_by_how_even_the_split_is():
     said = [["y"] * 5, ["y", "n", "y", "n", "n"], ["y", "y", "y", "y", "n"]]
     assert list(np.argsort(-spread(said, "disagreement", is_binary=True))) == [1, 2, 0]
+
+
+def test_no_solution_to_one_question_changes_no_other_questions_score():
+    said = [["y"] * 5, ["y", "n", "y", "n", "n"], ["y", "y", "y", "y", "n"]]
+    alone = spread(said, "disagreement", is_binary=True)
+    beside = spread([*said, ["y", NO_SOLUTION, "y", "y", "n"]], "disagreement", is_binary=True)
+    assert list(beside[:3]) == list(alone)
+    assert beside[3] == -2
+    assert list(spread([[NO_SOLUTION] * 2], "disagreement", is_binary=True)) == [0]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +131,7 @@ def test_no_more_questions_than_the_limit_are_sampled(make_pool, scripted):
     assert len(advisor.calls) == 12
 
 
-# ---------------------------------------------------------------- EAGLE
+# ---------------------------------------------------------------- EAGLE's score
 
 
 def test_the_worked_informativeness():
@@ -147,12 +160,12 @@ def test_what_training_changed_most_is_asked(make_pool, scripted):
     advisor = scripted(lambda _: {"repair": 0.5, "billing": 0.5})
     p = np.array([0.5, 0.6, 0.1, 0.5, 0.95, 0.5, 0.5, 0.4])
     context = make_pool().context(advisor, probabilities=np.stack([p, 1 - p], 1))
-    assert list(eagle().query(context, 2).indices) == [4, 2]
+    assert list(eagle_llm().query(context, 2).indices) == [4, 2]
 
 
 def test_models_that_agree_everywhere_leave_it_to_chance_and_say_so(make_pool, scripted):
     advisor = scripted(lambda _: {"repair": 0.5, "billing": 0.5})
-    result = eagle().query(make_pool().context(advisor, probabilities=np.full((8, 2), 0.5)), 2)
+    result = eagle_llm().query(make_pool().context(advisor, probabilities=np.full((8, 2), 0.5)), 2)
     assert "agree" in result.diagnostics["no_signal"]
     assert result.diagnostics["n_filled"] == 2
 

@@ -39,8 +39,8 @@ def sensible(request):
 def test_the_package_registers_the_methods_of_the_survey():
     assert {
         "active_llm", "active_prune", "select_llm", "ask_llm", "ldcal", "cgm", "al_similarity",
-        "al_diversity", "al_perplexity", "active_prompt", "eagle", "cover_icl", "ac_tune", "ape",
-        "sal", "hadas",
+        "al_diversity", "al_perplexity", "active_prompt", "eagle_llm", "cover_icl", "ac_tune",
+        "ape", "sal", "hadas",
     } <= set(OURS)  # fmt: skip
 
 
