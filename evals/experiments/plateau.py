@@ -20,8 +20,8 @@ import numpy as np
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.opinions.plateau import plateau
 
-ROWS = (60, 100, 200, 300)
-ROUNDS = 10
+_ROWS = (60, 100, 200, 300)
+_ROUNDS = 10
 _LASTING, _DECAY = 0.8, 0.82
 _CURVES: dict[str, Callable[[FloatArray], FloatArray]] = {
     "flat": lambda t: np.full(t.shape, 0.80),
@@ -72,9 +72,9 @@ def main() -> None:
     print("| curve | rows | stopped after 6 rounds | within 8 | within 10 |")
     print("|---|---|---|---|---|")
     for name, level in _CURVES.items():
-        for rows in ROWS:
+        for rows in _ROWS:
             rng = np.random.default_rng(rows)
-            curve = level(np.arange(ROUNDS, dtype=np.float64))
+            curve = level(np.arange(_ROUNDS, dtype=np.float64))
             stops = np.array(
                 [
                     stopping_round(simulate_hits(curve, rows, rng), **rule)
