@@ -66,6 +66,10 @@ class Behaviour:
     """Answer 400 to requests for log-probabilities, as some servers do."""
     key: str = ""
     """If set, any other API key gets status 401."""
+    dimensions: int = 16
+    """Numbers in an embedding, where a request does not say."""
+    most_characters: int = 100_000
+    """Of a text to embed."""
     manner: str = ""
     """An oddity of real endpoints, by its name in `mock_manners`."""
 
@@ -108,6 +112,7 @@ class MockServer:
         """Listen on the loopback; port 0 takes a free one."""
         app = web.Application(client_max_size=16 * 2**20)
         app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_post("/v1/embeddings", self._complete)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/counts", self._counts)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -153,17 +158,18 @@ class MockServer:
             return _error(400, "logprobs are not supported by this model")
         if (refusal := refuse(behaviour.manner, body, number)) is not None:
             self.counts.failed += 1
+            headers = dict(refusal.headers)
             if isinstance(refusal.body, str):
                 return web.Response(text=refusal.body, content_type="text/html")
-            return web.json_response(
-                refusal.body, status=refusal.status, headers=dict(refusal.headers)
-            )
-        reply = _reply(body, behaviour, draw)
+            return web.json_response(refusal.body, status=refusal.status, headers=headers)
+        is_chat = "messages" in body
+        if not is_chat and max(map(len, body["input"])) > behaviour.most_characters:
+            return _error(400, "This model's maximum context length is exceeded.")
+        reply = _reply(body, behaviour, draw) if is_chat else _embeddings(body, behaviour)
         self._count(digest, reply)
         reply = reply_oddly(behaviour.manner, reply, body)
         text = json.dumps(reply)
-        if mode == "garbage":
-            text = text[: len(text) // 2]
+        text = text[: len(text) // 2] if mode == "garbage" else text
         return web.Response(text=text, content_type="application/json")
 
     def _mode(self, request: web.Request, draw: _Draw, number: int) -> Mode:
@@ -202,7 +208,7 @@ class MockServer:
         self.counts.answered += 1
         self.counts.distinct = len(self._answered)
         self.counts.prompt_tokens += reply["usage"]["prompt_tokens"]
-        self.counts.completion_tokens += reply["usage"]["completion_tokens"]
+        self.counts.completion_tokens += reply["usage"].get("completion_tokens", 0)
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": "mock", "object": "model"}]})
@@ -282,6 +288,19 @@ def _reply(body: Mapping[str, Any], behaviour: Behaviour, draw: _Draw) -> dict[s
             "completion_tokens": min(len(content) // 4 + 1, body.get("max_tokens") or 10**6),
         },
     }
+
+
+def _embeddings(body: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any]:
+    """Give each text numbers that depend on its words: texts that share some are alike."""
+    width, data = int(body.get("dimensions") or behaviour.dimensions), []
+    for index, text in enumerate(body["input"]):
+        sums = [1e-3] * width
+        for word in text.casefold().split():
+            sums[hashlib.sha256(word.encode()).digest()[0] % width] += 1
+        data.append({"object": "embedding", "index": index, "embedding": sums})
+    tokens = sum(len(text) // 4 + 1 for text in body["input"])
+    # Backwards: the index says which is whose.
+    return {"object": "list", "data": data[::-1], "usage": {"prompt_tokens": tokens}}
 
 
 def _logprobs(label: str, choices: Sequence[str]) -> dict[str, Any]:

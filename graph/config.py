@@ -34,6 +34,7 @@ from querist.graph.sections import (
 )
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task
+from querist.tools.calls import read_call, write_call
 from querist.tools.data.encoding import decode
 from querist.tools.kinds import find_kind
 from querist.tools.wording import listed, quoted, shorten, suggest
@@ -154,8 +155,19 @@ def _absolute(data: DataSection, folder: Path) -> DataSection:
             return value
         return str((folder / value).resolve())
 
+    paths: dict[str, str | None]
     paths = {name: fix(getattr(data, name)) for name in ("pool", "test", "validation")}
+    paths["embedder"] = _located(data.embedder, folder)
     return data.model_copy(update=paths)
+
+
+def _located(embedder: str, folder: Path) -> str:
+    """Write the folder of an embedder's weights in full, so that its model predicts anywhere."""
+    name, values = read_call(embedder)
+    model = values.get("model")
+    if not isinstance(model, str) or not (folder / model).is_dir():
+        return embedder
+    return write_call(name, {**values, "model": str((folder / model).resolve())})
 
 
 def _explain(error: ValidationError, source: str) -> str:

@@ -32,6 +32,7 @@ from querist.graph.round.measure import measure
 from querist.graph.round.model_files import current_model, save_model
 from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.round.select import query_context
+from querist.graph.round.stopping import keep_hits
 from querist.graph.round.strategy_state import save_state
 from querist.graph.round.target import deliver_last, deliver_round
 from querist.graph.state import TAIL, LoopState, update
@@ -278,6 +279,7 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     # Nothing is labelled between training and this, unless another process trained.
     knowledge = kept[1] if kept and kept[0] == number else Knowledge(context, model=model)
     quality = measure(context, knowledge, model)
+    keep_hits(context, knowledge, model, quality, number=number)
     done = _round(context, knowledge, quality, number=number)
     context.journal.round_done(done)
     if model is not None:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from querist.agents.annotator.annotate import CONTENT_FREE
 from querist.agents.budget_controller import rules as budget
 from querist.agents.mind import Agent
+from querist.agents.models.embedding import AGENT
 from querist.graph.config import RunConfig
 from querist.graph.round import evidence
 from querist.graph.round.annotate import PROBES
@@ -22,7 +23,9 @@ from querist.graph.round.prompts import FILLERS
 from querist.graph.round.select import most_for_advice
 from querist.graph.sizes import Shown, Sizes
 from querist.graph.workplace.context import Context
+from querist.graph.workplace.embedding import paid_parts
 from querist.memory.records import Split
+from querist.tools.embedding.joined import may_cost
 
 _ZERO = Decimal(0)
 _SECONDS_A_CALL = 1.0
@@ -82,20 +85,28 @@ def make_quote(context: Context, *, seconds_a_call: float | None = None) -> Quot
     """Forecast a whole run; `seconds_a_call` is what a call of a local model was measured at."""
     config, cap = context.config, context.ledger.balance().cap
     ceiling = evidence.example_ceiling(context)
-    total = _play(context, ceiling)
-    lines = list(_lines(context, total, ceiling))
+    vectors = _embedding(context)
+    total = _play(context, ceiling, spent=sum((line.forecast for line in vectors), _ZERO))
+    lines = [*_lines(context, total, ceiling), *vectors]
     cheapest = _cheapest_label(context.config, ceiling)
+    needed = cheapest + sum((line.ceiling for line in vectors), _ZERO)
     advice = (
         f"A budget of {cap:f} USD does not pay for one label (the cheapest may cost up to "
         f"{cheapest:.6f} USD). Raise --budget, or use the free local model (--model local)."
     )
+    if needed > cap >= cheapest:
+        advice = (
+            f"A budget of {cap:f} USD does not pay for the vectors of all texts and one label (up "
+            f"to {needed:.6f} USD). Raise --budget, or use a free embedder: "
+            "--set data.embedder=minilm"
+        )
     in_flight = config.models.in_flight if seconds_a_call is None else 1
     each = _SECONDS_A_CALL if seconds_a_call is None else seconds_a_call
     return Quote(
         cap,
         tuple(lines),
-        affordable=cheapest <= cap,
-        advice="" if cheapest <= cap else advice,
+        affordable=needed <= cap,
+        advice="" if needed <= cap else advice,
         rounds=total.rounds,
         calls=total.calls,
         input_tokens=total.input_tokens,
@@ -146,6 +157,23 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         yield QuoteLine("selector", what, advice * _SHARE_ADVISED, advice)
 
 
+def _embedding(context: Context) -> list[QuoteLine]:
+    """Price the vectors that are not known yet, where vectors cost money."""
+    lines: list[QuoteLine] = []
+    # An embedder that is free may take seconds to load, and a quote needs none.
+    if not may_cost(context.config.data.embedder):
+        return lines
+    for part in paid_parts(context.embedder):
+        examples = [example for split in Split for example in context.pool.all(split)]
+        texts = part.unpaid([text for one in examples for text in context.kind.parts(one)])
+        if not texts:
+            continue
+        forecast, ceiling = part.expected(texts)
+        what = f"vectors of {len(texts):,} texts by {part.model}"
+        lines.append(QuoteLine(AGENT, what, forecast, ceiling))
+    return lines
+
+
 def _cheapest_label(config: RunConfig, ceiling: Decimal) -> Decimal:
     prices = []
     if config.annotator.enabled:
@@ -158,10 +186,10 @@ def _cheapest_label(config: RunConfig, ceiling: Decimal) -> Decimal:
 # ---------------------------------------------------------------- the rounds, played through
 
 
-def _play(context: Context, ceiling: Decimal) -> _Sum:
+def _play(context: Context, ceiling: Decimal, *, spent: Decimal) -> _Sum:
     """Let the budget controller's rules plan every round as if all goes as it usually does."""
     config, total, sizes = context.config, _Sum(), Sizes(context)
-    remaining = context.ledger.balance().cap
+    remaining = context.ledger.balance().cap - spent
     pool, bank = context.pool.count(Split.POOL), 0
     start = _at_start(context, remaining, ceiling)
     for number in range(config.loop.rounds):

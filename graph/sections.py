@@ -133,8 +133,8 @@ class LoopSection(Section):
     strategy: StrategyText = Field(default="auto", max_length=1000)
     """In a table of its own: its name, with its parameters beside it."""
     stopping_rule: StoppingRuleName = "plateau"
-    plateau_window: int = Field(default=4, ge=2)
-    plateau_delta: float = Field(default=0.002, ge=0, le=1)
+    plateau_window: int = Field(default=3, ge=2)
+    plateau_delta: float = Field(default=0.01, ge=0, le=1)
 
     @property
     def stopping_call(self) -> str:

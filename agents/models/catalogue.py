@@ -76,7 +76,7 @@ def check_reachable(name: str, *, base_url: str | None, key: str) -> None:
             read_header(Path(rest).expanduser())
         return
     if base_url is not None:
-        _check_address(base_url)
+        check_address(base_url)
     elif provider != "openai":
         # LangChain's packages know themselves what they need.
         open_model(name, ModelAccess(cache=Path()))
@@ -89,7 +89,8 @@ def check_reachable(name: str, *, base_url: str | None, key: str) -> None:
         )
 
 
-def _check_address(base_url: str) -> None:
+def check_address(base_url: str) -> None:
+    """Raise `InvalidInput`, with a guess of what is meant, for what is no address of a service."""
     address = urlsplit(base_url)
     try:
         has_host = bool(address.hostname) and (address.port is None or address.port > 0)
@@ -101,7 +102,7 @@ def _check_address(base_url: str) -> None:
             f"The base_url {base_url!r} is no address: one begins with http:// or https:// and "
             f"names a host, as in --base-url http://{guess}"
         )
-    for ending in ("/chat/completions", "/completions", "/responses"):
+    for ending in ("/chat/completions", "/completions", "/responses", "/embeddings"):
         if address.path.rstrip("/").endswith(ending):
             raise InvalidInput(
                 f"The base_url {base_url!r} names one call of the service. Leave the end out: "

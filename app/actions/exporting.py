@@ -47,7 +47,9 @@ def write_labels(
                 f"let it run: {place.command(f'resume {run.id}')}"
             )
         if predicts:
-            rows = _with_predictions(rows, Model.load(context.files.path(MODEL)))
+            # The run has bought the pool's vectors already, if they cost anything.
+            model = Model.load(context.files.path(MODEL)).connected(context.meter)
+            rows = _with_predictions(rows, model)
         count = export_rows(rows, output, format=form, task=context.task, force=force)
     predicted = sum(row.label is not None and row.label.source == "prediction" for row in rows)
     words = f", {predicted:,} of them predicted by the model" if predicts else ""

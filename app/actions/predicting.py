@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from querist.app.terminal.place import Place, opened_run
@@ -31,7 +33,6 @@ def predict(
 
     screen = Screen()
     form = format_of(output, form)
-    trained = _model(place, model)
     told = 0
 
     def progress(rows: int) -> None:
@@ -40,17 +41,18 @@ def predict(
             told = rows
             screen.line(f"{rows:,} rows predicted")
 
-    done = predict_file(
-        trained,
-        source,
-        output,
-        format=form,
-        fields=fields,
-        encoding=encoding or AUTO,
-        header=header,
-        force=force,
-        progress=progress,
-    )
+    with _ready(place, model) as trained:
+        done = predict_file(
+            trained,
+            source,
+            output,
+            format=form,
+            fields=fields,
+            encoding=encoding or AUTO,
+            header=header,
+            force=force,
+            progress=progress,
+        )
     for note in done.notes:
         screen.line(note)
     lost = f"; {plural(done.empty, 'row')} without a text got none" if done.empty else ""
@@ -58,6 +60,22 @@ def predict(
     screen.line(f"Predicted {plural(done.rows, 'row')} from {read}{lost}. Wrote {output}")
     for line in trained.facts.get("quality", ()):
         screen.line(f"The model: {line}")
+
+
+@contextmanager
+def _ready(place: Place, name: str) -> Iterator[Model]:
+    """Load a model; where its vectors cost money, hold the run that trained it, which pays."""
+    trained = _model(place, name).opened()
+    if not trained.is_served:
+        yield trained
+        return
+    with opened_run(place, str(trained.facts.get("run", name))) as run, asyncio.Runner() as runner:
+        held = run.borrowed()
+        context = runner.run(held.__aenter__())
+        try:
+            yield trained.connected(context.meter)
+        finally:
+            runner.run(held.__aexit__(None, None, None))
 
 
 def _model(place: Place, name: str) -> Model:

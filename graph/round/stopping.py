@@ -2,21 +2,73 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from querist.graph.round.ask import seed_examples
+from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.model_files import latest_models
 from querist.graph.workplace.context import Context
-from querist.tools.compute.arrays import IntArray
+from querist.memory.errors import StoreError
+from querist.memory.files import RunFiles
+from querist.memory.records import Round, Split
+from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.opinions.plateau import Plateau
+from querist.tools.opinions.quality import AGREEMENT, SAMPLE, VALIDATION, Quality
 from querist.tools.opinions.stopping import STOPPING_RULES, History
+from querist.tools.training.proxy import LinearModel
 
 STOP_SET = 1_000
 """Examples whose predictions are compared from round to round."""
+_HITS = "hits/round-{:04d}.npz"
+_WHAT = "Which held-out rows a round's model got right"
+_FEWEST = 20
+"""Rows that rounds must have in common to be compared row by row."""
+_ACCURACY = "accuracy"
+
+Hits = tuple[NDArray[np.str_], NDArray[np.bool_]]
+"""Names of held-out rows, sorted, and whether the round's model was right about each."""
+
+
+def keep_hits(
+    context: Context,
+    knowledge: Knowledge,
+    model: LinearModel | None,
+    quality: Quality,
+    *,
+    number: int,
+) -> None:
+    """Write down which of the rows that a round was measured on its model got right.
+
+    Nothing is kept of a measure that is no mean over rows, or whose rows are others each round.
+    """
+    if model is None or quality.own is None or quality.own.name != _ACCURACY:
+        return
+    answers = context.answers
+    if quality.measured_on == VALIDATION:
+        examples = context.view.known(Split.VALIDATION)
+        names = [example.id for example in examples]
+        truth = answers.places([example.gold for example in examples])
+        said = model.predict_proba(context.view.embed(examples)).argmax(axis=1)
+    elif quality.measured_on == SAMPLE:
+        rows = knowledge.training_set
+        known = seed_examples(context.inbox) & set(knowledge.reliability.truth)
+        names = [name for name in rows.ids if name in known]
+        place = {name: row for row, name in enumerate(rows.ids)}
+        truth = rows.targets[[place[name] for name in names]].argmax(axis=1)
+        said = rows.held_out(names).argmax(axis=1)
+    else:
+        return
+    order = np.argsort(np.array(names))
+    arrays = {"ids": np.array(names)[order], "hits": (said == truth)[order]}
+    context.files.write_arrays(_HITS.format(number), arrays, what=_WHAT)
 
 
 def judge_curve(context: Context) -> Plateau:
-    """Ask the rule about the rounds that were measured."""
-    rounds = [done for done in context.journal.rounds() if done.metric is not None]
+    """Ask the rule about the rounds that were measured, as far as they can be compared."""
+    rounds, hits = _comparable(context.journal.rounds(), context.files)
     metrics = tuple(done.metric for done in rounds if done.metric is not None)
     # Half a 90 % interval is 1.645 standard errors.
     errors = tuple(
@@ -27,9 +79,65 @@ def judge_curve(context: Context) -> Plateau:
     history = History(
         metrics,
         errors if len(errors) == len(metrics) else None,
+        hits=hits,
         predictions=lambda count: _predictions(context, count),
     )
     return STOPPING_RULES.read(context.config.loop.stopping_call).judge(history)
+
+
+def _comparable(rounds: Sequence[Round], files: RunFiles) -> tuple[list[Round], FloatArray | None]:
+    """Give the last rounds that were measured alike, and their hits on the rows common to them.
+
+    Rounds that generated are left out: they label nothing of the pool. The curve begins where the
+    measure last changed, or its rows did: a step between two measures is no progress.
+    """
+    curve = [
+        done
+        for done in rounds
+        if done.metric is not None and done.detail.get("phase") != "generate"
+    ]
+    kept: list[Round] = []
+    found: list[Hits] = []
+    common: NDArray[np.str_] | None = None
+    for done in reversed(curve):
+        if kept and not _is_same_measure(done, kept[-1]):
+            break
+        hits = _read(files, done.number) if len(found) == len(kept) else None
+        if hits is not None:
+            shared = hits[0] if common is None else np.intersect1d(common, hits[0])
+            if kept and len(shared) < _FEWEST:
+                break
+            common = shared
+            found.append(hits)
+        elif kept and not _has_same_rows(done, kept[-1]):
+            break
+        kept.append(done)
+    kept.reverse()
+    if common is None or len(common) < _FEWEST:
+        return kept, None
+    matrix = [hits[np.searchsorted(ids, common)] for ids, hits in reversed(found)]
+    return kept, np.stack(matrix).astype(np.float64)
+
+
+def _is_same_measure(first: Round, second: Round) -> bool:
+    return first.detail.get("measured_on") == second.detail.get("measured_on")
+
+
+def _has_same_rows(first: Round, second: Round) -> bool:
+    """Tell whether two rounds without known hits may have been measured on the same rows."""
+    # Agreement is measured on whatever is labelled: its rows are others each round by nature.
+    if first.detail.get("measured_on") == AGREEMENT:
+        return True
+    return first.detail.get("n") == second.detail.get("n")
+
+
+def _read(files: RunFiles, number: int) -> Hits | None:
+    try:
+        arrays = files.read_arrays(_HITS.format(number), what=_WHAT, without="do without them")
+        return None if arrays is None else (arrays["ids"], arrays["hits"])
+    except (StoreError, KeyError):
+        # They only narrow an interval: a run goes on without them, and the reason says so.
+        return None
 
 
 def _predictions(context: Context, count: int) -> IntArray:

@@ -18,6 +18,7 @@ from querist.agents.annotator.prompt import Demonstration
 from querist.agents.mind import Deliberation
 from querist.agents.models.port import ChatModel
 from querist.graph.config import RunConfig, make_config
+from querist.graph.workplace.embedding import metering
 from querist.graph.workplace.models import Models
 from querist.graph.workplace.pool_view import Bank, PoolView
 from querist.memory.embeddings import EmbeddingCache
@@ -34,6 +35,7 @@ from querist.memory.runs import RunRow, Runs
 from querist.memory.store import Lease, Store
 from querist.memory.vectors import VectorIndex
 from querist.tools.embedding.embedders import EMBEDDERS, Embedder
+from querist.tools.embedding.served import Connect, connected
 from querist.tools.kinds import AnswerSet, Kind, answers_of, kind_of
 from querist.tools.opinions.signals import SIGNALS, Signal
 
@@ -102,7 +104,7 @@ class Context:
             self.pool,
             task=self.task,
             embedder=self.embedder,
-            cache=EmbeddingCache(self.store.folder / "embeddings"),
+            cache=self._vectors,
             tell=self.emit,
         )
 
@@ -114,8 +116,23 @@ class Context:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """What turns texts into vectors."""
-        return EMBEDDERS.read(self.config.data.embedder)
+        """What turns texts into vectors, paid from the run's budget where it costs money."""
+        return connected(EMBEDDERS.read(self.config.data.embedder), self.meter)
+
+    @property
+    def meter(self) -> Connect:
+        """What lets an embedder that costs money spend the run's."""
+        return metering(
+            config=self.config,
+            models=self.models,
+            ledger=self.ledger,
+            cache=self._vectors,
+            tell=lambda words: self.emit(Notice(words)),
+        )
+
+    @cached_property
+    def _vectors(self) -> EmbeddingCache:
+        return EmbeddingCache(self.store.folder / "embeddings")
 
     @cached_property
     def signals(self) -> tuple[Signal, ...]:

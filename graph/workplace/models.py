@@ -38,7 +38,7 @@ class Models:
         self._config = config
         self._ledger = ledger
         self._folder = folder
-        self._may_spend = may_spend
+        self.may_spend = may_spend
         self._tell = tell
         self._given = dict(given or {})
         # What one agent learns of an endpoint holds for all, and for other runs of this process.
@@ -123,7 +123,7 @@ class Models:
         access = ModelAccess(
             cache=self._folder,
             base_url=section.base_url,
-            api_key=api_key(self._config) or "none" * (not self._may_spend),
+            api_key=api_key(self._config) or "none" * (not self.may_spend),
             in_flight=section.in_flight,
             timeout=section.timeout,
             threads=section.threads,

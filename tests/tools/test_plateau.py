@@ -7,8 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from querist.evals.experiments.plateau import simulate_hits, stopping_round
 from querist.memory.errors import InvalidInput
-from querist.tools.opinions.plateau import fit_learning_curve, learning_curve_forecast, plateau
+from querist.tools.opinions.plateau import (
+    fit_learning_curve,
+    learning_curve_forecast,
+    paired_gain,
+    plateau,
+)
 
 WORKED = [0.70, 0.78, 0.82, 0.821, 0.8215, 0.822]
 
@@ -35,7 +41,7 @@ def test_noise_keeps_the_guard_from_stopping() -> None:
     flat = [0.80, 0.81, 0.80, 0.80, 0.80, 0.80]
     assert not plateau(flat, standard_errors=[0.04] * 6).reached
     assert plateau(flat, standard_errors=[0.0005] * 6).reached
-    assert plateau(flat, standard_errors=[0.04] * 6, delta=0.02).reached
+    assert plateau(flat, standard_errors=[0.01] * 6, delta=0.02).reached
 
 
 def test_the_guard_waits_for_two_windows() -> None:
@@ -43,22 +49,54 @@ def test_the_guard_waits_for_two_windows() -> None:
     assert plateau([0.8] * 6, standard_errors=[0.0] * 6).reached
 
 
+def test_old_rounds_are_taken_as_independent_and_the_reason_says_so() -> None:
+    verdict = plateau([0.8] * 6, standard_errors=[0.03] * 6, window=3, confidence=0.9)
+    # 0.03 * sqrt(6) / 3 standard errors of the gain, times the normal quantile 1.2816.
+    assert "at most 0.0314 with 90%" in verdict.reason
+    assert "taken as independent" in verdict.reason
+
+
+def test_the_paired_error_has_its_worked_value() -> None:
+    hits = np.array([[1, 0, 1, 1], [1, 1, 0, 1]])
+    gain, error = paired_gain(hits, window=1)
+    assert gain == 0
+    # Changes 0, 1, -1, 0 and the two rows that are added: (2 + 2) / 3 / 4.
+    assert error == pytest.approx(np.sqrt(1 / 3))
+
+
+@pytest.mark.parametrize("rows", [60, 150, 300])
+@pytest.mark.parametrize("step", [0.0, 0.005, 0.02])
+def test_the_paired_interval_covers_the_true_gain(rows: int, step: float) -> None:
+    rng = np.random.default_rng(rows)
+    curve = 0.75 + step * np.arange(6.0)
+    truth = 3 * step
+    covered = []
+    for _ in range(600):
+        gain, error = paired_gain(simulate_hits(curve, rows, rng), window=3)
+        covered.append(abs(gain - truth) <= 1.645 * error)
+    assert 0.87 <= np.mean(covered) <= 0.95
+
+
+def test_hits_correlate_from_round_to_round_as_it_is_said() -> None:
+    hits = simulate_hits(np.full(4, 0.8), 20_000, np.random.default_rng(0))
+    correlation = np.corrcoef(hits)
+    assert correlation[0, 1] == pytest.approx(0.82, abs=0.02)
+    assert correlation[0, 3] == pytest.approx(0.71, abs=0.02)
+
+
 def test_a_rising_curve_is_rarely_stopped_and_a_flat_one_is_in_time() -> None:
     rng = np.random.default_rng(0)
-    error = 0.01
-    stopped = {"rising": 0, "flat": 0}
-    for _ in range(200):
-        # Nine tenths of the variance is shared by all rounds of one validation set.
-        noise = error * (np.sqrt(0.9) * rng.normal() + np.sqrt(0.1) * rng.normal(size=20))
-        curves = {"rising": 0.7 + 0.005 * np.arange(20), "flat": np.full(20, 0.8)}
-        for name, curve in curves.items():
-            noisy = (curve + noise).tolist()
-            stopped[name] += any(
-                plateau(noisy[:size], standard_errors=[error] * size).reached
-                for size in range(6, 21)
-            )
-    assert stopped["rising"] <= 10
-    assert stopped["flat"] >= 150
+    rule = {"window": 3, "delta": 0.01, "confidence": 0.8}
+
+    def stopped(step: float, within: int) -> float:
+        curve = 0.75 + step * np.arange(10.0)
+        rounds = [stopping_round(simulate_hits(curve, 200, rng), **rule) for _ in range(200)]
+        return float(np.mean([done <= within for done in rounds]))
+
+    assert stopped(0.0, 6) >= 0.35
+    assert stopped(0.0, 10) >= 0.75
+    assert stopped(0.005, 6) <= 0.2
+    assert stopped(0.02, 10) <= 0.02
 
 
 @pytest.mark.parametrize(
@@ -67,6 +105,7 @@ def test_a_rising_curve_is_rarely_stopped_and_a_flat_one_is_in_time() -> None:
         ([0.1, float("nan")], {}),
         ([0.1], {"window": 0}),
         ([0.1, 0.2], {"standard_errors": [0.1]}),
+        ([0.1, 0.2], {"hits": np.ones((2, 1)), "window": 1}),
     ],
 )
 def test_curves_that_cannot_be_read_are_refused(

@@ -58,7 +58,11 @@ def embedder(name: str, *, summary: str, cost: str = "") -> Callable[[Callable[.
 
 
 EMBEDDERS = Registry[Embedder](
-    "embedder", group=_GROUP, modules=("querist.tools.embedding.embedders",)
+    "embedder",
+    group=_GROUP,
+    modules=tuple(
+        f"querist.tools.embedding.{name}" for name in ("embedders", "joined", "sentences", "served")
+    ),
 )
 
 
@@ -121,6 +125,8 @@ def weights_of(name: str) -> str:
 
     Vectors of one MiniLM in 8-bit integers and in floats are 0.997 alike.
     """
+    if "+" in name:  # two of them, joined
+        return "+".join(weights_of(part) for part in name.split("+"))
     stem, _, precision = name.rpartition("-")
     return stem if precision in _PRECISIONS else name
 
@@ -135,21 +141,25 @@ def embed_all(
     """Embed texts as (N, d), computing each different text once and keeping it for ever.
 
     Batches go to the cache as they finish, so an interrupted job loses at most 256 texts.
-    `progress` is told (done, total) in different texts.
+    `progress` is told (done, total) in different texts. An embedder with `at_once` gets so many
+    texts at a time, and one with `keeps` puts what it paid for into the cache itself.
     """
+    size = int(getattr(embedder, "at_once", _BATCH))
+    is_kept = bool(getattr(embedder, "keeps", False))
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     unique = list(places)
     found = cache.lookup(embedder.name, unique, dimensions=embedder.dimensions)
     # Texts of like length share a batch; the longest first, so that the estimate only improves.
     missing = sorted(found.missing.tolist(), key=lambda place: -len(unique[place]))
     done = len(unique) - len(missing)
-    for start in range(0, len(missing), _BATCH):
+    for start in range(0, len(missing), size):
         if progress:
             progress(done + start, len(unique))
-        batch = missing[start : start + _BATCH]
+        batch = missing[start : start + size]
         batch_texts = [unique[place] for place in batch]
         vectors = embedder.embed(batch_texts)
-        cache.add(embedder.name, batch_texts, vectors=vectors)
+        if not is_kept:
+            cache.add(embedder.name, batch_texts, vectors=vectors)
         found.vectors[batch] = vectors
     if progress:
         progress(len(unique), len(unique))

@@ -25,6 +25,7 @@ from querist.memory.errors import InvalidInput
 from querist.memory.extras import need
 from querist.tools.compute.accelerator import chosen_device
 from querist.tools.compute.threads import one_thread
+from querist.tools.embedding.quantised import QuantisedLinear, multiplies_integers_fast
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +36,6 @@ _LONGEST = 256
 _TOKENS_AT_ONCE = 512
 # Enough that a GPU is busy; activations take some 200 MB.
 _TOKENS_AT_ONCE_ON_GPU = 32_768
-_TINY = 1e-12
-_ATTENTION = ("query", "key", "value")
 
 
 class MiniLM:
@@ -68,7 +67,7 @@ class MiniLM:
         if device is None and quantised is None:
             device = chosen_device()
         if device is None and quantised is None:
-            quantised = _multiplies_integers_fast()
+            quantised = multiplies_integers_fast()
         precision = "float16" if device else "int8" if quantised else "float32"
         try:
             weights = (folder / "model.safetensors").read_bytes()
@@ -137,13 +136,6 @@ def _load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _multiplies_integers_fast() -> bool:
-    """Tell whether int8 products beat float32 here; elsewhere torch may loop over them."""
-    import torch
-
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX")
-
-
 class _Linear(Protocol):
     """A linear layer: (T, in) to (T, out)."""
 
@@ -161,30 +153,6 @@ class _Exact:
         from torch.nn import functional
 
         return functional.linear(rows, self.weight, self.bias)
-
-
-class _Quantised:
-    """A linear layer in 8-bit integers, symmetric, one scale per token and per output.
-
-    Torch's own dynamic quantisation has one scale per batch, which loses more (cosine 0.979
-    against 0.997) and makes a vector depend on the batch.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        import torch
-
-        self._scales = weight.abs().amax(dim=1) / 127
-        self._weight = (weight / self._scales[:, None]).round().to(torch.int8).t()
-        self._bias = bias
-
-    def __call__(self, rows: Tensor, /) -> Tensor:
-        import torch
-
-        # One scale per token: an outlier in one text coarsens no other text.
-        scales = rows.abs().amax(dim=1, keepdim=True).clamp_(min=_TINY) / 127
-        integers = (rows / scales).round_().to(torch.int8)
-        sums = torch._int_mm(integers, self._weight).float()  # noqa: SLF001 - has no public name
-        return torch.addcmul(self._bias, sums.mul_(scales), self._scales)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -252,7 +220,7 @@ class _Network:
         found = {name.removeprefix("bert."): value for name, value in load(weights).items()}
         if precision == "float16":
             found = {name: value.to(device, torch.float16) for name, value in found.items()}
-        linear = cast("type[_Exact]", _Quantised if precision == "int8" else _Exact)
+        linear = cast("type[_Exact]", QuantisedLinear if precision == "int8" else _Exact)
 
         def take(*names: str) -> tuple[Tensor, Tensor]:
             return (
@@ -264,9 +232,9 @@ class _Network:
             return _Norm(*take(name), config["layer_norm_eps"])
 
         def layer(at: str) -> _Layer:
-            seen = f"{at}.attention"
+            seen, parts = f"{at}.attention", ("query", "key", "value")
             return _Layer(
-                attend=linear(*take(*(f"{seen}.self.{part}" for part in _ATTENTION))),
+                attend=linear(*take(*(f"{seen}.self.{part}" for part in parts))),
                 merge=linear(*take(f"{seen}.output.dense")),
                 settle=norm(f"{seen}.output.LayerNorm"),
                 widen=linear(*take(f"{at}.intermediate.dense")),

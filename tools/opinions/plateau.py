@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
+from scipy import stats
 
 from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray
 
-# Rounds are measured on the same validation rows, so most of their sampling error is common to
-# them and cancels in a difference. The rest is what guards against.
-_COMMON_ERROR = 0.9
 _POINTS_TO_FIT_DECAY = 5
 
 
@@ -30,27 +27,60 @@ def plateau(
     curve: Sequence[float],
     *,
     window: int = 3,
-    delta: float = 0.002,
+    delta: float = 0.01,
     standard_errors: Sequence[float] | None = None,
-    confidence: float = 0.9,
+    hits: FloatArray | None = None,
+    confidence: float = 0.8,
 ) -> Plateau:
     """Tell whether the metric has stopped improving (Settles, 2009).
 
-    Without `standard_errors`: the best of the last `window` rounds beats the best before them by
-    at most `delta`. With one standard error per round, noise is guarded against: the mean of the
-    last `window` rounds minus that of the `window` before must lie below `delta` even at the upper
-    end of its one-sided interval. That takes 2 * `window` rounds, and a validation set large
-    enough: 100 rows give a standard error of 4 points at 0.8.
+    With `hits` (2 * window or more rounds, S rows common to them; 1 where a round's model was
+    right), or one standard error per round, noise is guarded against: the mean of the last
+    `window` rounds minus that of the `window` before must lie below `delta` at the upper end of
+    its one-sided interval. Hits give that interval from paired differences; standard errors alone
+    take rounds as independent, which rounds on the same rows are not: it is then too wide.
+    Without either: the best of the last `window` rounds beats the best before them by at most
+    `delta`.
     """
     values = np.asarray(curve, dtype=np.float64)
     if window < 1 or not np.isfinite(values).all():
         raise InvalidInput("A plateau needs a window of at least 1 and a curve of finite numbers.")
+    if hits is not None and len(hits) >= 2 * window:
+        gain, error = paired_gain(hits, window=window)
+        rows = hits.shape[1]
+        upper = gain + float(stats.t.ppf(confidence, rows - 1)) * error
+        how = f"paired over {rows:,} rows"
+        return _judged(gain, upper, window=window, delta=delta, confidence=confidence, how=how)
     if standard_errors is None:
         return _judge_best(values, window=window, delta=delta)
     errors = np.asarray(standard_errors, dtype=np.float64)
     if errors.shape != values.shape:
         raise InvalidInput(f"{len(values)} rounds came with {len(errors)} standard errors.")
-    return _judge_means(values, errors, window=window, delta=delta, confidence=confidence)
+    if len(values) < 2 * window:
+        return _too_short(len(values), 2 * window)
+    gain = float(values[-window:].mean() - values[-2 * window : -window].mean())
+    error = float(np.sqrt(np.square(errors[-2 * window :]).sum())) / window
+    upper = gain + float(stats.norm.ppf(confidence)) * error
+    how = "rounds taken as independent, as which rows they got right is not known of all"
+    return _judged(gain, upper, window=window, delta=delta, confidence=confidence, how=how)
+
+
+def paired_gain(hits: FloatArray, *, window: int) -> tuple[float, float]:
+    """Compare the last `window` rounds with those before, row by row: the gain, its standard error.
+
+    `hits` (R, S) are of the same S rows, at least two. The error is of the gain over all rows that
+    the S are a random sample of, for these rounds' models; what is common to a row (how hard it
+    is) cancels in its difference.
+    """
+    values = np.asarray(hits, dtype=np.float64)
+    if values.ndim != 2 or len(values) < 2 * window or values.shape[1] < 2:
+        raise InvalidInput(f"Hits of shape {values.shape} do not hold two windows of {window}.")
+    change = values[-window:].mean(axis=0) - values[-2 * window : -window].mean(axis=0)
+    rows, gain = len(change), float(change.mean())
+    # As if two more rows had changed in one round, one for the better and one for the worse: that
+    # no row changed says little of rows that were not drawn (after Agresti & Min, 2005).
+    squares = float(np.square(change - gain).sum()) + 2 / window**2
+    return gain, float(np.sqrt(squares / (rows - 1) / rows))
 
 
 def _judge_best(values: FloatArray, *, window: int, delta: float) -> Plateau:
@@ -67,21 +97,15 @@ def _judge_best(values: FloatArray, *, window: int, delta: float) -> Plateau:
     )
 
 
-def _judge_means(
-    values: FloatArray, errors: FloatArray, *, window: int, delta: float, confidence: float
+def _judged(
+    gain: float, upper: float, *, window: int, delta: float, confidence: float, how: str
 ) -> Plateau:
-    if len(values) < 2 * window:
-        return _too_short(len(values), 2 * window)
-    gain = float(values[-window:].mean() - values[-2 * window : -window].mean())
-    # Of a difference of two means of `window` rounds each, less what all rounds have in common.
-    own_variance = (1 - _COMMON_ERROR) * np.square(errors[-2 * window :]).sum() / window**2
-    upper = gain + NormalDist().inv_cdf(confidence) * float(np.sqrt(own_variance))
     reached = upper < delta
     verb = "is surely below" if reached else "may still exceed"
     return Plateau(
         reached,
         f"the gain of the last {window} rounds over the {window} before is {gain:.4f}, at most "
-        f"{upper:.4f} with {confidence:.0%} confidence: it {verb} {delta:g}",
+        f"{upper:.4f} with {confidence:.0%} confidence ({how}): it {verb} {delta:g}",
         gain,
     )
 

@@ -25,7 +25,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from querist.memory.errors import InvalidInput
-from querist.tools.compute.arrays import IntArray
+from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.opinions.plateau import Plateau, plateau
 from querist.tools.registry import Count, Entry, Registry, Share, declare, make_card
 
@@ -49,6 +49,8 @@ class History:
     metrics: tuple[float, ...]
     standard_errors: tuple[float, ...] | None = None
     """Of the metrics; None where one is not known."""
+    hits: FloatArray | None = None
+    """Which of S held-out rows the models of the last rounds got right, 1 or 0: (at most R, S)."""
     predictions: Callable[[int], IntArray] | None = None
     """The classes that the models of the last n rounds give a fixed sample: (at most n, S)."""
 
@@ -91,6 +93,7 @@ class _Plateau:
             window=self.window,
             delta=self.delta,
             standard_errors=history.standard_errors,
+            hits=history.hits,
             confidence=self.confidence,
         )
 
@@ -100,12 +103,14 @@ class _Plateau:
     summary="Stop when the metric of the last rounds is no better than before.",
     citation="Settles 2009",
     explanation="""
-    Needs a metric worth believing. Where its standard errors are known the gain must be surely
-    below `delta`, at the upper end of its interval; that takes twice `window` rounds.
+    Compares the last `window` rounds with as many before, row by row on what is held out: the gain
+    must be below `delta` at the upper end of its interval. That takes twice `window` rounds. A
+    higher `confidence` stops later, and less often while the curve still rises slowly; what that
+    means with how many rows was simulated (docs/stopping.md).
     """,
 )
 def plateau_rule(
-    *, window: Count = 4, delta: Share = 0.002, confidence: Share = 0.9
+    *, window: Count = 3, delta: Share = 0.01, confidence: Share = 0.8
 ) -> StoppingRule:
     """Watch the measured quality."""
     return _Plateau(window, delta, confidence)

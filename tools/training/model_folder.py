@@ -27,6 +27,7 @@ from querist.memory.files import write_whole
 from querist.memory.records import Example, ExampleId, LabelClass, Task, utc_now
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.embedding.embedders import Embedder, open_embedder, weights_of
+from querist.tools.embedding.served import Connect, connected, is_served
 from querist.tools.kinds import kind_of
 from querist.tools.training.port import TRAINERS, Inputs, Need, Predictor, Trainer
 from querist.tools.training.weights import (
@@ -198,6 +199,17 @@ class Model:
         if self.embedder is not None or not self.embedder_name:
             return self
         return self.using(open_embedder(self.embedder_call or self.embedder_name))
+
+    @property
+    def is_served(self) -> bool:
+        """Tell whether its vectors cost money, so that a run has to pay them."""
+        embedder = self.opened().embedder
+        return embedder is not None and is_served(embedder)
+
+    def connected(self, connect: Connect) -> Model:
+        """Give the same model with its embedder connected to whoever pays."""
+        embedder = self.opened().embedder
+        return self if embedder is None else self.using(connected(embedder, connect))
 
     def predict(self, records: Sequence[Record]) -> Predictions:
         """Tell the classes of texts (or of tables of fields), with their probabilities."""

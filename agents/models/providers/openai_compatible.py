@@ -21,12 +21,15 @@ from querist.agents.models.port import (
     ChatReply,
     ChatRequest,
     Garbled,
-    Overloaded,
-    RowRefused,
-    Unreachable,
     Usage,
 )
 from querist.agents.models.providers.dialect import Dialect, schema_of
+from querist.agents.models.providers.failures import (
+    body_of,
+    refused,
+    translated,
+    was_never_sent,
+)
 from querist.agents.models.providers.refusals import Refusal, error_in, read_refusal
 from querist.agents.models.reading import (
     Chosen,
@@ -37,29 +40,12 @@ from querist.agents.models.reading import (
 )
 from querist.agents.models.thinking import Room
 from querist.agents.models.usage import read_usage
-from querist.memory.errors import ModelError, ModelRefused
+from querist.memory.errors import ModelRefused
 from querist.memory.records import Confidence
 from querist.tools.money.tokens import TokenCounter, count_messages
 
 _MOST_LESSONS = 16
 """How often one request is rewritten before the endpoint is given up."""
-# httpx's names for what went wrong before anything was sent; whatever else may have been billed.
-_NEVER_SENT = frozenset(
-    {
-        "ConnectError",
-        "ConnectTimeout",
-        "PoolTimeout",
-        "UnsupportedProtocol",
-        "LocalProtocolError",
-        "InvalidURL",
-        "ProxyError",
-        "ClientConnectorError",
-        "ConnectionTimeoutError",
-        "ConnectionRefusedError",
-        "gaierror",
-        "UnicodeEncodeError",
-    }
-)
 
 
 class OpenAICompatible:
@@ -148,7 +134,7 @@ class OpenAICompatible:
                 return _refused_text(refusal)
             if refusal.is_exhausted or not self.dialect.learn(refusal, version=version):
                 break
-        raise self._error(refusal)
+        raise refused(refusal, self.identity, model=self._model)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -164,15 +150,15 @@ class OpenAICompatible:
         except self._sdk.APIStatusError as error:
             return read_refusal(
                 error.status_code,
-                _body_of(error),
+                body_of(error),
                 headers=error.response.headers,
                 otherwise=str(error),
             )
         except self._sdk.OpenAIError as error:
-            raise self._translated(error) from error
+            raise translated(error, self.identity) from error
         except ValueError as error:
-            if _was_never_sent(error):
-                raise self._translated(error) from error
+            if was_never_sent(error):
+                raise translated(error, self.identity) from error
             # Not JSON, or only the first half of it.
             raise Garbled(
                 f"{self.identity} broke off its answer, or it is no JSON. Check that base_url is "
@@ -270,42 +256,6 @@ class OpenAICompatible:
             self._told.add(words)
             self._tell(words)
 
-    # ------------------------------------------------------------ what went wrong
-
-    def _error(self, refusal: Refusal) -> ModelError:
-        said = f"{self.identity} refused ({refusal.status}): {refusal.message}"
-        if refusal.is_exhausted:
-            return ModelRefused(
-                f"{said} The account has no money left: add credit with the provider, or name "
-                "another model with --model. What was labelled is kept; then: querist resume"
-            )
-        if refusal.may_pass:
-            return Overloaded(
-                f"{self.identity} answered {refusal.status}: {refusal.message}",
-                retry_after=refusal.retry_after,
-            )
-        remedy = {
-            401: "Check the API key (OPENAI_API_KEY, or api_key_env in [models]).",
-            403: "This key may not use the model.",
-            404: f"Check the model's name ({self._model!r}) and the base_url, which usually ends "
-            "in /v1.",
-        }.get(refusal.status)
-        if remedy:
-            return ModelRefused(f"{said} {remedy}")
-        return RowRefused(f"{said} See what the endpoint takes with: querist doctor")
-
-    def _translated(self, error: Exception) -> ModelError:
-        cause = error.__cause__ or error
-        if _was_never_sent(error):
-            return Unreachable(
-                f"{self.identity} cannot be reached ({_told(cause)}). Check base_url (as in "
-                "http://localhost:8000/v1), the key and the network: querist doctor"
-            )
-        return Garbled(
-            f"{self.identity} broke off its answer ({_told(cause)}). What was labelled is kept; go "
-            "on with: querist resume"
-        )
-
 
 def _refused_text(refusal: Refusal) -> ChatReply:
     """Make the reply of a text that the provider will not have: nothing was written or billed."""
@@ -337,26 +287,6 @@ def _is_plain(given: object) -> bool:
         return False
     counts = (given.get("prompt_tokens"), given.get("completion_tokens"))
     return all(type(count) is int and count > 0 for count in counts)
-
-
-def _body_of(error: Any) -> object:
-    try:
-        return error.response.json()
-    except (ValueError, RuntimeError, AttributeError):
-        return error.body
-
-
-def _told(cause: BaseException) -> str:
-    return str(cause) or type(cause).__name__
-
-
-def _was_never_sent(error: BaseException) -> bool:
-    cause: BaseException | None = error
-    while cause is not None:
-        if _NEVER_SENT & {kind.__name__ for kind in type(cause).__mro__}:
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
 
 
 _: type[ChatModel] = OpenAICompatible
