@@ -201,9 +201,7 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     items = context.labelling.batch(number, status="annotated")
     if not items:
         return update(todo=0)
-    knowledge = Knowledge(
-        context, model=current_model(context.files), trust=evidence.last_trust(context.journal)
-    )
+    knowledge = Knowledge(context, model=current_model(context.files))
     ruling = await rule(
         context,
         verifier.SPEC,
@@ -246,8 +244,8 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     """Look at all labels again in the light of the newest answers, then train the target model."""
     context, number = runtime.context, state["round"]
     started = time.monotonic()
-    trust, current = evidence.last_trust(context.journal), current_model(context.files)
-    knowledge = Knowledge(context, model=current, trust=trust)
+    current = current_model(context.files)
+    knowledge = Knowledge(context, model=current)
     reconsider(context, knowledge)
     # Other labels stand now, made of what the same witnesses said.
     knowledge = Knowledge(context, model=current, reliability=knowledge.reliability)
@@ -361,7 +359,7 @@ def _round(context: Context, knowledge: Knowledge, quality: Quality, *, number: 
             "n": 0 if own is None else own.n,
             "test": None if test is None else test.value,
             "test_interval": None if test is None else [test.low, test.high],
-            "trust": knowledge.training_set.trust if knowledge.labels else None,
+            "trust": knowledge.training_set.trust,
             "llm_skill": knowledge.reliability.skill(),
             "classes": count_groups(
                 knowledge.labels, context.kind, context.kind.groups(context.task)

@@ -151,13 +151,13 @@ class AnswersFolded(EventBody):
 
 @dataclass(frozen=True, slots=True)
 class Trained(EventBody):
-    """A model was fitted; `trust` is what a sure label of a machine weighs beside a person's."""
+    """A model was fitted; `trust` is what a machine's label weighs on average beside a person's."""
 
     kind: ClassVar[str] = "trained"
     round: int
     rows: int
     people: int
-    trust: float
+    trust: float | None
     seconds: float
     pseudo: int | None = None
     """Guesses that it learnt from beside the labels, where the strategy makes some."""

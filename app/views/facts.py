@@ -93,7 +93,7 @@ def _named(arguments: Mapping[str, object]) -> str:
 
 
 def machine_weight(trust: object) -> str:
-    """Say how much a sure label of a machine counts in training, beside a person's."""
+    """Say how much a machine's label counts in training on average, beside a person's."""
     if not isinstance(trust, int | float):
         return "-"
     if trust == 0:

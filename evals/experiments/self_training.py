@@ -109,7 +109,6 @@ def _train(rows: Rows, chosen: Sequence[int], pseudo: Pseudo | None, *, seed: in
         targets=targets,
         weights=np.ones(len(known)),
         human=np.arange(len(known)),
-        trust=1.0,
     )
     offered = rows.pool[[int(example_id) for example_id in pseudo.ids]]
     weights = weigh(len(pseudo.ids), labelled.weights)

@@ -57,13 +57,6 @@ def is_unfinished(context: Context, number: int) -> bool:
     return bool(context.labelling.batch(number))
 
 
-def last_trust(journal: Journal) -> float | None:
-    """How much machine labels counted in the last round's training; None before the first."""
-    rounds = journal.rounds()
-    trust = rounds[-1].detail.get("trust") if rounds else None
-    return float(trust) if isinstance(trust, int | float) else None
-
-
 def last_phase(journal: Journal) -> str:
     """Tell whether the last round selected or generated; "" before the first."""
     rounds = journal.rounds()

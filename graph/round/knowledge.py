@@ -29,16 +29,11 @@ class Knowledge:
         context: Context,
         *,
         model: LinearModel | None,
-        trust: float | None = None,
         reliability: Reliability | None = None,
     ) -> None:
-        """`model` is the current proxy; `trust` in machine labels is measured if None.
-
-        `reliability` is computed anew from the store if None.
-        """
+        """`model` is the current proxy; `reliability` is computed from the store if None."""
         self._context = context
         self._model = model
-        self._trust = trust
         labels = context.labelling.labels()
         self.labels: dict[ExampleId, Label] = {label.example: label for label in labels}
         self.reliability = reliability or Reliability(
@@ -50,13 +45,12 @@ class Knowledge:
 
     @cached_property
     def training_set(self) -> TrainingSet:
-        """Every label with the weight it deserves, trusting the language model as measured."""
+        """Every label with the target and the weight it deserves."""
         return gather_training_set(
             self.labels,
             self.reliability,
             answers=self._context.answers,
             vectors=self._context.view.of,
-            trust=self._trust,
         )
 
     @cached_property

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from querist.agents.mind import Agent
 from querist.agents.selector.advice.advisor import Advisor
 from querist.graph.config import RunConfig
-from querist.graph.round.evidence import last_trust
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.model_files import current_model
 from querist.graph.round.strategy_state import load_state
@@ -123,7 +122,7 @@ def _advisor(context: Context, number: int) -> Callable[[], Advisor]:
 
 
 def _committee(context: Context, number: int) -> Committee:
-    rows = Knowledge(context, model=None, trust=last_trust(context.journal)).training_set
+    rows = Knowledge(context, model=None).training_set
     seed = context.config.loop.seed + number
     return fit_committee(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from querist.graph.round.evidence import last_trust
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.measure import measure_chances
 from querist.graph.round.model_files import MODEL, current_model, facts_of, quality_in_words
@@ -64,8 +63,7 @@ async def deliver_last(context: Context) -> None:
     if is_proxy:
         _write(context, LinearPredictor(model), PROXY, measured, {})
         return
-    trust = last_trust(context.journal)
-    rows = Knowledge(context, model=model, trust=trust).training_set
+    rows = Knowledge(context, model=model).training_set
     if rows.can_train:
         await _deliver_target(context, name, rows, measured)
 

@@ -1,5 +1,7 @@
 """Reliability, consensus, training sets and quality, each on a case whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,11 @@ from querist.tools.opinions.consensus import Consensus
 from querist.tools.opinions.quality import AGREEMENT, FEWEST, SAMPLE, measure_held_out
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
 from querist.tools.opinions.signals import SIGNALS
-from querist.tools.opinions.training_set import TRUSTS, gather_training_set
+from querist.tools.opinions.training_set import (
+    combine_opinions,
+    gather_training_set,
+    information,
+)
 
 TASK = Task("t", "classification", (LabelClass("a"), LabelClass("b")))
 ANSWERS = answers_of(TASK)
@@ -89,12 +95,13 @@ def test_what_was_asked_because_it_was_doubtful_stands_for_its_share():
     assert set(alone.values()) == {1.0}, "without a random sample all stand for the same"
 
 
-def test_skill_weighs_answers_by_what_they_stand_for():
+def test_skill_is_measured_on_the_random_sample():
     labels = [label("s0", A), label("s1", A), label("q0", B), label("m0", A, "llm")]
     told = [says("s0", A, p=0.9), says("s1", B, p=0.2), says("q0", A, p=0.8)]
     found = reliability(told, labels, seed=["s0", "s1"])
-    # Right on one of two of the sample; wrong on the asked one, which stands for a half.
-    assert found.skill() == pytest.approx(1 / 2.5)
+    # Right on one of two of the sample; what was asked later was chosen, and does not count.
+    assert found.skill() == pytest.approx(1 / 2)
+    assert reliability(told, labels).skill() == pytest.approx(1 / 3), "without a sample all count"
     assert reliability([], labels).skill() is None
 
 
@@ -137,23 +144,140 @@ def world(*, machine_is_right):
     return labels, reliability([], list(labels.values()), seed=seed), look_up
 
 
-@pytest.mark.parametrize(("right", "low", "high"), [(0.97, 0.3, 3.0), (0.1, 0.0, 0.1)])
-def test_trust_in_machine_labels_is_what_they_are_worth(right, low, high):
-    labels, known, vectors = world(machine_is_right=right)
+def test_a_label_model_multiplies_two_witnesses_and_counts_the_prior_once():
+    prior = np.array([0.9, 0.1])
+    # Likelihood ratios of 3 and 2 for the second answer: odds 1/9 times 6.
+    witnesses = [prior * [1, ratio] / (prior * [1, ratio]).sum() for ratio in (3, 2)]
+    both = combine_opinions(witnesses[0][None], witnesses[1][None], prior=prior)[0]
+    assert both[1] / both[0] == pytest.approx(6 / 9)
+    silent = combine_opinions(prior[None], witnesses[1][None], prior=prior)[0]
+    assert silent == pytest.approx(witnesses[1]), "who says the prior says nothing"
+    assert information(np.stack([prior, [1.0, 0.0]]), prior=prior) == pytest.approx(
+        [0, np.log(1 / 0.9) / -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))], abs=1e-6
+    )
+
+
+def truth_of(name):
+    return int(name[1:]) % 2
+
+
+def test_a_good_annotators_labels_become_surer_and_count():
+    labels, known, vectors = world(machine_is_right=0.97)
     rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors)
-    assert rows.trust in TRUSTS
-    assert low <= rows.trust <= high
     assert (rows.weights[rows.human] == 1).all()
-    assert rows.can_train
-    given = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors, trust=0.3)
-    machine = np.setdiff1d(np.arange(len(given.ids)), given.human)
-    assert given.weights[machine] == pytest.approx(0.3 * certainty(given.targets)[machine])
+    machine = np.setdiff1d(np.arange(len(rows.ids)), rows.human)
+    assert (rows.weights[machine] <= certainty(rows.targets)[machine] + 1e-12).all()
+    assert rows.trust == pytest.approx(rows.weights[machine].mean(), abs=1e-4)
+    right = [rows.targets[row].argmax() == truth_of(rows.ids[row]) for row in machine]
+    assert np.mean(right) > 0.9
+
+
+def test_a_useless_annotator_does_no_harm():
+    """It says a or b by the toss of a coin, 0.9 sure; people found it out."""
+    rng = np.random.default_rng(0)
+    labels, _, vectors = world(machine_is_right=0.5)
+    told = [says(name, (A, B)[rng.integers(2)], p=None, sample=0) for name in labels]
+    told = [replace(said, probabilities={"a": 0.9, "b": 0.1} if said.answer == A
+                    else {"a": 0.1, "b": 0.9}) for said in told]  # fmt: skip
+    seed = [name for name in labels if name.startswith("h")]
+    known = reliability(told, list(labels.values()), seed=seed)
+    rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors)
+    machine = np.setdiff1d(np.arange(len(rows.ids)), rows.human)
+    said = np.array([known.raw[rows.ids[row]].argmax() for row in machine])
+    truth = np.array([truth_of(rows.ids[row]) for row in machine])
+    became = rows.targets[machine].argmax(axis=1)
+    assert (became == truth).mean() > (said == truth).mean() + 0.15
+    assert rows.trust < 0.1
+
+
+def test_what_the_models_own_head_said_is_no_second_witness():
+    labels, known, vectors = world(machine_is_right=0.97)
+    name = next(name for name in labels if name.startswith("m"))
+    by_model = labels | {name: replace(labels[name], source="model", answer=A,
+                                      probabilities={"a": 1.0, "b": 0.0})}  # fmt: skip
+    other = by_model | {name: replace(by_model[name], answer=B, probabilities={"a": 0.0, "b": 1.0})}
+    targets = [
+        gather_training_set(found, known, answers=ANSWERS, vectors=vectors)
+        for found in (by_model, other)
+    ]
+    row = targets[0].ids.index(name)
+    assert targets[0].targets[row] == pytest.approx(targets[1].targets[row])
+    assert targets[0].weights[row] == pytest.approx(0, abs=1e-9)
+
+
+def test_models_that_judge_people_were_taught_by_people_alone():
+    labels, known, vectors = world(machine_is_right=0.97)
+    rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors)
+    asked = [name for name in labels if name.startswith("h")][:9]
+    lies = {name: replace(label, answer=A, probabilities={"a": 1.0, "b": 0.0})
+            if label.source == "llm" else label for name, label in labels.items()}  # fmt: skip
+    misled = gather_training_set(lies, known, answers=ANSWERS, vectors=vectors)
+    assert rows.held_out(asked) == pytest.approx(misled.held_out(asked))
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.9, 0.1), (0.6, 0.25, 0.1, 0.05), (0.5, 0.5), tuple([1 / 77] * 77)]
+)
+def test_batch_calibration_leaves_an_exact_posterior_as_it_is(shares):
+    """What an annotator says is the exact posterior: there is no bias to take out."""
+    rng = np.random.default_rng(1)
+    task = Task("t", "classification", tuple(LabelClass(f"c{n}") for n in range(len(shares))))
+    answers = answers_of(task)
+    truth = rng.choice(len(shares), size=400, p=shares)
+    logs = np.log(shares) + rng.normal(size=(400, len(shares)))
+    # A shift of 3 at the truth in unit noise: the likelihood ratio is exp(3 x) in exact form.
+    logs = np.log(shares) + 3 * (
+        rng.normal(size=(400, len(shares))) + 3 * np.eye(len(shares))[truth]
+    )
+    exact = np.exp(logs - logs.max(axis=1, keepdims=True))
+    exact /= exact.sum(axis=1, keepdims=True)
+    ids = [ExampleId(f"e{n}") for n in range(400)]
+    told = [
+        Annotation(example, "llm:m", answers.answers[row.argmax()], 1,
+                   dict(zip(answers.names, map(float, row), strict=True)), prompt_version="v")
+        for example, row in zip(ids, exact, strict=True)
+    ]  # fmt: skip
+    labels = [
+        label(example, answers.answers[place]) for example, place in zip(ids, truth, strict=True)
+    ]
+    found = Reliability(told, labels, seed=set(ids), answers=answers)
+    raw = np.stack([found.raw[example] for example in ids])
+    before, after = ((said.argmax(axis=1) == truth).mean() for said in (exact, raw))
+    assert after >= before - 0.006
+    likely = exact.argmax(axis=1)
+    rows = np.arange(400)
+    assert np.median(np.abs(np.log(raw[rows, likely] / exact[rows, likely]))) < 0.05
+
+
+def test_batch_calibration_looks_at_the_random_sample_alone():
+    told = [says(f"s{n}", (A, B)[n % 2], p=(0.9, 0.1)[n % 2]) for n in range(20)]
+    chosen = [says(f"q{n}", A, p=0.99) for n in range(60)]
+    labels = [label(f"s{n}", (A, B)[n % 2]) for n in range(20)]
+    seed = [f"s{n}" for n in range(20)]
+    alone = reliability(told, labels, seed=seed)
+    among = reliability([*told, *chosen], labels, seed=seed)
+    assert among.raw["s0"] == pytest.approx(alone.raw["s0"])
+
+
+def test_calibration_of_what_people_labelled_is_cross_fitted():
+    rng = np.random.default_rng(2)
+    told = [says(f"e{n}", (A, B)[n % 2], p=(0.99, 0.01)[n % 2]) for n in range(60)]
+    labels = [label(f"e{n}", (A, B)[rng.integers(2)]) for n in range(60)]
+    found = reliability(told, labels, seed=[f"e{n}" for n in range(60)])
+    ids = [ExampleId(f"e{n}") for n in range(60)]
+    held = found.held_out(ids)
+    assert held.shape == (60, 2)
+    seen = np.stack([found.calibrated[example] for example in ids])
+    truth = [found.truth[example] for example in ids]
+    lost = [-np.log(said[np.arange(60), truth]).mean() for said in (seen, held)]
+    assert lost[1] > lost[0], "what saw the answers looks better than it is"
 
 
 def test_an_empty_store_gives_an_empty_training_set():
     rows = gather_training_set({}, reliability([], []), answers=ANSWERS, vectors=lambda ids: None)
     assert not rows.can_train
     assert rows.ids == ()
+    assert rows.trust is None
 
 
 # ---------------------------------------------------------------- consensus
@@ -205,7 +329,7 @@ def test_before_anything_was_measured_the_annotator_counts_most():
 
 def test_quality_is_measured_on_the_random_sample_or_called_agreement():
     labels, known, vectors = world(machine_is_right=1.0)
-    rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors, trust=1.0)
+    rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors)
     seed = {ExampleId(f"h{n:02}") for n in range(40)}
     measure, what = measure_held_out(rows, seed, task=TASK, kind=kind_of(TASK))
     assert (what, measure.n) == (SAMPLE, 40)

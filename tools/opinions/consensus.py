@@ -73,7 +73,7 @@ class Consensus:
         says = [vectors for vectors in around if vectors is not None]
         if len(says) < len(around):
             return start
-        annotator = np.stack([known.calibrated[example] for example in rows])
+        annotator = known.held_out(rows)
         places = np.array([known.truth[example] for example in rows], dtype=np.intp)
         counts = np.array([known.sampling_weight[example] for example in rows])
         sides = (annotator, *says)

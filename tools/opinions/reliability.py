@@ -18,11 +18,14 @@ from querist.tools.compute.arrays import FloatArray, log_softmax
 from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.opinions.beliefs import LEAST, pool_votes
 from querist.tools.opinions.calibration import LabelModel
+from querist.tools.training.linear_solver import fold_rows
 
 OWN_CALIBRATION = 12
 """Labels by people that a prompt version needs for a label model of its own."""
-_PRIOR_COUNT = 5
-"""Labels that every answer is taken to have had before any was seen."""
+_PRIOR_COUNT = 1
+"""Labels that every answer is taken to have had before any was seen (Laplace's rule)."""
+
+_FOLDS = 5
 
 _Row = tuple[FloatArray, int, float]
 """Log-probabilities (C,), the place of the true answer, and how much the row counts."""
@@ -128,6 +131,22 @@ class Reliability:
             found.update(zip(ids, told, strict=True))
         return found
 
+    def held_out(self, examples: Sequence[ExampleId]) -> FloatArray:
+        """What the language model says of examples by people, calibrated on others of them: (N, C).
+
+        In folds; what it is worth cannot be learnt from maps that saw the answers.
+        """
+        places = np.array([self.truth[example] for example in examples], dtype=np.intp)
+        logs = np.log(np.stack([self.raw[example] for example in examples]))
+        counts = np.array([self.sampling_weight[example] for example in examples])
+        numbers = fold_rows(places, folds=min(_FOLDS, len(examples)), seed=0)
+        result = np.empty_like(logs)
+        for number in np.unique(numbers):
+            held = numbers == number
+            model = LabelModel.fit(logs[~held], places[~held], weights=counts[~held])
+            result[held] = model.predict(logs[held])
+        return result
+
     @cached_property
     def raw(self) -> dict[ExampleId, FloatArray]:
         """What the language model says, its bias towards some answers taken out: (C,)."""
@@ -135,21 +154,26 @@ class Reliability:
         for ids in self._by_version.values():
             logs = np.log(np.stack([self._said[example] for example in ids]))
             # The mean of a few would be more of what they happen to be about than of a bias.
-            if len(ids) >= OWN_CALIBRATION:
-                logs = log_softmax(logs - _label_bias(logs, self._usual))
+            # Over the random sample where there is one: what was chosen because it was doubtful has
+            # other shares of answers than the pool.
+            random = [row for row, example in enumerate(ids) if example in self._seed]
+            sample = logs[random] if len(random) >= OWN_CALIBRATION else logs
+            if len(sample) >= OWN_CALIBRATION:
+                logs = log_softmax(logs - _label_bias(sample, np.log(self.usual)))
             found.update(zip(ids, np.exp(logs), strict=True))
         return found
 
     @cached_property
-    def _usual(self) -> FloatArray:
-        """How often each answer is right, by what people said: log shares (C,)."""
+    def usual(self) -> FloatArray:
+        """How often each answer is right, by what people said, smoothed: shares (C,)."""
         counts = np.bincount(
             np.array(list(self.truth.values()), dtype=np.intp),
             weights=np.array(list(self.sampling_weight.values())),
             minlength=len(self._answers),
         )
         # Smoothed: an answer that people have not given yet is rare, not impossible.
-        return np.asarray(np.log((counts + _PRIOR_COUNT) / (counts + _PRIOR_COUNT).sum()))
+        smoothed = counts + _PRIOR_COUNT
+        return np.asarray(smoothed / smoothed.sum())
 
     @cached_property
     def _said(self) -> dict[ExampleId, FloatArray]:
@@ -169,8 +193,13 @@ class Reliability:
         return self._latest[example][-1].prompt_version
 
     def skill(self) -> float | None:
-        """The language model's accuracy on what people labelled, as far as it is like the pool."""
-        known = [example for example in self.truth if example in self.raw]
+        """The language model's accuracy on the random sample that people labelled.
+
+        What was asked later was chosen, and no weight makes up for that; only without a random
+        sample it is counted, by what it stands for.
+        """
+        told = [example for example in self.truth if example in self.raw]
+        known = [example for example in told if example in self._seed] or told
         if not known:
             return None
         hits = [int(self.raw[example].argmax()) == self.truth[example] for example in known]
@@ -179,12 +208,14 @@ class Reliability:
 
 
 def _label_bias(logs: FloatArray, usual: FloatArray) -> FloatArray:
-    """How far the mean log-probability (N, C) -> (C,) is from what is `usual` (C,).
+    """How far the log of the mean probability (N, C) -> (C,) is from what is `usual`, log (C,).
 
     Batch calibration (Zhou et al., 2024): over many examples a model without bias would name each
     answer as often as it occurs; how often that is, the random sample tells.
     """
-    return np.asarray(logs.mean(axis=0) - usual)
+    # Not the mean of the logs: an exact posterior of a rare class is far from sure where the class
+    # is absent, so its mean log lies far below the log of its share, and would be "corrected".
+    return np.asarray(np.log(np.exp(logs).mean(axis=0)) - usual)
 
 
 def _fit(rows: Sequence[_Row]) -> LabelModel:

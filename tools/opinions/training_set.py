@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from querist.memory.records import ExampleId, Label
-from querist.tools.compute.arrays import FloatArray, IntArray
+from querist.tools.compute.arrays import FloatArray, IntArray, log_softmax
 from querist.tools.kinds.answer_set import AnswerSet
-from querist.tools.opinions.beliefs import certainty
+from querist.tools.opinions.beliefs import LEAST, certainty
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
-from querist.tools.training.proxy import cross_fit
+from querist.tools.training.proxy import LinearHead, cross_fit
 
-TRUSTS = (0.0, 0.1, 0.3, 1.0, 3.0)
-"""How much a language model's label may count in training, beside 1 for a person's."""
 FOLDS = 5
+_ENOUGH = 2.0
+"""Who tells half of what there is to know counts in full (of 1, 2 and 4, 2 lost least at worst)."""
 
 Vectors = Callable[[Sequence[ExampleId]], FloatArray]
 """Looks up the vectors (N, d) of examples."""
@@ -33,7 +32,12 @@ class TrainingSet:
     weights: FloatArray
     human: IntArray
     """Positions of the rows that people labelled."""
-    trust: float
+
+    @property
+    def trust(self) -> float | None:
+        """What a machine's label counts on average, beside 1 for a person's; None without any."""
+        machine = np.delete(self.weights, self.human)
+        return round(float(machine.mean()), 4) if len(machine) else None
 
     @property
     def can_train(self) -> bool:
@@ -41,11 +45,18 @@ class TrainingSet:
         return bool((self.weights > 0).any())
 
     def held_out(self, examples: Sequence[ExampleId]) -> FloatArray:
-        """Predict labelled examples with models that did not see their labels: (N, C)."""
-        place = {example: row for row, example in enumerate(self.ids)}
+        """Predict what people labelled with models that did not see the answers: (N, C).
+
+        People alone teach them: machines' targets were worked out from all answers by people.
+        """
+        place = {self.ids[row]: number for number, row in enumerate(self.human)}
         rows = np.array([place[example] for example in examples], dtype=np.intp)
         return cross_fit(
-            self.inputs, self.targets, weights=self.weights, folds=FOLDS, score_rows=rows
+            self.inputs[self.human],
+            self.targets[self.human],
+            weights=self.weights[self.human],
+            folds=FOLDS,
+            score_rows=rows,
         )
 
 
@@ -62,21 +73,52 @@ def gather_training_set(
     *,
     answers: AnswerSet,
     vectors: Vectors,
-    trust: float | None = None,
 ) -> TrainingSet:
-    """Weigh all labels; `trust` in those by machines is measured if None."""
+    """Give each label the target and the weight that it deserves.
+
+    A person's label is taken as it is. What a machine said goes through a label model: its word,
+    calibrated on what people said, times the opinion of a head that people alone taught, divided by
+    how often each answer is right, which both contain (a product of experts; naive Bayes of two
+    witnesses). It weighs 1 minus its entropy, and less where the annotator told little: a head that
+    learns from its own opinion alone loses a point or two by it.
+    """
     # Sorted, so that folds do not depend on the order in which labels came.
     ids = tuple(sorted(labels))
-    targets = [_target(labels[example], reliability, answers) for example in ids]
-    soft = np.stack(targets) if ids else np.empty((0, 0))
-    inputs = vectors(ids) if ids else np.empty((0, 0), dtype=np.float32)
+    if not ids:
+        empty = np.empty((0, 0))
+        return TrainingSet(ids, empty, empty, np.empty(0), np.empty(0, dtype=np.intp))
+    inputs = vectors(ids)
+    targets = np.stack([_target(labels[example], reliability, answers) for example in ids])
     is_human = np.array([example in reliability.truth for example in ids], dtype=bool)
-    sure = certainty(soft) if ids else np.empty(0)
-    if trust is None:
-        counts = [reliability.sampling_weight[example] for example in sorted(reliability.truth)]
-        trust = _measure_trust(inputs, soft, sure, is_human=is_human, counts=np.array(counts))
-    weights = np.where(is_human, 1.0, trust * sure)
-    return TrainingSet(ids, inputs, soft, weights, np.flatnonzero(is_human), trust)
+    told = np.ones(len(ids))
+    if is_human.sum() >= OWN_CALIBRATION and not is_human.all():
+        head = LinearHead().fit(inputs[is_human], targets[is_human])
+        opinion = head.predict_proba(inputs[~is_human])
+        # What the loop's own model said is no second witness.
+        silent = np.array([labels[example].source == "model" for example in ids])[~is_human]
+        said = np.where(silent[:, None], reliability.usual, targets[~is_human])
+        targets[~is_human] = combine_opinions(said, opinion, prior=reliability.usual)
+        told[~is_human] = np.minimum(1.0, _ENOUGH * information(said, prior=reliability.usual))
+    weights = np.where(is_human, 1.0, told * certainty(targets))
+    return TrainingSet(ids, inputs, targets, weights, np.flatnonzero(is_human))
+
+
+def combine_opinions(first: FloatArray, second: FloatArray, *, prior: FloatArray) -> FloatArray:
+    """Multiply two opinions (N, C) that both contain the same `prior` (C,), and divide by it once.
+
+    Exact where the two are independent given the truth.
+    """
+    logs = np.log(np.maximum(first, LEAST)) + np.log(np.maximum(second, LEAST)) - np.log(prior)
+    return np.exp(log_softmax(logs))
+
+
+def information(said: FloatArray, *, prior: FloatArray) -> FloatArray:
+    """What opinions (N, C) tell beyond the prior (C,), as a share of all there is to know: (N,).
+
+    The divergence of each from the prior (Kullback and Leibler), over the prior's entropy.
+    """
+    logs = np.log(np.maximum(said, LEAST)) - np.log(prior)
+    return np.asarray((said * logs).sum(axis=1) / max(-float(prior @ np.log(prior)), LEAST))
 
 
 def _target(label: Label, reliability: Reliability, answers: AnswerSet) -> FloatArray:
@@ -85,31 +127,3 @@ def _target(label: Label, reliability: Reliability, answers: AnswerSet) -> Float
         if said is not None:
             return said
     return soft_target(label, answers)
-
-
-def _measure_trust(
-    inputs: FloatArray,
-    targets: FloatArray,
-    sure: FloatArray,
-    *,
-    is_human: NDArray[np.bool_],
-    counts: FloatArray,
-) -> float:
-    """Choose how much machine labels count by how well people's labels are then predicted.
-
-    `sure` (N,) is how certain each target is, `counts` (H,) how much each label by a person
-    stands for. With too few of these, or nothing else, 1.
-    """
-    human = np.flatnonzero(is_human)
-    if len(human) < OWN_CALIBRATION or is_human.all():
-        return 1.0
-    truth = targets[human].argmax(axis=1)
-    losses = []
-    for trust in TRUSTS:
-        weights = np.where(is_human, 1.0, trust * sure)
-        predicted = cross_fit(inputs, targets, weights=weights, folds=FOLDS, score_rows=human)
-        lost = -np.log(predicted[np.arange(len(human)), truth] + 1e-9)
-        # Else the hard examples, which are asked about on purpose, would decide for all.
-        losses.append(np.average(lost, weights=counts))
-    # A grid, because the loss is flat near its least and a fit takes a tenth of a second.
-    return TRUSTS[int(np.argmin(losses))]
