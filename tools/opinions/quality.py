@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
-
 from querist.memory.records import ExampleId, Task
 from querist.tools.kinds import Kind, Measure
 from querist.tools.opinions.training_set import FOLDS, TrainingSet
@@ -33,18 +31,19 @@ def measure_held_out(
 ) -> tuple[Measure | None, str]:
     """Measure on people's random sample, held out in folds, and say so.
 
-    Without enough of one, the annotators' own labels are predicted: agreement, and no accuracy.
+    The folds' models are taught by people alone (`TrainingSet.held_out` has nothing else to teach
+    with): what machines said was worked out from the answers that are to be predicted. Without
+    enough of a sample, the annotators' own labels are predicted: agreement, and no accuracy.
     """
-    what = SAMPLE
-    place = [row for row, example in enumerate(rows.ids) if example in seed]
-    if len(place) < FEWEST:
-        what, place = AGREEMENT, list(range(len(rows.ids)))
-    score = np.array(place, dtype=np.intp)
-    # All rows teach, only those to be scored are held out in turn: nothing is set aside for good.
-    predicted = cross_fit(
-        rows.inputs, rows.targets, weights=rows.weights, folds=FOLDS, score_rows=score
-    )
     answers = kind.answers(task).answers
+    known = [rows.ids[row] for row in rows.human if rows.ids[row] in seed]
+    if len(known) >= FEWEST:
+        what, predicted = SAMPLE, rows.held_out(known)
+        place = {example: row for row, example in enumerate(rows.ids)}
+        targets = rows.targets[[place[example] for example in known]]
+    else:
+        what, targets = AGREEMENT, rows.targets
+        predicted = cross_fit(rows.inputs, rows.targets, weights=rows.weights, folds=FOLDS)
     said = [answers[column] for column in predicted.argmax(axis=1)]
-    truth = [answers[column] for column in rows.targets[score].argmax(axis=1)]
+    truth = [answers[column] for column in targets.argmax(axis=1)]
     return kind.measure(task, said, truth), what
