@@ -224,6 +224,14 @@ class CommandClosed(EventBody):
 
 
 @dataclass(frozen=True, slots=True)
+class TargetTraining(EventBody):
+    """How far the training of the model to take home is, in words."""
+
+    kind: ClassVar[str] = "target_training"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice(EventBody):
     """Something was learnt about an endpoint, in words."""
 
@@ -312,6 +320,7 @@ EVENT_TYPES: Mapping[str, type[EventBody]] = {
         WaitingForPeople,
         Proceeded,
         CommandClosed,
+        TargetTraining,
         Notice,
         ArmsTried,
         Chosen,

