@@ -23,7 +23,7 @@ from querist.memory.errors import InvalidInput, StoreError
 from querist.memory.store import Lease, Store
 
 Arrays = Mapping[str, NDArray[Any]]
-DRAFT = ".tmp"
+_DRAFT = ".tmp"
 """How the names of files end that are not whole yet, or were left so by a killed process."""
 
 
@@ -77,7 +77,7 @@ class RunFiles:
     def keys(self, prefix: str) -> list[str]:
         """List the whole files whose keys start with `prefix`, in their order."""
         folder = self.path(prefix).parent
-        files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != DRAFT)
+        files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != _DRAFT)
         keys = (path.relative_to(self._root).as_posix() for path in files)
         return sorted(key for key in keys if key.startswith(prefix))
 
@@ -144,4 +144,4 @@ def unpack(body: bytes) -> dict[str, NDArray[Any]]:
 
 def _draft_of(path: Path) -> Path:
     # By chance and not by process id, which repeats where containers share a disk.
-    return path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}{DRAFT}")
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}{_DRAFT}")

@@ -77,7 +77,7 @@ class Inbox:
         question's schema; the question then stays open.
         """
         found = self.get(question)
-        check_answer(found, answer)
+        _check_answer(found, answer)
         now = self._clock()
         done = replace(found, status="answered", answer=answer, answered_by=who)
         theirs = sa.and_(
@@ -205,7 +205,7 @@ class Inbox:
             return [_question(row) for row in connection.execute(query)]
 
 
-def check_answer(question: Question, answer: Answer) -> None:
+def _check_answer(question: Question, answer: Answer) -> None:
     """Raise `InvalidInput` when an answer does not fit the question's schema."""
     schema_ = question.answer_schema
     if answer.kind != schema_.get("kind", answer.kind):

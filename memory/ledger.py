@@ -22,7 +22,7 @@ from querist.memory.records import CallKey, Spend, SpendKind, utc_now
 from querist.memory.store import Lease, Store, in_chunks, upsert
 
 _holds, _spend, _calls, _runs = schema.holds, schema.spend, schema.calls, schema.runs
-ZERO = Decimal(0)
+_ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Balance:
     cap: Decimal
     settled: Decimal
     reserved: Decimal
-    in_doubt: Decimal = ZERO
+    in_doubt: Decimal = _ZERO
     """The part of `reserved` that a dead process left behind."""
 
     @property
@@ -104,7 +104,7 @@ class Ledger:
             self._lock(connection)
             remaining = self._balance(connection).remaining
             for request in requests:
-                if request.ceiling > max(remaining, ZERO):
+                if request.ceiling > max(remaining, _ZERO):
                     what = f"The next step of the {request.agent}"
                     error = BudgetExceeded(wanted=request.ceiling, remaining=remaining, what=what)
                     results.append(error)
@@ -124,7 +124,7 @@ class Ledger:
             lines = [(bill.hold, bill.usd) for bill in bills]
             self._write_lines(connection, "settle", lines, [dict(bill.detail) for bill in bills])
             upsert(connection, _calls, [self._call_row(b) for b in bills if b.reply is not None])
-            total = sum((bill.usd for bill in bills), ZERO)
+            total = sum((bill.usd for bill in bills), _ZERO)
             self._add_settled(connection, total)
 
     def release(self, holds: Sequence[Hold]) -> None:
@@ -218,8 +218,8 @@ class Ledger:
             sa.select(_runs.c.cap, _runs.c.settled).where(_runs.c.id == self._run)
         ).one()
         total = sa.select(sa.func.sum(_holds.c.amount)).where(_holds.c.run == self._run)
-        reserved = connection.execute(total).scalar() or ZERO
-        in_doubt = connection.execute(total.where(self._orphaned)).scalar() or ZERO
+        reserved = connection.execute(total).scalar() or _ZERO
+        in_doubt = connection.execute(total.where(self._orphaned)).scalar() or _ZERO
         return Balance(run.cap, run.settled, Decimal(reserved), Decimal(in_doubt))
 
     def _lock(self, connection: sa.Connection) -> None:

@@ -12,7 +12,7 @@ from querist.memory.errors import InvalidInput
 from querist.memory.records import Command, utc_now
 from querist.memory.store import Lease, Store
 
-COMMANDS = ("pause", "stop", "proceed", "budget", "set", "strategy", "guideline")
+_COMMANDS = ("pause", "stop", "proceed", "budget", "set", "strategy", "guideline")
 _commands = schema.commands
 
 
@@ -28,8 +28,8 @@ class Mailbox:
         self, name: str, *, who: str, token: str, arguments: Mapping[str, Any] | None = None
     ) -> None:
         """Post a command; the same token twice is one command."""
-        if name not in COMMANDS:
-            raise InvalidInput(f"There is no command {name!r}; there are: {', '.join(COMMANDS)}.")
+        if name not in _COMMANDS:
+            raise InvalidInput(f"There is no command {name!r}; there are: {', '.join(_COMMANDS)}.")
         row = {
             "run": self._run,
             "name": name,

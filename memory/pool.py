@@ -16,7 +16,7 @@ from querist.memory.codec import from_json, to_json
 from querist.memory.records import Example, ExampleId, Origin, Split
 from querist.memory.store import Lease, Store, in_chunks, upsert
 
-BATCH = 5_000
+_BATCH = 5_000
 _table = schema.examples
 
 
@@ -53,7 +53,7 @@ class Pool:
         with self._store.write(lease) as connection:
             start = self._next_position(connection)
             position = start
-            while batch := list(islice(examples, BATCH)):
+            while batch := list(islice(examples, _BATCH)):
                 rows = [self._row(example, position + i) for i, example in enumerate(batch)]
                 upsert(connection, _table, rows, replace=False)
                 position += len(batch)

@@ -26,7 +26,7 @@ from querist.memory.records import RunId, Task, content_id
 from querist.memory.store import Lease, Store, database_time, upsert
 
 LEASE = timedelta(seconds=60)
-HEARTBEAT = 15.0
+_HEARTBEAT = 15.0
 RunKind = Literal["loop", "choice"]
 _runs = schema.runs
 
@@ -194,7 +194,7 @@ def _is_live(row: RunRow, now: datetime) -> bool:
 class Heartbeat:
     """Renews a lease from a thread while a `with` block runs."""
 
-    def __init__(self, runs: Runs, lease: Lease, *, every: float = HEARTBEAT) -> None:
+    def __init__(self, runs: Runs, lease: Lease, *, every: float = _HEARTBEAT) -> None:
         """`every` is in seconds."""
         self._runs = runs
         self._lease = lease

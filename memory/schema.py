@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-NANO = Decimal(1_000_000_000)
+_NANO = Decimal(1_000_000_000)
 
 
 class Usd(TypeDecorator[Decimal]):
@@ -25,11 +25,11 @@ class Usd(TypeDecorator[Decimal]):
         """Turn dollars into nano-dollars."""
         if value is None:
             return None
-        return int((Decimal(value) * NANO).to_integral_value(ROUND_CEILING))
+        return int((Decimal(value) * _NANO).to_integral_value(ROUND_CEILING))
 
     def process_result_value(self, value: int | None, dialect: sa.Dialect) -> Decimal | None:  # noqa: ARG002
         """Turn nano-dollars into dollars."""
-        return None if value is None else Decimal(value) / NANO
+        return None if value is None else Decimal(value) / _NANO
 
 
 class Utc(TypeDecorator[datetime]):
@@ -50,12 +50,12 @@ class Utc(TypeDecorator[datetime]):
 
 
 # SQL's NULL for None: JSON's own null would be a value.
-Json = sa.JSON(none_as_null=True)
+_Json = sa.JSON(none_as_null=True)
 
 metadata = sa.MetaData()
 
 # Autoincrement ids must be INTEGER on SQLite (only that is the rowid) and 64 bit on PostgreSQL.
-Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def _table(name: str, *columns: Any) -> sa.Table:
@@ -88,8 +88,8 @@ examples = _table(
     _column("run", sa.String, default=""),  # who generated it; "" for what was imported
     _column("fields", sa.JSON),
     _column("parents", sa.JSON),
-    _optional("gold", Json),
-    _optional("written_as", Json),
+    _optional("gold", _Json),
+    _optional("written_as", _Json),
     sa.Index("examples_split", "dataset", "split", "position"),
 )
 
@@ -187,7 +187,7 @@ rounds = _table(
 
 spend = _table(
     "spend",
-    _key("id", Serial),
+    _key("id", _Serial),
     _column("run", sa.String),
     _column("round", sa.Integer),
     _column("entry", sa.String),
@@ -226,7 +226,7 @@ calls = _table(
 
 commands = _table(
     "commands",
-    _key("id", Serial),
+    _key("id", _Serial),
     _column("run", sa.String),
     _column("name", sa.String),
     _column("arguments", sa.JSON),
@@ -240,7 +240,7 @@ commands = _table(
 
 events = _table(
     "events",
-    _key("id", Serial),
+    _key("id", _Serial),
     _column("run", sa.String),
     _column("kind", sa.String),
     _column("data", sa.JSON),

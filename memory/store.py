@@ -22,8 +22,8 @@ from querist.memory.errors import LeaseLost, NewerWorkspace, StoreError
 from querist.memory.records import utc_now
 
 DATABASE = "querist.db"
-BUSY_MS = 30_000
-CHUNK = 500  # ids per IN list; SQLite's default limit of variables is far above
+_BUSY_MS = 30_000
+_CHUNK = 500  # ids per IN list; SQLite's default limit of variables is far above
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Store:
         engine = self.engine.execution_options(write=True)
         with _translated(self.folder), self._connected(engine) as connection, connection.begin():
             if lease is not None:
-                check_lease(connection, lease)
+                _check_lease(connection, lease)
             yield connection
 
     @contextlib.contextmanager
@@ -135,7 +135,7 @@ def database_time(connection: sa.Connection) -> datetime:
     return at.astimezone(UTC)
 
 
-def check_lease(connection: sa.Connection, lease: Lease) -> None:
+def _check_lease(connection: sa.Connection, lease: Lease) -> None:
     """Refuse to go on when another process has taken the run over; locks the run's row."""
     found = connection.execute(
         sa.select(schema.runs.c.fencing).where(schema.runs.c.id == lease.run).with_for_update()
@@ -170,8 +170,8 @@ def upsert(
 
 def in_chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Cut a long list of ids for IN clauses."""
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
 
 
 @contextlib.contextmanager
@@ -200,7 +200,7 @@ def _engine(url: str) -> sa.Engine:
 
         need("psycopg", extra="postgres")
         return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:

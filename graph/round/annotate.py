@@ -27,10 +27,10 @@ from querist.memory.records import Annotation, Confidence, ExampleId, Probabilit
 
 PROBES = 60
 """Human-labelled examples that a new prompt is tried on, to learn what its answers are worth."""
-LOCAL_CHUNK = 20
-FEWEST = 5
+_LOCAL_CHUNK = 20
+_FEWEST = 5
 """Replies that are too few to say that most cannot be read, unless none ever could."""
-SHOWN = 160
+_SHOWN = 160
 """Characters of a reply that a person is shown."""
 
 
@@ -138,7 +138,7 @@ def _raise_what_concerns_all(labelling: Labelling, annotated: Annotations) -> Bu
     # nothing, and would stop the run at every resume.
     if len(of_rows) > answered:
         unavailable = [error for error in of_rows if isinstance(error, ModelUnavailable)]
-        is_down = bool(unavailable) and len(of_rows) >= FEWEST
+        is_down = bool(unavailable) and len(of_rows) >= _FEWEST
         if is_down or not _was_ever_answered(labelling):
             raise (unavailable or of_rows)[0]
     return broke
@@ -174,7 +174,7 @@ def _is_hopeless(context: Context, said: Sequence[Annotation]) -> bool:
     share = context.config.annotator.unreadable
     if not lost or share >= 1 or lost < share * len(said):
         return False
-    return len(said) >= FEWEST or not _was_ever_answered(context.labelling)
+    return len(said) >= _FEWEST or not _was_ever_answered(context.labelling)
 
 
 def _pause(
@@ -193,19 +193,19 @@ def _pause(
 
 def _trouble(lost: Sequence[Annotation], total: int, *, model: MeteredModel) -> str:
     counts = {
-        status: sum(annotation.status == status for annotation in lost) for status in REMEDIES
+        status: sum(annotation.status == status for annotation in lost) for status in _REMEDIES
     }
     worst = max(counts, key=lambda status: counts[status])
     example = next(annotation for annotation in lost if annotation.status == worst)
-    shown = " ".join(example.rationale.split())[:SHOWN] or "nothing at all"
+    shown = " ".join(example.rationale.split())[:_SHOWN] or "nothing at all"
     return (
         f"{len(lost)} of {total} replies of {model.name} gave no label ({len(lost) / total:.0%}). "
-        f"One of them: {shown!r}. {REMEDIES[worst]} Or let the run go on without them: "
+        f"One of them: {shown!r}. {_REMEDIES[worst]} Or let the run go on without them: "
         "querist resume --set annotator.unreadable=1"
     )
 
 
-REMEDIES = {
+_REMEDIES = {
     "unparsable": "See how the model answers with querist doctor, name another with "
     "querist resume --set models.annotator=NAME, or say in task.instructions how to answer.",
     "truncated": "They were cut off before an answer: allow for more with "
@@ -229,4 +229,4 @@ def _pass_on(labelling: Labelling, todo: Sequence[BatchItem], number: int) -> No
 
 
 def _chunk_size(config: RunConfig, model: MeteredModel) -> int:
-    return LOCAL_CHUNK if model.model.in_flight == 1 else config.loop.chunk
+    return _LOCAL_CHUNK if model.model.in_flight == 1 else config.loop.chunk

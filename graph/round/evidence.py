@@ -24,8 +24,8 @@ from querist.memory.labelling import Labelling
 from querist.memory.pool import Pool
 from querist.memory.records import Action, Example, ExampleId, Label, SpendKind
 
-TYPICAL_CHARACTERS = 600
-ENOUGH_BILLS = 10
+_TYPICAL_CHARACTERS = 600
+_ENOUGH_BILLS = 10
 """Examples that were paid for before their mean says what the next will cost."""
 MARGIN = Decimal("1.1")
 """On that mean: prompts grow as demonstrations are added."""
@@ -57,7 +57,7 @@ def is_unfinished(context: Context, number: int) -> bool:
     return bool(context.labelling.batch(number))
 
 
-def last_phase(journal: Journal) -> str:
+def _last_phase(journal: Journal) -> str:
     """Tell whether the last round selected or generated; "" before the first."""
     rounds = journal.rounds()
     return str(rounds[-1].detail.get("phase", "")) if rounds else ""
@@ -77,7 +77,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         pool_left=len(context.view.ids) - _touched_pool(context),
         remaining=max(context.ledger.balance().remaining, Decimal(0)),
         human_label_usd=config.budget.human_label_usd,
-        llm_example_usd=example_price(context),
+        llm_example_usd=_example_price(context),
         classes=len(context.task.labels),
         asks_people=config.people.kind != "none",
         open_questions=context.inbox.counts().get("open", 0),
@@ -89,7 +89,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         stop_command="" if stop is None else stop.who,
         may_generate=_may_generate(context),
         labels=_counts(context, labels),
-        last_phase=last_phase(context.journal),
+        last_phase=_last_phase(context.journal),
         uses_llm=config.annotator.enabled,
     )
 
@@ -105,7 +105,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         configured=context.config.loop.strategy,
         labels=_counts(context, labels),
         has_model=current_model(context.files) is not None,
-        skill=last_skill(context.journal),
+        skill=_last_skill(context.journal),
         random_only=number == 0 and asks,
     )
 
@@ -139,7 +139,7 @@ def for_annotator(context: Context, *, number: int, batch: int, bank: int) -> An
         is_local=context.models.on(Agent.ANNOTATOR).model.in_flight == 1,
         calibrate=section.calibrate,
         has_logprobs=_has_logprobs(context.labelling, number),
-        skill=last_skill(context.journal),
+        skill=_last_skill(context.journal),
     )
 
 
@@ -201,20 +201,20 @@ def example_ceiling(context: Context) -> Decimal:
     return (bound + demonstrations * (bound - bare)) * section.votes
 
 
-def example_price(context: Context) -> Decimal:
+def _example_price(context: Context) -> Decimal:
     """What labelling an example cost so far, or is expected to, with a margin."""
     if not context.config.annotator.enabled or context.models.on(Agent.ANNOTATOR).is_free:
         return Decimal(0)
     spent = context.ledger.by_agent().get((Agent.ANNOTATOR, SpendKind.LLM.value), Decimal(0))
     asked = {said.example for said in context.labelling.annotations() if said.usd > 0}
-    if len(asked) >= ENOUGH_BILLS and spent:
+    if len(asked) >= _ENOUGH_BILLS and spent:
         return spent / len(asked) * MARGIN
     sizes = Sizes(context)
     shown = sizes.shown(context.labelling.counts().get("human", 0))
     return min(example_ceiling(context), sizes.usd(shown) * MARGIN_UNTRIED)
 
 
-def last_skill(journal: Journal) -> float | None:
+def _last_skill(journal: Journal) -> float | None:
     """How often the language model was right, as the last round measured it."""
     rounds = journal.rounds()
     skill = rounds[-1].detail.get("llm_skill") if rounds else None
@@ -223,7 +223,7 @@ def last_skill(journal: Journal) -> float | None:
 
 def _typical_text(pool: Pool) -> str:
     texts = sorted((example.text for example in pool.first(200)), key=len)
-    return texts[len(texts) * 3 // 4][:TYPICAL_CHARACTERS] if texts else ""
+    return texts[len(texts) * 3 // 4][:_TYPICAL_CHARACTERS] if texts else ""
 
 
 def _touched_pool(context: Context) -> int:

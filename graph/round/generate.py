@@ -12,7 +12,7 @@ from querist.graph.workplace.pool_view import PoolView
 from querist.memory.answers import Answer
 from querist.memory.records import Example
 
-SHOWN_TO_GENERATOR = 8
+_SHOWN_TO_GENERATOR = 8
 
 
 def typical(context: Context, knowledge: Knowledge, answer: Answer) -> list[Example]:
@@ -23,7 +23,7 @@ def typical(context: Context, knowledge: Knowledge, answer: Answer) -> list[Exam
         if label.answer == answer and label.source != "generated"
     ]
     known.sort(key=lambda label: (label.source != "human", -label.p_correct, label.example))
-    return context.view.get([label.example for label in known[:SHOWN_TO_GENERATOR]])
+    return context.view.get([label.example for label in known[:_SHOWN_TO_GENERATOR]])
 
 
 def known_text_test(view: PoolView, *, number: int, at: float) -> Callable[[str], bool]:

@@ -18,9 +18,9 @@ _SOURCES = {
     "model": "by the trained model",
     "generated": "written for the task",
 }
-HEADS, MODEL = "heads", "model"
+_HEADS, MODEL = "heads", "model"
 """Folders of a run: the loop's head of each round, and the deliverable."""
-WHAT = "The loop's newest model"
+_WHAT = "The loop's newest model"
 
 
 def current_model(files: RunFiles) -> LinearModel | None:
@@ -31,18 +31,18 @@ def current_model(files: RunFiles) -> LinearModel | None:
 def latest_models(files: RunFiles, count: int) -> list[LinearModel]:
     """Load the models of the last rounds, the oldest first; fewer where there are not as many."""
     # Earlier versions kept them in the folder that is the deliverable now.
-    keys = [key for name in (MODEL, HEADS) for key in files.keys(f"{name}/round-")]
+    keys = [key for name in (MODEL, _HEADS) for key in files.keys(f"{name}/round-")]
     newest = sorted(keys, key=lambda key: key.partition("/")[2])[-count:]
     return [model for key in newest if (model := _load(files, key)) is not None]
 
 
 def _load(files: RunFiles, key: str) -> LinearModel | None:
     without = "go on with the one before it"
-    arrays = files.read_arrays(key, what=WHAT, without=without)
+    arrays = files.read_arrays(key, what=_WHAT, without=without)
     try:
         return None if arrays is None else LinearModel.of(arrays)
     except InvalidInput as error:
-        raise files.damaged(key, error, what=WHAT, without=without) from error
+        raise files.damaged(key, error, what=_WHAT, without=without) from error
 
 
 def facts_of(context: Context, measured: Round) -> dict[str, Any]:
@@ -103,6 +103,6 @@ def save_model(
         model = LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
     else:
         model = self_train(rows, pseudo, seed=seed)
-    key = f"{HEADS}/round-{number:04d}.npz"
-    context.files.write_arrays(key, model.arrays(), what=WHAT)
+    key = f"{_HEADS}/round-{number:04d}.npz"
+    context.files.write_arrays(key, model.arrays(), what=_WHAT)
     return model

@@ -19,8 +19,8 @@ from querist.tools.compute.arrays import FloatArray
 from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.training.proxy import LinearHead, LinearModel
 
-WHAT = "Pseudo-labels"
-SHARE = 0.5
+_WHAT = "Pseudo-labels"
+_SHARE = 0.5
 """Of the loss, what pseudo-labels make up: w in (1 - w) CE + w ST (Yu et al., 2022)."""
 
 MOST = 20_000
@@ -43,20 +43,20 @@ def save_pseudo(files: RunFiles, offered: object, *, number: int) -> None:
         files.delete(_key(number))
         return
     kept = {"ids": np.array(offered.ids), "probabilities": np.asarray(offered.probabilities)}
-    files.write_arrays(_key(number), kept, what=WHAT)
+    files.write_arrays(_key(number), kept, what=_WHAT)
 
 
 def load_pseudo(files: RunFiles, *, number: int) -> Pseudo | None:
     """Read what the selection of round `number` offered, if it did."""
     key, without = _key(number), "train this round without them"
-    kept = files.read_arrays(key, what=WHAT, without=without)
+    kept = files.read_arrays(key, what=_WHAT, without=without)
     if kept is None:
         return None
     try:
         ids = tuple(ExampleId(str(text)) for text in kept["ids"])
         return Pseudo(ids, np.asarray(kept["probabilities"], dtype=np.float64))
     except (KeyError, TypeError, ValueError) as error:
-        raise files.damaged(key, error, what=WHAT, without=without) from error
+        raise files.damaged(key, error, what=_WHAT, without=without) from error
 
 
 def pseudo_rows(context: Context, rows: TrainingSet, *, number: int) -> PseudoRows | None:
@@ -75,7 +75,7 @@ def pseudo_rows(context: Context, rows: TrainingSet, *, number: int) -> PseudoRo
     return PseudoRows(inputs, offered.probabilities[kept], weigh(len(kept), rows.weights))
 
 
-def weigh(count: int, labelled: FloatArray, *, share: float = SHARE) -> FloatArray:
+def weigh(count: int, labelled: FloatArray, *, share: float = _SHARE) -> FloatArray:
     """Weigh `count` pseudo-labels alike, so that they make up `share` of all weight: (count,)."""
     total = share / (1 - share) * float(labelled.sum())
     return np.full(count, total / count)

@@ -31,7 +31,7 @@ from querist.tools.strategies.querying import (
 )
 from querist.tools.training.proxy import Committee, LinearModel, fit_committee
 
-MOST_TARGETS = 500
+_MOST_TARGETS = 500
 """Inputs of the test file that a transductive strategy sees."""
 SHARE_FOR_ADVICE = Decimal("0.25")
 """Of the money that is left, what one selection may spend on asking the language model."""
@@ -156,6 +156,6 @@ def _labelled(context: Context, model: LinearModel | None) -> Labelled:
 
 def _targets(context: Context) -> Targets:
     """Take the inputs of the test file, without their labels."""
-    examples: Sequence[Example] = context.pool.all(Split.TEST)[:MOST_TARGETS]
+    examples: Sequence[Example] = context.pool.all(Split.TEST)[:_MOST_TARGETS]
     hidden = tuple(replace(example, gold=None) for example in examples)
     return Targets(embeddings=context.view.embed(hidden), examples=hidden)

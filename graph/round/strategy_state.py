@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from querist.memory.files import RunFiles
 
 Arrays = dict[str, NDArray[np.floating]]
-FOLDER = "strategies"
-WHAT = "What strategies remember"
+_FOLDER = "strategies"
+_WHAT = "What strategies remember"
 
 
 def load_state(files: RunFiles, *, number: int) -> Arrays:
     """Read what was remembered before round `number`."""
-    earlier = [key for key in files.keys(f"{FOLDER}/round-") if key < _key(number)]
+    earlier = [key for key in files.keys(f"{_FOLDER}/round-") if key < _key(number)]
     if not earlier:
         return {}
     key, without = earlier[-1], "let them start afresh"
-    kept = files.read_arrays(key, what=WHAT, without=without) or {}
+    kept = files.read_arrays(key, what=_WHAT, without=without) or {}
     try:
         return {str(name): kept[f"arr_{i + 1}"] for i, name in enumerate(kept["arr_0"])}
     except (KeyError, TypeError) as error:
-        raise files.damaged(key, error, what=WHAT, without=without) from error
+        raise files.damaged(key, error, what=_WHAT, without=without) from error
 
 
 def save_state(files: RunFiles, arrays: Arrays, *, number: int) -> None:
@@ -36,8 +36,8 @@ def save_state(files: RunFiles, arrays: Arrays, *, number: int) -> None:
     # A strategy may name its arrays as it likes, so names are an array, too.
     parts = [np.array(list(arrays)), *arrays.values()]
     kept = {f"arr_{place}": part for place, part in enumerate(parts)}
-    files.write_arrays(_key(number), kept, what=WHAT)
+    files.write_arrays(_key(number), kept, what=_WHAT)
 
 
 def _key(number: int) -> str:
-    return f"{FOLDER}/round-{number:04d}.npz"
+    return f"{_FOLDER}/round-{number:04d}.npz"

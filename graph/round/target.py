@@ -33,7 +33,7 @@ from querist.tools.training.port import (
 from querist.tools.training.proxy import LinearModel
 from querist.tools.training.weights import CONFIG, read_config
 
-AUTO, TUNED, PROXY = "auto", "fine_tuned", "linear"
+_AUTO, _TUNED, _PROXY = "auto", "fine_tuned", "linear"
 """Targets by name. The loop's own head is what is taken home until a slow one is trained."""
 _WORK = "tuning"
 """Folder of a run for what a slow trainer has done so far."""
@@ -48,7 +48,7 @@ async def deliver_round(
     if trainer.is_quick and not _is_proxy(trainer):
         await _deliver_target(context, name, rows, measured)
     else:
-        _write(context, LinearPredictor(model), PROXY, measured, {})
+        _write(context, LinearPredictor(model), _PROXY, measured, {})
 
 
 async def deliver_last(context: Context) -> None:
@@ -58,10 +58,10 @@ async def deliver_last(context: Context) -> None:
         return
     name, measured = _wanted(context), rounds[-1]
     is_proxy = _is_proxy(TRAINERS.read(name))
-    if _delivered(context.files.path(MODEL)) == (PROXY if is_proxy else name, measured.number):
+    if _delivered(context.files.path(MODEL)) == (_PROXY if is_proxy else name, measured.number):
         return
     if is_proxy:
-        _write(context, LinearPredictor(model), PROXY, measured, {})
+        _write(context, LinearPredictor(model), _PROXY, measured, {})
         return
     rows = Knowledge(context, model=model).training_set
     if rows.can_train:
@@ -115,11 +115,11 @@ def _wanted(context: Context) -> str:
     That is: on single texts, with the encoder's vectors in use already.
     """
     name = context.config.training.target
-    if name != AUTO:
+    if name != _AUTO:
         return name
     is_text = len(context.kind.parts(Example(ExampleId(""), {}))) == 1
     is_encoded = isinstance(context.embedder, MiniLM)
-    return TUNED if is_text and is_encoded and _labelled_enough(context) else PROXY
+    return _TUNED if is_text and is_encoded and _labelled_enough(context) else _PROXY
 
 
 def _labelled_enough(context: Context) -> bool:
@@ -186,7 +186,7 @@ def _write(
 ) -> None:
     facts = facts_of(context, measured)
     facts["training"] += getattr(predictor, "notes", ())
-    if trainer != PROXY:
+    if trainer != _PROXY:
         facts |= _own_facts(measured, own, context.kind.metric)
     has_vectors = "vectors" in TRAINERS.read(trainer).needs
     embedder = context.embedder if has_vectors else None
