@@ -232,6 +232,18 @@ class TargetTraining(EventBody):
 
 
 @dataclass(frozen=True, slots=True)
+class Delivered(EventBody):
+    """A model to take home was made that is not the loop's own head; `test` is its own measure."""
+
+    kind: ClassVar[str] = "delivered"
+    round: int
+    trainer: str
+    test: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Notice(EventBody):
     """Something was learnt about an endpoint, in words."""
 
@@ -321,6 +333,7 @@ EVENT_TYPES: Mapping[str, type[EventBody]] = {
         Proceeded,
         CommandClosed,
         TargetTraining,
+        Delivered,
         Notice,
         ArmsTried,
         Chosen,

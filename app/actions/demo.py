@@ -48,6 +48,18 @@ def show(place: Place, *, budget: str | None, seed: int | None, changes: Sequenc
     raise typer.Exit(code)
 
 
+def _target(run: Run) -> list[tuple[str, str]]:
+    """The model to take home, if it is another."""
+    from querist.memory.events import Delivered
+
+    found = run.view().journal.bodies(Delivered)
+    return [
+        (f"the model to take home ({body.trainer})", percent(body.test))
+        for body in found[-1:]
+        if body.test is not None
+    ]
+
+
 def _compare(run: Run, screen: Screen) -> None:
     """Let the language model label the test texts by itself, with the same prompt."""
     from querist.graph.baseline import llm_alone
@@ -62,6 +74,7 @@ def _compare(run: Run, screen: Screen) -> None:
         ["who", "accuracy>"],
         [
             ("the language model alone, same demonstrations", percent(alone)),
-            ("the model that the loop trained", percent(test)),  # type: ignore[arg-type]
+            ("the linear head that the loop steered by", percent(test)),  # type: ignore[arg-type]
+            *_target(run),
         ],
     )

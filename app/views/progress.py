@@ -17,6 +17,7 @@ from querist.memory.events import (
     AnswersFolded,
     Asked,
     CommandClosed,
+    Delivered,
     Embedded,
     EventBody,
     Finished,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _LAST_LINES = 6
-_KEPT = (RoundDone, Notice, WaitingForPeople, CommandClosed)
+_KEPT = (RoundDone, Delivered, Notice, WaitingForPeople, CommandClosed)
 """Events whose lines stay on a terminal; the others scroll by on the panel."""
 RECENT = 3
 
@@ -164,6 +165,8 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             return f"  trained on {body.rows:,} labels and {body.pseudo:,} pseudo-labels"
         case TargetTraining():
             return f"  {body.text}"
+        case Delivered() if body.test is not None:
+            return f"The model to take home ({body.trainer}): test {percent(body.test)}"
         case Notice():
             return f"  note: {body.text}"
         case AnswersFolded():

@@ -15,6 +15,7 @@ from querist.app.terminal.place import status_of
 from querist.app.views.figures import Figure, Measured, share_right
 from querist.app.views.predictions import Judged, on_people, on_test
 from querist.app.views.troubles import LostRow, lost_rows, notices
+from querist.memory.events import Delivered
 from querist.memory.journal import Journal
 from querist.memory.ledger import Ledger
 from querist.memory.records import Decision, Label, Question, Round, SpendKind, Split, Task
@@ -48,6 +49,8 @@ class Headline:
     """None in rounds of earlier versions, when every figure was an accuracy."""
     test_n: int
     metric_name: str
+    target: Delivered | None
+    """The model to take home, where it is not the loop's own head."""
     labels: int
     by_people: int
     pool: int
@@ -69,6 +72,17 @@ class Headline:
         elif self.test is not None:
             test = share_right(self.test, self.test_n)
         return Measured(own, self.measured_on, test, self.metric_name)
+
+    @property
+    def target_words(self) -> str:
+        """Say how good the model to take home is itself; empty if it is the loop's own head."""
+        target = self.target
+        if target is None:
+            return ""
+        if target.test is None:
+            return f"{target.trainer}, not measured by itself: there is no test file"
+        figure = self.measured.words(Figure(target.test, target.low, target.high, self.test_n))
+        return f"{target.trainer}: {figure} on the test texts; the loop's own head only steered"
 
     @property
     def leaks(self) -> str:
@@ -267,6 +281,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         test_interval=detail.get("test_interval"),
         test_n=len(context.view.known(Split.TEST)),
         metric_name=context.kind.metric,
+        target=_delivered(context, rounds),
         labels=len(labels),
         by_people=sum(label.source == "human" for label in labels),
         pool=context.pool.count(Split.POOL),
@@ -277,6 +292,13 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         rounds=len(rounds),
         left_out=context.config.data.left_out,
     )
+
+
+def _delivered(context: Context, rounds: Sequence[Round]) -> Delivered | None:
+    """Find the target of the newest round: an older one has been replaced since."""
+    found = context.journal.bodies(Delivered)
+    is_newest = bool(found and rounds) and found[-1].round == rounds[-1].number
+    return found[-1] if is_newest else None
 
 
 def _spend(ledger: Ledger) -> list[SpendRow]:

@@ -56,6 +56,8 @@ def _show_quality(screen: Screen, data: ReportData) -> None:
         screen.line(f"{measured.name:<9} {measured.words(measured.own)} {measured.own_words}")
     if measured.test is not None:
         screen.line(f"Test      {measured.words(measured.test)} {measured.test_words}")
+    if top.target_words:
+        screen.line(f"Take home {top.target_words}", style="bold")
     if measured.verdict:
         screen.line(f"Believe   {measured.verdict}")
     if len(data.rounds) > 1:

@@ -14,7 +14,7 @@ from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.measure import measure_chances
 from querist.graph.round.model_files import MODEL, current_model, facts_of, quality_in_words
 from querist.graph.workplace.context import Context
-from querist.memory.events import Notice, TargetTraining
+from querist.memory.events import Delivered, Notice, TargetTraining
 from querist.memory.records import Example, ExampleId, Round, Split
 from querist.tools.embedding.minilm import MiniLM
 from querist.tools.kinds import Measure
@@ -80,8 +80,9 @@ async def _deliver_target(context: Context, name: str, rows: TrainingSet, measur
     _write(context, predictor, name, measured, own)
     for note in getattr(predictor, "notes", ()):
         context.emit(Notice(note))
-    if Split.TEST in own:
-        context.emit(Notice(_compared(trainer, own[Split.TEST], measured)))
+    test = own.get(Split.TEST)
+    told = (test.value, test.low, test.high) if test else (None, None, None)
+    context.emit(Delivered(measured.number, trainer.name, *told))
     shutil.rmtree(work, ignore_errors=True)
 
 
@@ -97,16 +98,6 @@ def _watch(context: Context, work: Path) -> Watch:
 
 def _ignore(_: object) -> None:
     pass
-
-
-def _compared(trainer: Trainer, own: Measure, measured: Round) -> str:
-    """Say what the target is worth beside the head that the loop steered by."""
-    head = measured.detail.get("test")
-    beside = "" if head is None else f", the loop's own head {head:.1%}"
-    return (
-        f"the model to take home ({trainer.name}): {own.name} {own.value:.1%} on the test file "
-        f"(90 % interval {own.low:.1%} to {own.high:.1%}){beside}"
-    )
 
 
 def _wanted(context: Context) -> str:

@@ -91,7 +91,8 @@ usd = 2.0
 {page}
 """
     (folder / "task.toml").write_text(task)
-    querist(site, "run", folder / "task.toml", "-w", folder / "work")
+    said = querist(site, "run", folder / "task.toml", "-w", folder / "work")
+    (folder / "said.txt").write_text(said)
     return folder
 
 
@@ -115,6 +116,9 @@ def test_a_run_selects_by_the_plug_in_and_delivers_its_model(site: Path, workspa
     folder = next((workspace / "work" / "runs").glob("*/model"))
     config = json.loads((folder / "config.json").read_text())
     assert config["trainer"] == "word_counts"
+    said = (workspace / "said.txt").read_text()
+    assert re.search(r"Take home word_counts: share within one star \d+", said)
+    assert "the loop's own head only steered" in said
     assert config["embedder"] is None
     assert list(config["weights"]["files"]) == ["words.json"]
     said = querist(site, "status", folder.parent.name, "-w", workspace / "work")

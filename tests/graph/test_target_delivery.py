@@ -6,6 +6,7 @@ import json
 import pytest
 
 from querist.memory.errors import InvalidInput
+from querist.memory.events import Delivered
 from querist.tools.training.model_folder import Model
 
 PEOPLE = {"annotator": {"enabled": False}, "loop": {"rounds": 2}, "people": {"error_rate": 0.0}}
@@ -60,7 +61,7 @@ def test_auto_tunes_an_encoder_where_texts_are_single_and_people_labelled_enough
     assert model.embedder_name == "", "it reads texts by itself"
     assert "it would take more than 1e-09 minutes" in model.facts["training"][-1]
     assert "it would take more than 1e-09 minutes" in (folder_of(run) / "README.md").read_text()
-    assert any("the model to take home (fine_tuned)" in str(body) for body in heard)
+    assert [body.trainer for body in heard if isinstance(body, Delivered)] == ["fine_tuned"]
     assert model.predict(["the lift is stuck"]).labels
 
 

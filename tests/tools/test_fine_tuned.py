@@ -86,10 +86,8 @@ def test_an_encoder_that_tuning_made_worse_is_not_delivered(monkeypatch, tmp_pat
             parameter.data.fill_(0.01)
 
     monkeypatch.setattr(module, "tune", ruin)
-    told = []
-    found = FineTunedTrainer(QUICK).fit(rows(watch=Watch(told.append)))
+    found = FineTunedTrainer(QUICK).fit(rows())
     assert "The encoder was not tuned: the frozen one is better" in found.notes[0]
-    assert told[-1] == found.notes[0]
     found.save(tmp_path)
     assert not (tmp_path / "model.safetensors").exists()
     assert FineTunedTrainer().load(tmp_path).encoder.checksum == MiniLM().checksum

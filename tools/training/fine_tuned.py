@@ -106,7 +106,6 @@ class FineTunedTrainer:
             seed=rows.seed,
         )
         note = f"The encoder was not tuned: {reason}."
-        rows.watch.tell(note)
         return FineTunedPredictor(frozen, head, None, (note,))
 
     def load(self, folder: Path, /) -> FineTunedPredictor:
@@ -194,7 +193,6 @@ class _Tuning:
             f"On labels held out the tuned encoder was right on {scores[0][0]:.1%}, the frozen one "
             f"on {scores[1][0]:.1%}."
         )
-        rows.watch.tell(told)
         if scores[0] < scores[1]:
             self.reason = f"the frozen one is better. {told.removesuffix('.')}"
             return None
