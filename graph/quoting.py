@@ -165,7 +165,7 @@ def _embedding(context: Context) -> list[QuoteLine]:
         return lines
     for part in paid_parts(context.embedder):
         examples = [example for split in Split for example in context.pool.all(split)]
-        texts = part.unpaid([text for one in examples for text in context.kind.parts(one)])
+        texts = part.unpaid([text for example in examples for text in context.kind.parts(example)])
         if not texts:
             continue
         forecast, ceiling = part.expected(texts)

@@ -54,9 +54,9 @@ def test_the_sheets_distance_needs_a_class_in_common():
 
 
 def test_more_classes_in_common_are_no_greater_distance():
-    one = Mixtures.of(units_of([P], [[0.6, 0.4]]))
-    two = Mixtures.of(units_of([P, Q], [[0.6, 0.4], [0.4, 0.6]]))
-    assert two.gaps(two)[0, 1] == pytest.approx(one.gaps(one)[0, 1])
+    fewer = Mixtures.of(units_of([P], [[0.6, 0.4]]))
+    more = Mixtures.of(units_of([P, Q], [[0.6, 0.4], [0.4, 0.6]]))
+    assert more.gaps(more)[0, 1] == pytest.approx(fewer.gaps(fewer)[0, 1])
 
 
 @pytest.mark.parametrize("seed", range(5))
