@@ -262,7 +262,7 @@ def test_a_strategy_is_explained_with_its_parameters() -> None:
         ("loop.strategy=contrastive(neighbors=5)", "Did you mean 'neighbours'?"),
         ("loop.strategy=bage", "Did you mean badge"),
         ("loop.stopping_rule=plato", "Did you mean plateau"),
-        ("data.embedder=bert", "There are: hashing, minilm"),
+        ("data.embedder=bert", "There are: hashing, joined, minilm"),
     ],
 )
 def test_a_wrong_name_or_parameter_is_refused_with_its_key(
