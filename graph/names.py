@@ -73,7 +73,12 @@ def _stopping_rule(value: object) -> object:
 def _trainer(value: object) -> object:
     from querist.tools.training.port import TRAINERS
 
-    return value if value == "auto" else _validated(value, TRAINERS)
+    if value == "auto":
+        return value
+    try:
+        return _validated(value, TRAINERS)
+    except ValueError as error:
+        raise ValueError(f"{error} Or auto, which chooses.") from None
 
 
 # A strategy's name is looked up when a run is made: `auto` and mixtures are no entries, and the

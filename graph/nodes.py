@@ -277,7 +277,7 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
     # Nothing is labelled between training and this, unless another process trained.
     knowledge = kept[1] if kept and kept[0] == number else Knowledge(context, model=model)
     quality = measure(context, knowledge, model)
-    keep_hits(context, knowledge, model, quality, number=number)
+    keep_hits(context.files, quality, number=number)
     done = _round(context, knowledge, quality, number=number)
     context.journal.round_done(done)
     if model is not None:

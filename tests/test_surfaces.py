@@ -29,7 +29,9 @@ SURFACES = {
     "querist.tools.kinds": (
         "AnswerSet DEFAULT KINDS Kind Measure SingleChoice answers_of find_kind kind kind_of"
     ),
-    "querist.tools.registry": "Count Entry Parameter Positive Registry Share declare make_card",
+    "querist.tools.registry": (
+        "Count Declaration Entry Parameter Positive Registry Share declare make_card"
+    ),
     "querist.tools.strategies": (
         "Capability QueryContext QueryResult QueryStrategy STRATEGIES Strategy available get "
         "strategy"

@@ -44,6 +44,7 @@ from querist.tools.wording import any_of, listed, shorten, suggest
 
 __all__ = [
     "Count",
+    "Declaration",
     "Entry",
     "Parameter",
     "Positive",
@@ -182,6 +183,31 @@ def declare(
         needs=frozenset(needs),
         origin=source.__module__,
     )
+
+
+class Declaration(Generic[T]):
+    """The decorator of a port: it takes a class, or a function that makes one, in by its name.
+
+    What it takes must make a T. Its keyword-only parameters are the entry's.
+    """
+
+    def __init__(self, group: str) -> None:
+        """`group` is the entry point group of the port's registry."""
+        self._group = group
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        summary: str,
+        cost: str = "",
+        citation: str = "",
+        explanation: str = "",
+        needs: Iterable[str] = (),
+    ) -> Callable[[Callable[..., T]], Entry[T]]:
+        """Declare an entry under the name that task files use, with what people read of it."""
+        card = make_card(summary, cost=cost, citation=citation, explanation=explanation)
+        return lambda factory: declare(self._group, name, factory=factory, card=card, needs=needs)
 
 
 def make_card(

@@ -12,15 +12,15 @@ is measured on what people labelled, as with any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.models.metered import MeteredModel
 from querist.memory.errors import QueristError
 from querist.memory.records import Annotation, Example, ExampleId, Probabilities
-from querist.tools.registry import Entry, Registry, declare, make_card
+from querist.tools.registry import Declaration, Registry
 
 __all__ = ["ANNOTATORS", "Annotations", "Annotator", "Chunk", "Item", "annotator"]
 
@@ -73,16 +73,8 @@ class Annotator(Protocol):
         """
 
 
-T = TypeVar("T", bound=Annotator)
-
-
-def annotator(
-    name: str, *, summary: str, cost: str = "", citation: str = "", explanation: str = ""
-) -> Callable[[Callable[..., T]], Entry[T]]:
-    """Declare what makes an annotator; its keyword-only parameters are the annotator's."""
-    card = make_card(summary, cost=cost, citation=citation, explanation=explanation)
-    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
-
+annotator = Declaration[Annotator](_GROUP)
+"""Declare what makes an annotator."""
 
 ANNOTATORS = Registry[Annotator](
     "annotator", group=_GROUP, modules=("querist.agents.annotator.annotate",)

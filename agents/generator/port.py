@@ -12,14 +12,13 @@ A plug-in names it under the entry point group `querist.generator`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from querist.agents.models.metered import MeteredModel
 from querist.memory.answers import Answer
 from querist.memory.records import Example, Task
-from querist.tools.registry import Entry, Registry, declare, make_card
+from querist.tools.registry import Declaration, Registry
 
 __all__ = ["GENERATORS", "Generator", "Wanted", "generator"]
 
@@ -52,16 +51,8 @@ class Generator(Protocol):
         """
 
 
-T = TypeVar("T", bound=Generator)
-
-
-def generator(
-    name: str, *, summary: str, cost: str = "", citation: str = "", explanation: str = ""
-) -> Callable[[Callable[..., T]], Entry[T]]:
-    """Declare what makes a generator; its keyword-only parameters are the generator's."""
-    card = make_card(summary, cost=cost, citation=citation, explanation=explanation)
-    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
-
+generator = Declaration[Generator](_GROUP)
+"""Declare what makes a generator."""
 
 GENERATORS = Registry[Generator](
     "generator", group=_GROUP, modules=("querist.agents.generator.conditioned",)

@@ -74,7 +74,7 @@ def _compare(run: Run, screen: Screen) -> None:
         ["who", "accuracy>"],
         [
             ("the language model alone, same demonstrations", percent(alone)),
-            ("the linear head that the loop steered by", percent(test)),  # type: ignore[arg-type]
+            ("the model that the loop trained", percent(test)),  # type: ignore[arg-type]
             *_target(run),
         ],
     )

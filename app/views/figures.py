@@ -98,11 +98,15 @@ class Measured:
             return f"Test{few}. It is the only figure."
         said = f"Test{few}. {_BESIDE_TEST[_kind(self.measured_on)]}"
         if _kind(self.measured_on) != "agreement" and self.own.contradicts(self.test):
-            said += (
-                " The two differ by more than both intervals allow: look whether the test texts "
-                "are like the pool's."
-            )
+            said += f" The two differ by more than both intervals allow: {_why_apart(self)}."
         return said
+
+
+def _why_apart(measured: Measured) -> str:
+    is_lower = measured.own and measured.test and measured.own.value < measured.test.value
+    if is_lower and _kind(measured.measured_on) == "sample":
+        return "so it may be where labels are chosen rather than drawn, or machines label well"
+    return "look whether the test texts are like the pool's"
 
 
 def headline_word(measured_on: str) -> str:
@@ -133,8 +137,9 @@ def _kind(measured_on: str) -> str:
 
 
 _STEERED = (
-    "it may be too low (each of its models learnt from fewer labels, and people's mistakes count "
-    "against it) or too high (the run was steered by the same labels)"
+    "it may be too low (each of its models learnt from part of people's labels and from no "
+    "machine's, and people's mistakes count against it) or too high (the run was steered by the "
+    "same labels)"
 )
 _BESIDE_TEST = {
     "sample": f"Quality is for runs without a test set; {_STEERED}.",

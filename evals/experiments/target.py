@@ -27,7 +27,7 @@ from querist.evals.experiments.accuracy_per_dollar import data_folder
 from querist.evals.experiments.label_efficiency import score
 from querist.tools.compute.arrays import IntArray
 from querist.tools.compute.threads import one_thread
-from querist.tools.training.encoder_tuning import Encoder, Recipe, tune
+from querist.tools.training.encoder_tuning import Encoder, Recipe, descend, tune
 from querist.tools.training.fine_tuned import shipped_weights
 from querist.tools.training.proxy import LinearHead
 
@@ -113,7 +113,8 @@ def _cross_entropy(encoder: Encoder, data: Labelled, seed: int) -> None:
         scores = layer(encoder.forward([tokens[row] for row in rows])) / Recipe().temperature
         return torch.nn.functional.cross_entropy(scores, classes[rows])
 
-    _descend(encoder, [partial(loss, rows) for rows in batches], Recipe().rate, layer)
+    losses = [partial(loss, rows) for rows in batches]
+    descend(encoder, losses, steps=len(losses), recipe=Recipe(), also=layer.parameters())
 
 
 def _pairs(encoder: Encoder, data: Labelled, seed: int) -> None:
@@ -137,38 +138,8 @@ def _pairs(encoder: Encoder, data: Labelled, seed: int) -> None:
         return ((left * right).sum(dim=1) - wanted).square().mean()
 
     starts = range(0, len(pairs), _PAIRS_AT_ONCE)
-    _descend(
-        encoder,
-        [partial(loss, pairs[start : start + _PAIRS_AT_ONCE]) for start in starts],
-        _PAIRS_RATE,
-    )
-
-
-def _descend(
-    encoder: Encoder, losses: Sequence[Callable[[], Any]], rate: float, layer: Any = None
-) -> None:
-    """Step down these losses, each once, with the recipe's warm-up, decay and clipping."""
-    import torch
-
-    parameters = [
-        parameter
-        for name, parameter in encoder.model.named_parameters()
-        if "pooler" not in name and "word_embeddings" not in name
-    ] + ([] if layer is None else list(layer.parameters()))
-    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=Recipe().decay)
-    warm = max(1, len(losses) // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: (
-            (step + 1) / warm if step < warm else (len(losses) - step) / (len(losses) - warm)
-        ),
-    )
-    for loss in losses:
-        optimiser.zero_grad()
-        loss().backward()
-        torch.nn.utils.clip_grad_norm_(parameters, Recipe().clip)
-        optimiser.step()
-        schedule.step()
+    losses = [partial(loss, pairs[start : start + _PAIRS_AT_ONCE]) for start in starts]
+    descend(encoder, losses, steps=len(losses), recipe=Recipe(rate=_PAIRS_RATE))
 
 
 def _load(name: str, labels: int, seed: int) -> Labelled:

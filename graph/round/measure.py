@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from querist.graph.round.ask import seed_examples
 from querist.graph.round.knowledge import Knowledge
@@ -16,16 +17,15 @@ from querist.tools.training.proxy import LinearModel
 
 def measure(context: Context, knowledge: Knowledge, model: LinearModel | None) -> Quality:
     """Measure on the validation file, or on people's random sample, held out in folds."""
+    if model is None:
+        return Quality(None, NOTHING)
     test = _measure_on(context, model, Split.TEST)
-    validation = _measure_on(context, model, Split.VALIDATION)
-    if validation is not None:
-        return Quality(validation, VALIDATION, test)
-    if model is None or not knowledge.labels:
-        return Quality(None, NOTHING, test)
-    seed = seed_examples(context.inbox) & set(knowledge.reliability.truth)
-    rows = knowledge.training_set
-    found, what = measure_held_out(rows, seed, task=context.task, kind=context.kind)
-    return Quality(found, what, test)
+    own = _measure_on(context, model, Split.VALIDATION)
+    if own is None and knowledge.labels:
+        seed = seed_examples(context.inbox) & set(knowledge.reliability.truth)
+        own = measure_held_out(knowledge.training_set, seed, task=context.task, kind=context.kind)
+    own = own or Quality(None, NOTHING)
+    return replace(own, test=None if test is None else test.own)
 
 
 def measure_chances(
@@ -38,10 +38,15 @@ def measure_chances(
     return context.kind.measure(context.task, said, truth)
 
 
-def _measure_on(context: Context, model: LinearModel | None, split: Split) -> Measure | None:
+def _measure_on(context: Context, model: LinearModel, split: Split) -> Quality | None:
     """Measure on a gold-labelled split, if there is one."""
-    examples = [] if model is None else context.view.known(split)
-    if model is None or not examples:
+    examples = context.view.known(split)
+    if not examples:
         return None
     chances = model.predict_proba(context.view.embed(examples))
-    return measure_chances(context, examples, chances)
+    right = chances.argmax(axis=1) == context.answers.places([example.gold for example in examples])
+    return Quality(
+        measure_chances(context, examples, chances),
+        VALIDATION,
+        hits={example.id: bool(hit) for example, hit in zip(examples, right, strict=True)},
+    )

@@ -7,18 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.graph.round.ask import seed_examples
-from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.model_files import latest_models
 from querist.graph.workplace.context import Context
 from querist.memory.errors import StoreError
 from querist.memory.files import RunFiles
-from querist.memory.records import Round, Split
+from querist.memory.records import Round
 from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.opinions.plateau import Plateau
-from querist.tools.opinions.quality import AGREEMENT, SAMPLE, VALIDATION, Quality
+from querist.tools.opinions.quality import AGREEMENT, Quality
 from querist.tools.opinions.stopping import STOPPING_RULES, History
-from querist.tools.training.proxy import LinearModel
 
 STOP_SET = 1_000
 """Examples whose predictions are compared from round to round."""
@@ -32,38 +29,16 @@ Hits = tuple[NDArray[np.str_], NDArray[np.bool_]]
 """Names of held-out rows, sorted, and whether the round's model was right about each."""
 
 
-def keep_hits(
-    context: Context,
-    knowledge: Knowledge,
-    model: LinearModel | None,
-    quality: Quality,
-    *,
-    number: int,
-) -> None:
+def keep_hits(files: RunFiles, quality: Quality, *, number: int) -> None:
     """Write down which of the rows that a round was measured on its model got right.
 
-    Nothing is kept of a measure that is no mean over rows, or whose rows are others each round.
+    Nothing is kept of a measure that is no mean over rows.
     """
-    if model is None or quality.own is None or quality.own.name != _ACCURACY:
+    if not quality.hits or quality.own is None or quality.own.name != _ACCURACY:
         return
-    answers = context.answers
-    if quality.measured_on == VALIDATION:
-        examples = context.view.known(Split.VALIDATION)
-        names = [example.id for example in examples]
-        truth = answers.places([example.gold for example in examples])
-        said = model.predict_proba(context.view.embed(examples)).argmax(axis=1)
-    elif quality.measured_on == SAMPLE:
-        rows = knowledge.training_set
-        known = seed_examples(context.inbox) & set(knowledge.reliability.truth)
-        names = [name for name in rows.ids if name in known]
-        place = {name: row for row, name in enumerate(rows.ids)}
-        truth = rows.targets[[place[name] for name in names]].argmax(axis=1)
-        said = rows.held_out(names).argmax(axis=1)
-    else:
-        return
-    order = np.argsort(np.array(names))
-    arrays = {"ids": np.array(names)[order], "hits": (said == truth)[order]}
-    context.files.write_arrays(_HITS.format(number), arrays, what=_WHAT)
+    names = sorted(quality.hits)
+    arrays = {"ids": np.array(names), "hits": np.array([quality.hits[name] for name in names])}
+    files.write_arrays(_HITS.format(number), arrays, what=_WHAT)
 
 
 def judge_curve(context: Context) -> Plateau:

@@ -82,22 +82,19 @@ async def _deliver_target(context: Context, name: str, rows: TrainingSet, measur
         context.emit(Notice(note))
     test = own.get(Split.TEST)
     told = (test.value, test.low, test.high) if test else (None, None, None)
-    context.emit(Delivered(measured.number, trainer.name, *told))
+    title = getattr(predictor, "title", trainer.name)
+    context.emit(Delivered(measured.number, title, *told))
     shutil.rmtree(work, ignore_errors=True)
 
 
 def _watch(context: Context, work: Path) -> Watch:
     """Let a trainer, which works in a thread of its own, be heard where events are written."""
     loop = asyncio.get_running_loop()
-    return Watch(
-        tell=lambda words: _ignore(loop.call_soon_threadsafe(context.emit, TargetTraining(words))),
-        folder=work,
-        minutes=context.config.training.minutes,
-    )
 
+    def tell(words: str) -> None:
+        loop.call_soon_threadsafe(context.emit, TargetTraining(words))
 
-def _ignore(_: object) -> None:
-    pass
+    return Watch(tell, work, context.config.training.minutes)
 
 
 def _wanted(context: Context) -> str:

@@ -61,7 +61,9 @@ def test_auto_tunes_an_encoder_where_texts_are_single_and_people_labelled_enough
     assert model.embedder_name == "", "it reads texts by itself"
     assert "it would take more than 1e-09 minutes" in model.facts["training"][-1]
     assert "it would take more than 1e-09 minutes" in (folder_of(run) / "README.md").read_text()
-    assert [body.trainer for body in heard if isinstance(body, Delivered)] == ["fine_tuned"]
+    assert [body.trainer for body in heard if isinstance(body, Delivered)] == [
+        "linear head on frozen MiniLM"
+    ]
     assert model.predict(["the lift is stuck"]).labels
 
 

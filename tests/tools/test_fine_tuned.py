@@ -107,7 +107,8 @@ def test_an_encoder_that_tuning_made_worse_is_not_delivered(monkeypatch, tmp_pat
 def test_where_there_is_too_little_the_encoder_stays_as_it_is_and_says_why(change, words):
     found = FineTunedTrainer(QUICK).fit(replace(rows(), **change))
     assert re.search(words, found.notes[0])
-    assert found.tuned is None
+    assert found.folder is None
+    assert found.title == "linear head on frozen MiniLM"
 
 
 def test_a_training_that_was_killed_goes_on_where_it_was(monkeypatch, tmp_path, made):

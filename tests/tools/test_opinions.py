@@ -331,13 +331,16 @@ def test_quality_is_measured_on_the_random_sample_or_called_agreement():
     labels, known, vectors = world(machine_is_right=1.0)
     rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors)
     seed = {ExampleId(f"h{n:02}") for n in range(40)}
-    measure, what = measure_held_out(rows, seed, task=TASK, kind=kind_of(TASK))
-    assert (what, measure.n) == (SAMPLE, 40)
+    found = measure_held_out(rows, seed, task=TASK, kind=kind_of(TASK))
+    measure = found.own
+    assert (found.measured_on, measure.n) == (SAMPLE, 40)
+    assert sum(found.hits.values()) / 40 == pytest.approx(measure.value)
+    assert set(found.hits) == seed
     assert measure.low <= measure.value <= measure.high
     assert measure.value > 0.8
     few = set(sorted(seed)[: FEWEST - 1])
-    measure, what = measure_held_out(rows, few, task=TASK, kind=kind_of(TASK))
-    assert (what, measure.n) == (AGREEMENT, len(rows.ids))
+    found = measure_held_out(rows, few, task=TASK, kind=kind_of(TASK))
+    assert (found.measured_on, found.own.n, found.hits) == (AGREEMENT, len(rows.ids), None)
 
 
 def test_quality_does_not_change_with_what_machines_said_of_others():
@@ -355,3 +358,17 @@ def test_quality_does_not_change_with_what_machines_said_of_others():
         for found in (labels, lies)
     ]
     assert measures[0] == measures[1]
+
+
+def test_a_prompt_is_held_out_from_its_own_map_as_it_is_predicted_by_its_own():
+    """Under one prompt the annotator is right, under another it always names the other answer."""
+    told, labels = [], []
+    for n in range(80):
+        truth, version = (A, B)[n % 2], ("right", "wrong")[n // 40]
+        says_a = (truth == A) == (version == "right")
+        told.append(says(f"e{n}", A if says_a else B, p=0.9 if says_a else 0.1, version=version))
+        labels.append(label(f"e{n}", truth))
+    ids = [ExampleId(f"e{n}") for n in range(80)]
+    found = reliability(told, labels, seed=[f"e{n}" for n in range(80)])
+    held = found.held_out(ids).argmax(axis=1)
+    assert (held == [n % 2 for n in range(80)]).mean() > 0.9

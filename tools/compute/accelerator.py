@@ -72,9 +72,7 @@ def place(rows: FloatArray) -> Rows:
 def products(rows: Rows, others: Rows) -> FloatArray:
     """Multiply out (N, d) and (M, d) to inner products (N, M), wherever either lies."""
     if not isinstance(rows, Resident) and not isinstance(others, Resident):
-        # Some of OpenBLAS' kernels raise flags for finite numbers (numpy issue 24067).
-        with np.errstate(all="ignore"):
-            return rows @ others.T
+        return rows @ others.T
     device = (rows if isinstance(rows, Resident) else others).tensor.device  # type: ignore[union-attr]
     result: FloatArray = (_there(rows, device) @ _there(others, device).T).cpu().numpy()
     return result

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from querist.memory.embeddings import EmbeddingCache
 from querist.tools.embedding.minilm import MiniLM
-from querist.tools.registry import Entry, Registry, declare, make_card
+from querist.tools.registry import Declaration, Registry
 
 __all__ = [
     "EMBEDDERS",
@@ -48,14 +48,8 @@ class Embedder(Protocol):
         """Embed texts as (N, d) float32 vectors of length 1."""
 
 
-T = TypeVar("T", bound=Embedder)
-
-
-def embedder(name: str, *, summary: str, cost: str = "") -> Callable[[Callable[..., T]], Entry[T]]:
-    """Declare what makes an embedder, under the name that task files use."""
-    card = make_card(summary, cost=cost)
-    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
-
+embedder = Declaration[Embedder](_GROUP)
+"""Declare what makes an embedder."""
 
 EMBEDDERS = Registry[Embedder](
     "embedder",

@@ -6,7 +6,7 @@ A kind has three facets, found by its name: this one, how it is asked of a langu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from querist.memory.answers import Answer
 from querist.memory.records import Example, Task
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds.answer_set import AnswerSet
-from querist.tools.registry import Entry, Registry, declare, make_card
+from querist.tools.registry import Declaration, Registry
 
 _GROUP = "querist.kind"
 
@@ -86,10 +86,8 @@ class Kind(Protocol):
         """Make vectors of examples (N, D) from those of their parts, each (N, d)."""
 
 
-def kind(name: str, *, summary: str) -> Callable[[Callable[[], Kind]], Entry[Kind]]:
-    """Declare what makes a kind of task, under the name that task files use."""
-    return lambda factory: declare(_GROUP, name, factory=factory, card=make_card(summary))
-
+kind = Declaration[Kind](_GROUP)
+"""Declare what makes a kind of task."""
 
 KINDS = Registry[Kind](
     "kind of task",

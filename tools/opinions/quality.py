@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from querist.memory.records import ExampleId, Task
@@ -23,12 +23,14 @@ class Quality:
 
     own: Measure | None
     measured_on: str
-    test: Measure | None
+    test: Measure | None = None
+    hits: Mapping[ExampleId, bool] | None = None
+    """Which held-out examples the model got right; None where they are others each round."""
 
 
 def measure_held_out(
     rows: TrainingSet, seed: Collection[ExampleId], *, task: Task, kind: Kind
-) -> tuple[Measure | None, str]:
+) -> Quality:
     """Measure on people's random sample, held out in folds, and say so.
 
     The folds' models are taught by people alone (`TrainingSet.held_out` has nothing else to teach
@@ -44,6 +46,9 @@ def measure_held_out(
     else:
         what, targets = AGREEMENT, rows.targets
         predicted = cross_fit(rows.inputs, rows.targets, weights=rows.weights, folds=FOLDS)
-    said = [answers[column] for column in predicted.argmax(axis=1)]
-    truth = [answers[column] for column in targets.argmax(axis=1)]
-    return kind.measure(task, said, truth), what
+    said, truth = predicted.argmax(axis=1), targets.argmax(axis=1)
+    found = kind.measure(
+        task, [answers[place] for place in said], [answers[place] for place in truth]
+    )
+    right = dict(zip(known, (said == truth).tolist(), strict=True)) if what == SAMPLE else None
+    return Quality(found, what, hits=right)

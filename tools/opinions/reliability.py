@@ -104,13 +104,12 @@ class Reliability:
         share = asked / (asked + machine) if self._seed and asked else 1.0
         return {example: 1.0 if example in self._seed else share for example in self.truth}
 
-    @cached_property
-    def _label_models(self) -> dict[str, LabelModel]:
-        """A map from the annotator's probabilities to calibrated ones, by prompt version."""
+    def _label_models(self, without: Collection[ExampleId] = ()) -> dict[str, LabelModel]:
+        """Learn maps from the annotator's probabilities to calibrated ones, by prompt version."""
         rows: dict[str, list[_Row]] = defaultdict(list)
         for example, place in self.truth.items():
             raw = self.raw.get(example)
-            if raw is not None:
+            if raw is not None and example not in without:
                 row = (np.log(raw), place, self.sampling_weight[example])
                 rows[self._version(example)].append(row)
         pooled = [row for version in rows.values() for row in version]
@@ -125,8 +124,9 @@ class Reliability:
     def calibrated(self) -> dict[ExampleId, FloatArray]:
         """What the language model says, calibrated on what people said: (C,)."""
         found: dict[ExampleId, FloatArray] = {}
+        models = self._label_models()
         for version, ids in self._by_version.items():
-            model = self._label_models.get(version, self._label_models[""])
+            model = models.get(version, models[""])
             told = model.predict(np.log(np.stack([self.raw[example] for example in ids])))
             found.update(zip(ids, told, strict=True))
         return found
@@ -137,14 +137,14 @@ class Reliability:
         In folds; what it is worth cannot be learnt from maps that saw the answers.
         """
         places = np.array([self.truth[example] for example in examples], dtype=np.intp)
-        logs = np.log(np.stack([self.raw[example] for example in examples]))
-        counts = np.array([self.sampling_weight[example] for example in examples])
         numbers = fold_rows(places, folds=min(_FOLDS, len(examples)), seed=0)
-        result = np.empty_like(logs)
+        result = np.empty((len(examples), len(self._answers)))
         for number in np.unique(numbers):
-            held = numbers == number
-            model = LabelModel.fit(logs[~held], places[~held], weights=counts[~held])
-            result[held] = model.predict(logs[held])
+            held = np.flatnonzero(numbers == number).tolist()
+            models = self._label_models(without={examples[row] for row in held})
+            for row in held:
+                model = models.get(self._version(examples[row]), models[""])
+                result[row] = model.predict(np.log(self.raw[examples[row]])[None])[0]
         return result
 
     @cached_property

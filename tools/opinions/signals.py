@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from querist.tools.compute.arrays import FloatArray
 from querist.tools.embedding.retrieval import nearest
 from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.opinions.training_set import Vectors, soft_target
-from querist.tools.registry import Count, Entry, Registry, declare, make_card
+from querist.tools.registry import Count, Declaration, Registry
 
 __all__ = [
     "SIGNALS",
@@ -74,16 +74,8 @@ class Signal(Protocol):
         """Give distributions over `view.answers` (N, C); None where it has nothing to say yet."""
 
 
-T = TypeVar("T", bound=Signal)
-
-
-def signal(
-    name: str, *, summary: str, cost: str = "", citation: str = "", explanation: str = ""
-) -> Callable[[Callable[..., T]], Entry[T]]:
-    """Declare what makes a signal; its keyword-only parameters are the signal's."""
-    card = make_card(summary, cost=cost, citation=citation, explanation=explanation)
-    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
-
+signal = Declaration[Signal](_GROUP)
+"""Declare what makes a signal."""
 
 SIGNALS = Registry[Signal]("signal", group=_GROUP, modules=("querist.tools.opinions.signals",))
 

@@ -20,14 +20,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
 from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.opinions.plateau import Plateau, plateau
-from querist.tools.registry import Count, Entry, Registry, Share, declare, make_card
+from querist.tools.registry import Count, Declaration, Registry, Share
 
 __all__ = [
     "STOPPING_RULES",
@@ -37,7 +37,6 @@ __all__ = [
     "stopping_rule",
 ]
 
-T = TypeVar("T", bound="StoppingRule")
 
 _GROUP = "querist.stopping_rule"
 
@@ -66,13 +65,8 @@ class StoppingRule(Protocol):
         """Say whether to stop, and why; a history that is too short never stops."""
 
 
-def stopping_rule(
-    name: str, *, summary: str, citation: str = "", explanation: str = ""
-) -> Callable[[Callable[..., T]], Entry[T]]:
-    """Declare what makes a stopping rule; its keyword-only parameters are the rule's."""
-    card = make_card(summary, citation=citation, explanation=explanation)
-    return lambda factory: declare(_GROUP, name, factory=factory, card=card)
-
+stopping_rule = Declaration[StoppingRule](_GROUP)
+"""Declare what makes a stopping rule."""
 
 STOPPING_RULES = Registry[StoppingRule](
     "stopping rule", group=_GROUP, modules=("querist.tools.opinions.stopping",)

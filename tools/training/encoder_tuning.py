@@ -9,10 +9,12 @@ the same (docs/target.md). The recipe is fragile where it departs from what is s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _FROZEN = ("pooler", "word_embeddings")
 """The pooler is not used; word vectors, which most texts share, forget what few labels lack."""
+ENCODER_FILES = ("model.safetensors", "config.json", "tokenizer.json")
 _EMBED_AT_ONCE = 64
 _NO_PARTNER = 1e-6
 """A row whose partners in its batch weigh less than this has nothing to be drawn to."""
@@ -151,34 +154,51 @@ def tune(
     The same rows and seed give the same weights on one machine: nothing is drawn but the batches.
     Dropout is off: with it the same labels did no better, and threads would share its dice.
     """
+    tokens = encoder.read(texts, recipe.longest)
+    likeness = _likeness(targets, weights)
+    batches = _batches(targets.argmax(axis=1), recipe.batch, seed=seed)
+    steps = recipe.steps(len(texts))
+
+    def loss(rows: IntArray) -> Tensor | None:
+        vectors = encoder.forward([tokens[row] for row in rows])
+        alike = likeness[np.ix_(rows, rows)]
+        return _contrast(vectors, alike, weights[rows], temperature=recipe.temperature)
+
+    losses = (partial(loss, rows) for rows in islice(batches, steps))
+    descend(encoder, losses, steps=steps, recipe=recipe, after_step=after_step)
+
+
+def descend(
+    encoder: Encoder,
+    losses: Iterable[Callable[[], Tensor | None]],
+    *,
+    steps: int,
+    recipe: Recipe,
+    also: Iterable[Tensor] = (),
+    after_step: Callable[[int, int], None] = lambda _done, _all: None,
+) -> None:
+    """Step down so many losses, one batch each, by the recipe; `also` are parameters to learn.
+
+    A loss of None teaches nothing.
+    """
     import torch
 
-    parameters = _set_trainable(encoder.model)
+    parameters = [*_set_trainable(encoder.model), *also]
     optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.decay)
-    steps = recipe.steps(len(texts))
     warm = max(1, steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser,
         lambda step: (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm),
     )
-    tokens = encoder.read(texts, recipe.longest)
-    likeness = _likeness(targets, weights)
-    batches = _batches(targets.argmax(axis=1), recipe.batch, seed=seed)
-    for step, rows in zip(range(steps), batches, strict=False):
-        vectors = encoder.forward([tokens[row] for row in rows])
-        loss = _contrast(
-            vectors,
-            likeness[np.ix_(rows, rows)],
-            weights[rows],
-            temperature=recipe.temperature,
-        )
+    for done, of_batch in enumerate(losses, start=1):
+        loss = of_batch()
         if loss is not None:
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
             optimiser.step()
         schedule.step()
-        after_step(step + 1, steps)
+        after_step(done, steps)
     encoder.model.requires_grad_(False)
 
 

