@@ -41,7 +41,8 @@ SURFACES = {
     ),
     "querist.tools.training.model_folder": "Model Predictions Record",
     "querist.tools.embedding.embedders": (
-        "EMBEDDERS Embedder HashingEmbedder MiniLM embed_all embedder open_embedder weights_of"
+        "EMBEDDERS Embedder HashingEmbedder MiniLM embed_all embedder open_embedder "
+        "shared_embedder weights_of"
     ),
     "querist.tools.opinions.signals": "SIGNALS Signal SignalView signal",
     "querist.agents.generator.port": "GENERATORS Generator Wanted generator",

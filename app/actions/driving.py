@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 def start(config: RunConfig, place: Place, *, stay: bool | None = None) -> None:
     """Make a run and drive it until it ends, pauses or waits."""
     from querist.graph.run import Run
+    from querist.graph.workplace.embedding import check_embedder
 
     screen = Screen()
+    check_embedder(config)
     with place.open(must_exist=False) as store:
         run = Run.create(config, store, tell=screen.line)
         screen.line(f"Run {run.id} in {place.workspace}")

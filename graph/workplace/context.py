@@ -34,7 +34,7 @@ from querist.memory.records import Event, Example, ExampleId, Task, content_id
 from querist.memory.runs import RunRow, Runs
 from querist.memory.store import Lease, Store
 from querist.memory.vectors import VectorIndex
-from querist.tools.embedding.embedders import EMBEDDERS, Embedder
+from querist.tools.embedding.embedders import Embedder, shared_embedder
 from querist.tools.embedding.served import Connect, connected
 from querist.tools.kinds import AnswerSet, Kind, answers_of, kind_of
 from querist.tools.opinions.signals import SIGNALS, Signal
@@ -117,7 +117,7 @@ class Context:
     @cached_property
     def embedder(self) -> Embedder:
         """What turns texts into vectors, paid from the run's budget where it costs money."""
-        return connected(EMBEDDERS.read(self.config.data.embedder), self.meter)
+        return connected(shared_embedder(self.config.data.embedder), self.meter)
 
     @property
     def meter(self) -> Connect:

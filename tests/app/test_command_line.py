@@ -293,3 +293,30 @@ def test_a_quote_counts_what_a_strategy_may_ask(pool: Path) -> None:
     words = ("quote", "--pool", pool, "--labels", "water,power", "--model", "mock", "--price")
     more = ("mock=1,2", "--base-url", "http://127.0.0.1:9/v1", "--set", "loop.strategy=ask_llm")
     assert "questions of the strategy ask_llm" in ask(*words, *more).output
+
+
+@pytest.mark.parametrize(
+    ("embedder", "words"),
+    [
+        ("sentence_transformers", "sentence_transformers needs a model"),
+        ('sentence_transformers(model="/nowhere")', "There is no folder /nowhere"),
+        ('openai(model="made-up", dimensions=8, base_url="ftp://x")', "is no address"),
+    ],
+)
+def test_an_embedder_that_cannot_be_had_is_refused_before_a_run_is_made(
+    task: Path, embedder: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    said = refusal("run", task, "--set", f"data.embedder={embedder}", "-w", task.parent / "new")
+    assert words in said
+    assert not (task.parent / "new").exists()
+
+
+def test_an_embedder_without_its_key_is_refused_before_a_run_is_made(
+    task: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    result = ask("run", task, "--set", "data.embedder=openai", "-w", task.parent / "new")
+    assert result.exit_code == 6, result.output
+    assert "needs an API key: set OPENAI_API_KEY" in result.stderr
+    assert not (task.parent / "new").exists()

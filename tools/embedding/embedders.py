@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = [
     "embed_all",
     "embedder",
     "open_embedder",
+    "shared_embedder",
     "weights_of",
 ]
 _GROUP = "querist.embedder"
@@ -101,6 +103,12 @@ def hashing() -> Embedder:
     return HashingEmbedder()
 
 
+@cache
+def shared_embedder(text: str) -> Embedder:
+    """Open an embedder as task files name it, once a process: weights take seconds to load."""
+    return EMBEDDERS.read(text)
+
+
 def open_embedder(text: str) -> Embedder:
     """Open an embedder as task files name it, or by the name of its weights.
 
@@ -111,7 +119,7 @@ def open_embedder(text: str) -> Embedder:
         return HashingEmbedder()
     if text.startswith("minilm-"):
         return MiniLM()
-    return EMBEDDERS.read(text)
+    return shared_embedder(text)
 
 
 def weights_of(name: str) -> str:

@@ -77,10 +77,12 @@ def connected(embedder: Embedder, connect: Connect) -> Embedder:
     return found
 
 
-def is_served(embedder: Embedder) -> bool:
-    """Tell whether an embedder, or a part of it, waits to be connected."""
+def served_parts(embedder: Embedder) -> list[ServedEmbedder]:
+    """Find what waits to be connected in an embedder."""
+    if isinstance(embedder, ServedEmbedder):
+        return [embedder]
     parts = getattr(embedder, "parts", ())
-    return isinstance(embedder, ServedEmbedder) or any(is_served(part) for part in parts)
+    return [found for part in parts for found in served_parts(part)]
 
 
 @embedder(

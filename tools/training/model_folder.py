@@ -27,7 +27,7 @@ from querist.memory.files import write_whole
 from querist.memory.records import Example, ExampleId, LabelClass, Task, utc_now
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.embedding.embedders import Embedder, open_embedder, weights_of
-from querist.tools.embedding.served import Connect, connected, is_served
+from querist.tools.embedding.served import Connect, connected, served_parts
 from querist.tools.kinds import kind_of
 from querist.tools.training.port import TRAINERS, Inputs, Need, Predictor, Trainer
 from querist.tools.training.weights import (
@@ -204,7 +204,7 @@ class Model:
     def is_served(self) -> bool:
         """Tell whether its vectors cost money, so that a run has to pay them."""
         embedder = self.opened().embedder
-        return embedder is not None and is_served(embedder)
+        return embedder is not None and bool(served_parts(embedder))
 
     def connected(self, connect: Connect) -> Model:
         """Give the same model with its embedder connected to whoever pays."""
