@@ -248,7 +248,7 @@ async def train(state: LoopState, runtime: Step) -> LoopState:
     knowledge = Knowledge(context, model=current)
     reconsider(context, knowledge)
     # Other labels stand now, made of what the same witnesses said.
-    knowledge = Knowledge(context, model=current, reliability=knowledge.reliability)
+    knowledge = Knowledge(context, model=current, earlier=knowledge)
     rows = knowledge.training_set
     context.kept = (number, knowledge)
     # For this fit only. Trust, reliability and quality are measured on labels that are held out,

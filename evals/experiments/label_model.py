@@ -24,7 +24,7 @@ from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.kinds import DEFAULT, answers_of
 from querist.tools.opinions.beliefs import certainty
 from querist.tools.opinions.reliability import Reliability
-from querist.tools.opinions.training_set import gather_training_set
+from querist.tools.opinions.training_set import PeoplesRows, gather_training_set
 from querist.tools.training.proxy import LinearHead, LinearModel, cross_fit
 
 _SETS = ("ag_news", "trec6", "sst2", "subj")
@@ -131,11 +131,14 @@ def _by_label_model(
 ) -> LinearModel:
     known, labels, task = _reliability(truth, said, people)
     place = {example: row for row, example in enumerate(labels)}
+    answers = answers_of(task)
+
+    def vectors_of(ids: Sequence[ExampleId]) -> FloatArray:
+        return vectors[[place[example] for example in ids]]
+
+    people_rows = PeoplesRows.of(labels, answers=answers, vectors=vectors_of)
     rows = gather_training_set(
-        labels,
-        known,
-        answers=answers_of(task),
-        vectors=lambda ids: vectors[[place[example] for example in ids]],
+        labels, known, people=people_rows, answers=answers, vectors=vectors_of
     )
     return LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
 

@@ -17,7 +17,7 @@ from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds import Kind
 from querist.tools.opinions.consensus import Consensus
 from querist.tools.opinions.reliability import Reliability
-from querist.tools.opinions.training_set import TrainingSet, gather_training_set
+from querist.tools.opinions.training_set import PeoplesRows, TrainingSet, gather_training_set
 from querist.tools.training.proxy import LinearModel
 
 
@@ -29,18 +29,30 @@ class Knowledge:
         context: Context,
         *,
         model: LinearModel | None,
-        reliability: Reliability | None = None,
+        earlier: Knowledge | None = None,
     ) -> None:
-        """`model` is the current proxy; `reliability` is computed from the store if None."""
+        """`model` is the current proxy; what people and annotator said is taken from `earlier`."""
         self._context = context
         self._model = model
         labels = context.labelling.labels()
         self.labels: dict[ExampleId, Label] = {label.example: label for label in labels}
-        self.reliability = reliability or Reliability(
-            context.labelling.annotations(),
-            labels,
-            seed=seed_examples(context.inbox),
-            answers=context.answers,
+        self._people = earlier.people if earlier else None
+        self.reliability: Reliability = (
+            earlier.reliability
+            if earlier
+            else Reliability(
+                context.labelling.annotations(),
+                labels,
+                seed=seed_examples(context.inbox),
+                answers=context.answers,
+            )
+        )
+
+    @cached_property
+    def people(self) -> PeoplesRows:
+        """What people labelled."""
+        return self._people or PeoplesRows.of(
+            self.labels, answers=self._context.answers, vectors=self._context.view.of
         )
 
     @cached_property
@@ -49,6 +61,7 @@ class Knowledge:
         return gather_training_set(
             self.labels,
             self.reliability,
+            people=self.people,
             answers=self._context.answers,
             vectors=self._context.view.of,
         )
@@ -64,8 +77,7 @@ class Knowledge:
             model=self._model,
             examples=self._context.view.get,
             signals=self._context.signals,
-            # Called late: the training set takes a second, and is seldom wanted here.
-            held_out=lambda examples: self.training_set.held_out(examples),  # noqa: PLW0108
+            held_out=self.people.held_out,
         )
 
     def opinions(self, examples: Sequence[Example], attempts: Sequence[int]) -> list[Opinions]:

@@ -23,7 +23,9 @@ def measure(context: Context, knowledge: Knowledge, model: LinearModel | None) -
     own = _measure_on(context, model, Split.VALIDATION)
     if own is None and knowledge.labels:
         seed = seed_examples(context.inbox) & set(knowledge.reliability.truth)
-        own = measure_held_out(knowledge.training_set, seed, task=context.task, kind=context.kind)
+        own = measure_held_out(
+            knowledge.people, knowledge.training_set, seed, task=context.task, kind=context.kind
+        )
     own = own or Quality(None, NOTHING)
     return replace(own, test=None if test is None else test.own)
 

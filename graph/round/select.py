@@ -40,7 +40,8 @@ SHARE_FOR_ADVICE = Decimal("0.25")
 def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> QueryContext:
     """Show the pool's `rows`; everything is computed when a strategy asks for it."""
     view, model = context.view, current_model(context.files)
-    ids = [view.ids[row] for row in rows]
+    names = view.ids
+    ids = [names[row] for row in rows]
     sources: dict[Capability, Callable[[], object]] = {
         Capability.EMBEDDINGS: RowsOf(lambda: view.vectors, rows),
         Capability.TEXTS: lambda: lambda wanted: context.view.get(list(wanted)),

@@ -14,6 +14,7 @@ from querist.tools.opinions.quality import AGREEMENT, FEWEST, SAMPLE, measure_he
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
 from querist.tools.opinions.signals import SIGNALS
 from querist.tools.opinions.training_set import (
+    PeoplesRows,
     combine_opinions,
     gather_training_set,
     information,
@@ -124,6 +125,15 @@ def test_a_timid_annotator_is_learnt_to_be_right():
 # ---------------------------------------------------------------- what to train on
 
 
+def people_of(labels, vectors):
+    return PeoplesRows.of(labels, answers=ANSWERS, vectors=vectors)
+
+
+def gathered(labels, known, vectors):
+    people = people_of(labels, vectors)
+    return gather_training_set(labels, known, people=people, answers=ANSWERS, vectors=vectors)
+
+
 def world(*, machine_is_right):
     """Forty people's labels and eighty by a machine, in two clouds that tell the answers apart."""
     rng = np.random.default_rng(0)
@@ -163,7 +173,7 @@ def truth_of(name):
 
 def test_a_good_annotators_labels_become_surer_and_count():
     labels, known, vectors = world(machine_is_right=0.97)
-    rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors)
+    rows = gathered(labels, known, vectors)
     assert (rows.weights[rows.human] == 1).all()
     machine = np.setdiff1d(np.arange(len(rows.ids)), rows.human)
     assert (rows.weights[machine] <= certainty(rows.targets)[machine] + 1e-12).all()
@@ -181,7 +191,7 @@ def test_a_useless_annotator_does_no_harm():
                     else {"a": 0.1, "b": 0.9}) for said in told]  # fmt: skip
     seed = [name for name in labels if name.startswith("h")]
     known = reliability(told, list(labels.values()), seed=seed)
-    rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors)
+    rows = gathered(labels, known, vectors)
     machine = np.setdiff1d(np.arange(len(rows.ids)), rows.human)
     said = np.array([known.raw[rows.ids[row]].argmax() for row in machine])
     truth = np.array([truth_of(rows.ids[row]) for row in machine])
@@ -196,22 +206,18 @@ def test_what_the_models_own_head_said_is_no_second_witness():
     by_model = labels | {name: replace(labels[name], source="model", answer=A,
                                       probabilities={"a": 1.0, "b": 0.0})}  # fmt: skip
     other = by_model | {name: replace(by_model[name], answer=B, probabilities={"a": 0.0, "b": 1.0})}
-    targets = [
-        gather_training_set(found, known, answers=ANSWERS, vectors=vectors)
-        for found in (by_model, other)
-    ]
+    targets = [gathered(found, known, vectors) for found in (by_model, other)]
     row = targets[0].ids.index(name)
     assert targets[0].targets[row] == pytest.approx(targets[1].targets[row])
     assert targets[0].weights[row] == pytest.approx(0, abs=1e-9)
 
 
 def test_models_that_judge_people_were_taught_by_people_alone():
-    labels, known, vectors = world(machine_is_right=0.97)
-    rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors)
+    labels, _, vectors = world(machine_is_right=0.97)
     asked = [name for name in labels if name.startswith("h")][:9]
     lies = {name: replace(label, answer=A, probabilities={"a": 1.0, "b": 0.0})
             if label.source == "llm" else label for name, label in labels.items()}  # fmt: skip
-    misled = gather_training_set(lies, known, answers=ANSWERS, vectors=vectors)
+    rows, misled = (people_of(found, vectors) for found in (labels, lies))
     assert rows.held_out(asked) == pytest.approx(misled.held_out(asked))
 
 
@@ -274,7 +280,7 @@ def test_calibration_of_what_people_labelled_is_cross_fitted():
 
 
 def test_an_empty_store_gives_an_empty_training_set():
-    rows = gather_training_set({}, reliability([], []), answers=ANSWERS, vectors=lambda ids: None)
+    rows = gathered({}, reliability([], []), lambda ids: None)
     assert not rows.can_train
     assert rows.ids == ()
     assert rows.trust is None
@@ -329,9 +335,9 @@ def test_before_anything_was_measured_the_annotator_counts_most():
 
 def test_quality_is_measured_on_the_random_sample_or_called_agreement():
     labels, known, vectors = world(machine_is_right=1.0)
-    rows = gather_training_set(labels, known, answers=ANSWERS, vectors=vectors)
+    rows = gathered(labels, known, vectors)
     seed = {ExampleId(f"h{n:02}") for n in range(40)}
-    found = measure_held_out(rows, seed, task=TASK, kind=kind_of(TASK))
+    found = measure_held_out(people_of(labels, vectors), rows, seed, task=TASK, kind=kind_of(TASK))
     measure = found.own
     assert (found.measured_on, measure.n) == (SAMPLE, 40)
     assert sum(found.hits.values()) / 40 == pytest.approx(measure.value)
@@ -339,7 +345,7 @@ def test_quality_is_measured_on_the_random_sample_or_called_agreement():
     assert measure.low <= measure.value <= measure.high
     assert measure.value > 0.8
     few = set(sorted(seed)[: FEWEST - 1])
-    found = measure_held_out(rows, few, task=TASK, kind=kind_of(TASK))
+    found = measure_held_out(people_of(labels, vectors), rows, few, task=TASK, kind=kind_of(TASK))
     assert (found.measured_on, found.own.n, found.hits) == (AGREEMENT, len(rows.ids), None)
 
 
@@ -350,7 +356,8 @@ def test_quality_does_not_change_with_what_machines_said_of_others():
             if label.source == "llm" else label for name, label in labels.items()}  # fmt: skip
     measures = [
         measure_held_out(
-            gather_training_set(found, known, answers=ANSWERS, vectors=vectors),
+            people_of(found, vectors),
+            gathered(found, known, vectors),
             seed,
             task=TASK,
             kind=kind_of(TASK),

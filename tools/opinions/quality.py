@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from querist.memory.records import ExampleId, Task
 from querist.tools.kinds import Kind, Measure
-from querist.tools.opinions.training_set import FOLDS, TrainingSet
+from querist.tools.opinions.training_set import FOLDS, PeoplesRows, TrainingSet
 from querist.tools.training.proxy import cross_fit
 
 FEWEST = 10
@@ -29,20 +29,23 @@ class Quality:
 
 
 def measure_held_out(
-    rows: TrainingSet, seed: Collection[ExampleId], *, task: Task, kind: Kind
+    people: PeoplesRows,
+    rows: TrainingSet,
+    seed: Collection[ExampleId],
+    *,
+    task: Task,
+    kind: Kind,
 ) -> Quality:
     """Measure on people's random sample, held out in folds, and say so.
 
-    The folds' models are taught by people alone (`TrainingSet.held_out` has nothing else to teach
-    with): what machines said was worked out from the answers that are to be predicted. Without
-    enough of a sample, the annotators' own labels are predicted: agreement, and no accuracy.
+    The folds' models are taught by people alone. Without enough of a sample, the annotators' own
+    labels (`rows`) are predicted: agreement, and no accuracy.
     """
     answers = kind.answers(task).answers
-    known = [rows.ids[row] for row in rows.human if rows.ids[row] in seed]
+    known = [example for example in people.ids if example in seed]
     if len(known) >= FEWEST:
-        what, predicted = SAMPLE, rows.held_out(known)
-        place = {example: row for row, example in enumerate(rows.ids)}
-        targets = rows.targets[[place[example] for example in known]]
+        what, predicted = SAMPLE, people.held_out(known)
+        targets = people.targets[[example in seed for example in people.ids]]
     else:
         what, targets = AGREEMENT, rows.targets
         predicted = cross_fit(rows.inputs, rows.targets, weights=rows.weights, folds=FOLDS)

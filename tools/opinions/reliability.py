@@ -112,12 +112,14 @@ class Reliability:
             if raw is not None and example not in without:
                 row = (np.log(raw), place, self.sampling_weight[example])
                 rows[self._version(example)].append(row)
-        pooled = [row for version in rows.values() for row in version]
         models = {
             version: _fit(own) for version, own in rows.items() if len(own) >= OWN_CALIBRATION
         }
-        # Versions with too few rows share one map: a rough one is better than none.
-        models[""] = _fit(pooled) if pooled else LabelModel.identity(len(self._answers))
+        if len(models) < len(self._by_version):
+            # Versions with too few rows share one map: a rough one is better than none.
+            pooled = [row for version in rows.values() for row in version]
+            shared = _fit(pooled) if pooled else LabelModel.identity(len(self._answers))
+            models = dict.fromkeys(self._by_version, shared) | models
         return models
 
     @cached_property
@@ -126,8 +128,7 @@ class Reliability:
         found: dict[ExampleId, FloatArray] = {}
         models = self._label_models()
         for version, ids in self._by_version.items():
-            model = models.get(version, models[""])
-            told = model.predict(np.log(np.stack([self.raw[example] for example in ids])))
+            told = models[version].predict(np.log(np.stack([self.raw[example] for example in ids])))
             found.update(zip(ids, told, strict=True))
         return found
 
@@ -143,7 +144,7 @@ class Reliability:
             held = np.flatnonzero(numbers == number).tolist()
             models = self._label_models(without={examples[row] for row in held})
             for row in held:
-                model = models.get(self._version(examples[row]), models[""])
+                model = models[self._version(examples[row])]
                 result[row] = model.predict(np.log(self.raw[examples[row]])[None])[0]
         return result
 

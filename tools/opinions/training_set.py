@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from querist.tools.compute.arrays import FloatArray, IntArray, log_softmax
 from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.opinions.beliefs import LEAST, certainty
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
-from querist.tools.training.proxy import LinearHead, cross_fit
+from querist.tools.training.proxy import LinearHead, LinearModel, cross_fit
 
 FOLDS = 5
 _ENOUGH = 2.0
@@ -20,6 +21,49 @@ _ENOUGH = 2.0
 
 Vectors = Callable[[Sequence[ExampleId]], FloatArray]
 """Looks up the vectors (N, d) of examples."""
+
+
+# Not slotted: the head is trained once, when it is first wanted.
+@dataclass(frozen=True, eq=False)
+class PeoplesRows:
+    """What people labelled and nothing else: ids, inputs (H, d), targets (H, C).
+
+    Whatever is judged by people's answers is taught by this alone. What machines said is worked out
+    from all of people's answers, so a model that learnt from it has seen those it is judged by.
+    """
+
+    ids: tuple[ExampleId, ...]
+    inputs: FloatArray
+    targets: FloatArray
+
+    @classmethod
+    def of(
+        cls, labels: Mapping[ExampleId, Label], *, answers: AnswerSet, vectors: Vectors
+    ) -> PeoplesRows:
+        """Gather the labels by people, those of the answers that there are."""
+        ids = tuple(
+            sorted(
+                example
+                for example, label in labels.items()
+                if label.source == "human" and answers.place(label.answer) >= 0
+            )
+        )
+        width = len(answers)
+        if not ids:
+            return cls(ids, np.empty((0, 0), dtype=np.float32), np.empty((0, width)))
+        targets = np.stack([answers.certain(labels[example].answer) for example in ids])
+        return cls(ids, vectors(ids), targets)
+
+    def held_out(self, examples: Sequence[ExampleId]) -> FloatArray:
+        """Predict some of them by models that did not see their labels: (N, C)."""
+        place = {example: row for row, example in enumerate(self.ids)}
+        rows = np.array([place[example] for example in examples], dtype=np.intp)
+        return cross_fit(self.inputs, self.targets, folds=FOLDS, score_rows=rows)
+
+    @cached_property
+    def head(self) -> LinearModel:
+        """A linear head that they taught."""
+        return LinearHead().fit(self.inputs, self.targets)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,21 +88,6 @@ class TrainingSet:
         """Tell whether there is a row with weight."""
         return bool((self.weights > 0).any())
 
-    def held_out(self, examples: Sequence[ExampleId]) -> FloatArray:
-        """Predict what people labelled with models that did not see the answers: (N, C).
-
-        People alone teach them: machines' targets were worked out from all answers by people.
-        """
-        place = {self.ids[row]: number for number, row in enumerate(self.human)}
-        rows = np.array([place[example] for example in examples], dtype=np.intp)
-        return cross_fit(
-            self.inputs[self.human],
-            self.targets[self.human],
-            weights=self.weights[self.human],
-            folds=FOLDS,
-            score_rows=rows,
-        )
-
 
 def soft_target(label: Label, answers: AnswerSet) -> FloatArray:
     """What a label says, with its doubt where a machine gave it: (C,)."""
@@ -71,6 +100,7 @@ def gather_training_set(
     labels: Mapping[ExampleId, Label],
     reliability: Reliability,
     *,
+    people: PeoplesRows,
     answers: AnswerSet,
     vectors: Vectors,
 ) -> TrainingSet:
@@ -92,8 +122,7 @@ def gather_training_set(
     is_human = np.array([example in reliability.truth for example in ids], dtype=bool)
     told = np.ones(len(ids))
     if is_human.sum() >= OWN_CALIBRATION and not is_human.all():
-        head = LinearHead().fit(inputs[is_human], targets[is_human])
-        opinion = head.predict_proba(inputs[~is_human])
+        opinion = people.head.predict_proba(inputs[~is_human])
         # What the loop's own model said is no second witness.
         silent = np.array([labels[example].source == "model" for example in ids])[~is_human]
         said = np.where(silent[:, None], reliability.usual, targets[~is_human])
