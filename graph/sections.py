@@ -226,6 +226,8 @@ class PeopleSection(Section):
     """A number alone is the share."""
     wait: bool = True
     """Wait for open questions at the end."""
+    audit: float = Field(default=0.2, ge=0, le=0.5)
+    """The share of people's answers that measures the model and teaches it nothing."""
 
     @field_validator("patience", mode="before")
     @classmethod

@@ -98,11 +98,14 @@ def save_model(
     """
     if not rows.can_train:
         return None
-    seed = context.config.loop.seed
-    if pseudo is None:
-        model = LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
-    else:
-        model = self_train(rows, pseudo, seed=seed)
+    model = fit_head(rows, pseudo, seed=context.config.loop.seed)
     key = f"{_HEADS}/round-{number:04d}.npz"
     context.files.write_arrays(key, model.arrays(), what=_WHAT)
     return model
+
+
+def fit_head(rows: TrainingSet, pseudo: PseudoRows | None, *, seed: int) -> LinearModel:
+    """Train the loop's head on labels, and on what a strategy predicted if it did."""
+    if pseudo is not None:
+        return self_train(rows, pseudo, seed=seed)
+    return LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
