@@ -197,6 +197,8 @@ class TrainingSection(Section):
     """`auto` tunes an encoder where that is known to be worth it, and else delivers the head."""
     minutes: float = Field(default=10.0, gt=0)
     """How long training the target may take."""
+    self_training: bool = True
+    """Whether the loop's head learns from its own surest predictions as well."""
 
 
 class GeneratorSection(Section):

@@ -76,7 +76,7 @@ async def deliver_last(context: Context) -> None:
         _write(context, LinearPredictor(model), _PROXY, measured, {})
     elif is_proxy:
         pseudo = pseudo_rows(context, rows, number=measured.number)
-        head = fit_head(rows, pseudo, seed=context.config.loop.seed)
+        head = fit_head(context, rows, pseudo, number=measured.number)
         await _hand_over(context, LinearPredictor(head), name, measured)
     elif rows.can_train:
         await _deliver_target(context, name, rows, measured)

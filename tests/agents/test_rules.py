@@ -258,13 +258,39 @@ def test_the_selector_draws_at_random_first_and_covers_until_there_is_a_model():
     )
     assert selector.rule(evidence).strategy == "random"
     cold = selector.rule(replace(evidence, random_only=False))
-    assert cold.strategy == selector.COLD_START
+    assert cold.strategy == selector.TYPICAL
     warm = replace(evidence, random_only=False, has_model=True, labels={"a": 9, "b": 9})
-    assert selector.rule(warm).strategy == selector.WARM
+    assert selector.rule(warm).strategy == selector.MIXED
+    assert selector.rule(replace(warm, labels={"a": 9, "b": 0})).strategy == selector.TYPICAL
     named = replace(warm, configured="margin")
     assert selector.rule(named).strategy == "margin"
     with pytest.raises(ValueError, match="allowed"):
         selector.check(warm, selector.Selection(strategy="margin", count=11, reason="r"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected", "why"),
+    [
+        ([10, 12, 9, 11], "MIXED", "the model's doubts are half"),
+        ([3, 4, 2, 6], "TYPICAL", "labels a class"),
+        ([1] * 77, "TYPICAL", "labels a class"),
+        ([28, 7], "TYPICAL", "One class has 80% of the labels"),
+        ([20, 15], "MIXED", "the model's doubts are half"),
+        ([21, 23, 22, 16, 15, 1], "MIXED", "the model's doubts are half"),
+    ],
+)
+def test_the_selector_goes_by_how_many_labels_the_classes_have(labels, expected, why):
+    evidence = SelectorEvidence(
+        round=2,
+        pool_left=100,
+        batch=10,
+        configured="auto",
+        labels={f"class {place}": count for place, count in enumerate(labels)},
+        has_model=True,
+    )
+    ruling = selector.rule(evidence)
+    assert ruling.strategy == getattr(selector, expected)
+    assert why in ruling.reason
 
 
 def test_a_share_of_the_answers_measures_the_model():
