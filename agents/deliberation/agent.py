@@ -20,8 +20,9 @@ from querist.agents.deliberation.brief import MANNERS, Brief
 from querist.agents.deliberation.chat import MeteredChat
 from querist.agents.deliberation.grounding import check_grounded
 from querist.agents.deliberation.steps import Speech
-from querist.agents.deliberation.toolbox import CannotTellError, Memo, Tool, page_of
+from querist.agents.deliberation.toolbox import CannotTellError, Memo, Told, Tool, page_of
 from querist.agents.mind import Deliberated, DeliberationFailed, Ruling
+from querist.agents.models.port import ToolsRefused
 from querist.memory.errors import QueristError
 from querist.memory.records import ToolCall, Turn
 
@@ -61,6 +62,10 @@ class Session(Generic[E, R]):
             raise self._failed(f"no ruling came within {seconds}", messages) from error
         except RecursionError as error:
             raise self._failed("it went round in circles", messages) from error
+        except ToolsRefused:
+            # The endpoint has said what it does not take: the same, spoken otherwise.
+            self.speech = "steps"
+            return await self.deliberate(evidence)
         except (QueristError, ValueError) as error:
             raise self._failed(str(error), messages) from error
         return Deliberated(
@@ -77,7 +82,7 @@ class Session(Generic[E, R]):
             account=self.account,
             speech=self.speech,
             ruling=ruling.__name__,
-            schema_of_ruling=self.brief.schema(evidence),
+            schema_of_ruling=self.brief.schema(evidence, narrow=self.speech == "page"),
         )
         tools = [] if self.speech == "page" else [self._offered(tool) for tool in self.tools]
         agent: Any = create_agent(
@@ -143,12 +148,16 @@ class Session(Generic[E, R]):
         async def run(**given: Any) -> str:
             arguments = tool.arguments.model_validate(given)
             plain = arguments.model_dump(mode="json")
-            result = self.memo.recall(tool.name, plain)
-            if result is None:
+            told = self.memo.recall(tool.name, plain)
+            if told is None:
+                before = self.account.charged
                 result = await _told(tool, arguments)
-                self.memo.keep(tool.name, plain, result)
-            self.calls.append(ToolCall(tool.name, plain, result))
-            return f"{result}\n({self.account.words})"
+                told = Told(result, self.account.charged - before)
+                self.memo.keep(tool.name, plain, told)
+            else:
+                self.account.charge(told.usd)
+            self.calls.append(ToolCall(tool.name, plain, told.result))
+            return f"{told.result}\n({self.account.words})"
 
         def explain(error: Any) -> str:
             words = _first_error(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -37,13 +36,14 @@ class Account:
         self.model = model
         self.calls = 0
         self.tokens = 0
+        self.charged = Decimal(0)
         self._keys: list[CallKey] = []
         self._under_way: set[asyncio.Task[ChatReply]] = set()
 
     @property
     def usd(self) -> Decimal:
         """What the deliberation cost this run so far."""
-        return self.model.paid(self._keys)
+        return self.model.paid(self._keys) + self.charged
 
     @property
     def calls_left(self) -> int:
@@ -87,9 +87,9 @@ class Account:
                 f"the {self.allowance.usd:f} USD allowed for this decision"
             )
 
-    def note(self, keys: Sequence[CallKey]) -> None:
-        """Count calls that a tool made."""
-        self._keys += keys
+    def charge(self, usd: Decimal) -> None:
+        """Count what a tool spent."""
+        self.charged += usd
 
     async def _complete(self, request: ChatRequest) -> ChatReply:
         metered = await self.model.complete(request)

@@ -41,16 +41,27 @@ class Brief(Generic[E, R]):
     """What the agent decides, by which values, and what speaks for which: the same every time."""
     facts: Callable[[E], Sequence[Fact]]
     limits: Callable[[E], Mapping[str, Mapping[str, Any]]]
-    """Bounds that the evidence sets: JSON schema keywords by the ruling's field."""
+    """Bounds that the evidence sets: JSON schema keywords by the ruling's field.
+
+    An `enum` with `open` beside it names the usual values; a model that speaks freely may name
+    others.
+    """
     settled: Callable[[E], str]
     """Why there is nothing to decide (a person's word, an empty pool); "" where there is."""
 
-    def schema(self, evidence: E, *, longest_reason: int = 400) -> dict[str, Any]:
-        """Give the ruling's JSON schema within the bounds of the evidence, its reason first."""
+    def schema(
+        self, evidence: E, *, narrow: bool = False, longest_reason: int = 400
+    ) -> dict[str, Any]:
+        """Give the ruling's JSON schema within the bounds of the evidence, its reason first.
+
+        `narrow` leaves a model no values but the usual ones.
+        """
         schema = self.spec.ruling.model_json_schema()
         properties = {name: dict(part) for name, part in schema["properties"].items()}
         for name, bounds in self.limits(evidence).items():
-            properties[name] |= bounds
+            is_open = bounds.get("open") and not narrow
+            skipped = {"open", *(["enum"] if is_open else [])}
+            properties[name] |= {key: part for key, part in bounds.items() if key not in skipped}
         properties["reason"]["maxLength"] = longest_reason
         return {
             "type": "object",
@@ -94,7 +105,9 @@ def points(difference: float) -> str:
 
 def _bounds_in_words(bounds: Mapping[str, Any]) -> str:
     if "enum" in bounds:
-        return " or ".join('""' if value == "" else str(value) for value in bounds["enum"])
+        values = ['""' if value == "" else str(value) for value in bounds["enum"]]
+        others = f", or {bounds['open']}" if bounds.get("open") else ""
+        return "; ".join(values) + others
     if "maximum" in bounds:
         return f"{bounds.get('minimum', 0)} to {bounds['maximum']}"
     return str(bounds.get("description", "as its schema says"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -38,24 +39,32 @@ class Tool:
     """Takes an instance of `arguments`; raises `CannotTellError` with what to do instead."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a tool told, and what it spent on that."""
+
+    result: str
+    usd: Decimal = Decimal(0)
+
+
 class Memo(Protocol):
     """Remembers what tools told: after a crash a mind is told the same again."""
 
-    def recall(self, name: str, arguments: Mapping[str, object]) -> str | None:
+    def recall(self, name: str, arguments: Mapping[str, object]) -> Told | None:
         """Give what the tool told when it was asked this before, if it was."""
 
-    def keep(self, name: str, arguments: Mapping[str, object], result: str) -> None:
+    def keep(self, name: str, arguments: Mapping[str, object], told: Told) -> None:
         """Write down what it told."""
 
 
 class Forgetful:
     """Remembers nothing: for exams and dry runs."""
 
-    def recall(self, name: str, arguments: Mapping[str, object]) -> str | None:  # noqa: ARG002
+    def recall(self, name: str, arguments: Mapping[str, object]) -> Told | None:  # noqa: ARG002
         """Know of nothing."""
         return None
 
-    def keep(self, name: str, arguments: Mapping[str, object], result: str) -> None:
+    def keep(self, name: str, arguments: Mapping[str, object], told: Told) -> None:
         """Let it go."""
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from decimal import Decimal
 
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence
-from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, Plan
+from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, PastRound, Plan, gain_of
 from querist.agents.generator.rules import GeneratorEvidence
 from querist.agents.mind import Agent, recall
-from querist.agents.selector.rules import SelectorEvidence
+from querist.agents.selector.rules import PastChoice, SelectorEvidence
 from querist.agents.verifier.rules import VerifierEvidence
 from querist.graph.commands import stop_command
 from querist.graph.round.knowledge import Knowledge, count_groups
@@ -91,6 +92,26 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         labels=_counts(context, labels),
         last_phase=_last_phase(context.journal),
         uses_llm=config.annotator.enabled,
+        past=past_rounds(context.journal),
+    )
+
+
+def past_rounds(journal: Journal) -> tuple[PastRound, ...]:
+    """What each round cost and where it left the model."""
+    return tuple(
+        PastRound(
+            round=done.number,
+            phase=str(done.detail.get("phase", "")),
+            labelled=done.labelled,
+            people=done.human_labels,
+            usd=done.usd,
+            metric=done.metric,
+            error=None
+            if done.metric_low is None or done.metric_high is None
+            else round((done.metric_high - done.metric_low) / 2, 4),
+            measured_on=str(done.detail.get("measured_on", "")),
+        )
+        for done in journal.rounds()
     )
 
 
@@ -107,7 +128,25 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         has_model=current_model(context.files) is not None,
         skill=_last_skill(context.journal),
         random_only=number == 0 and asks,
+        past=_past_choices(context.journal),
     )
+
+
+def _past_choices(journal: Journal) -> tuple[PastChoice, ...]:
+    """What each round's strategy led to, where rounds were measured alike."""
+    chosen = {
+        decision.round: str(decision.action.get("strategy", ""))
+        for decision in journal.decisions(agent=Agent.SELECTOR)
+    }
+    rounds = past_rounds(journal)
+    found = []
+    for before, done in itertools.pairwise(rounds):
+        gain = gain_of(before, done)
+        if gain is not None and done.round in chosen:
+            labels = done.labelled - before.labelled
+            strategy = chosen[done.round]
+            found.append(PastChoice(done.round, strategy, labels, gain.points, gain.words))
+    return tuple(found)
 
 
 def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> GeneratorEvidence:
@@ -167,6 +206,7 @@ def for_verifier(
             words: round(float(weight), 3)
             for words, weight in zip(consensus.source_words, weights, strict=True)
         },
+        skill=_last_skill(context.journal),
     )
 
 
@@ -176,6 +216,11 @@ def _may_generate(context: Context) -> bool:
     bare = Example(ExampleId(""), {})
     is_text = len(context.kind.parts(bare)) == 1
     return config.generator.enabled and config.annotator.enabled and is_text
+
+
+def counts_of_labels(context: Context) -> dict[str, int]:
+    """Count what is labelled so far, by group."""
+    return _counts(context, {label.example: label for label in context.labelling.labels()})
 
 
 def _counts(context: Context, labels: Mapping[ExampleId, Label]) -> dict[str, int]:
