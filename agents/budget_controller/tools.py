@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from querist.agents.budget_controller.rules import BudgetEvidence, gain_of
+from querist.agents.budget_controller.rules import BudgetEvidence, PastRound, gain_of
 from querist.agents.deliberation.brief import points, usd
 from querist.agents.deliberation.toolbox import Arguments, CannotTellError, Nothing, Tool, table
 
@@ -106,7 +106,7 @@ def _gained(evidence: BudgetEvidence) -> list[str]:
 
 def _curve(evidence: BudgetEvidence) -> str:
     rows = []
-    before = None
+    before: PastRound | None = None
     for done in evidence.past:
         gain = None if before is None else gain_of(before, done)
         error = "" if done.error is None else f" +- {100 * done.error:.1f}"
