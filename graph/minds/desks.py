@@ -19,7 +19,7 @@ from querist.graph.round.select import query_context
 from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
 from querist.memory.errors import InvalidInput, QueristError
-from querist.memory.records import Action, ExampleId
+from querist.memory.records import Action, Example, ExampleId
 from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.engines.neighbours import nearest_neighbours
 from querist.tools.strategies import Capability
@@ -87,7 +87,7 @@ class PoolDesk:
 
     def texts(self, ids: Sequence[str]) -> list[str]:
         """Read texts."""
-        return [example.words for example in self._context.view.get([ExampleId(i) for i in ids])]
+        return [_read(example) for example in self._context.view.get([ExampleId(i) for i in ids])]
 
     def _doubt(self, rows: IntArray) -> float | None:
         if self._chances is None or not len(rows):
@@ -146,7 +146,7 @@ class OpinionDesk:
         examples = self._context.view.get([item.example for item in items])
         opinions = self._knowledge.opinions(examples, [item.attempt for item in items])
         return [
-            (said.example.words, name_of(said.pooled.best), said.pooled.p_correct)
+            (_read(said.example), name_of(said.pooled.best), said.pooled.p_correct)
             for said in opinions
             if said.pooled is not None
         ]
@@ -193,3 +193,7 @@ class OpinionDesk:
             for label in self._context.labelling.labels()
             if label.source == "human"
         }
+
+
+def _read(example: Example) -> str:
+    return " | ".join(example.fields.values())
