@@ -134,7 +134,7 @@ def _limits(evidence: BudgetEvidence) -> Mapping[str, Mapping[str, Any]]:
         questions = min(most, int(evidence.remaining / evidence.human_label_usd))
     return {
         "action": {"enum": [*actions, *(["finish"] if evidence.round > 0 else [])]},
-        "batch": {"minimum": 0, "maximum": most},
+        "batch": {"minimum": min(1, most), "maximum": most},
         "questions": {"minimum": 0, "maximum": questions},
         "stop": {"enum": stops},
     }

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from querist.agents.deliberation.brief import Fact
 
 _FIGURE = re.compile(
-    r"(?<![\w.@*:/-])[-+\u2212]?\$?(\d[\d,]*(?:\.\d+)?)(\s?(?:%|percent\b))?(?!\w)"
+    r"(?<![\w.@*:/-])[-+\u2212]?\$?(\d[\d,]*(?:\.\d+)?)(\s?(?:%|percent\b))?(?![\w*]|\.\d)"
 )
 _ANY = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _LISTED = re.compile(r"(?m)^\s*\(?\d{1,2}[.)]\s")
+_SAYS_NOTHING = 12
+"""Characters below which a reason is none: small models say `The facts`."""
 _LONG_ENOUGH = 30
 """Characters of a reason from which repeating the instructions is no coincidence."""
 
@@ -24,6 +26,8 @@ def check_grounded(
     `shown` are all texts that figures may come from: the page, the results of tools, the ruling's
     own values. A figure counts as shown where it is one of theirs, rounded, or as a percentage.
     """
+    if len(reason.strip()) < _SAYS_NOTHING:
+        raise ValueError(f"the reason says nothing: {reason.strip()!r}")
     invented = _invented(reason, shown)
     if invented:
         raise ValueError(

@@ -36,7 +36,7 @@ def sit_exams(config: RunConfig, place: Place) -> None:
     screen = Screen()
     screen.title(f"Exams of {config.mind_model}")
     kept = Examined.of(place.workspace)
-    with _ledger() as ledger:
+    with ledger_apart() as ledger:
         results = asyncio.run(_sit_all(config, ledger, screen, kept))
         usd = ledger.balance().settled
     screen.line(f"The exams cost {dollars(usd)}. The results are kept in {place.workspace}.")
@@ -53,7 +53,7 @@ async def _sit_all(
     from querist.graph.minds.consulting import BRIEFS
     from querist.graph.minds.exams import EXAMS
 
-    models = _models(config, ledger, screen)
+    models = models_of(config, ledger, screen)
     results = []
     try:
         for agent, situations in EXAMS.items():
@@ -77,7 +77,8 @@ async def _sit_all(
     return results
 
 
-def _models(config: RunConfig, ledger: Ledger, screen: Screen) -> Models:
+def models_of(config: RunConfig, ledger: Ledger, screen: Screen) -> Models:
+    """Open models for a configuration, to spend from a ledger."""
     from querist.graph.workplace.models import Models
 
     return Models(
@@ -90,8 +91,8 @@ def _models(config: RunConfig, ledger: Ledger, screen: Screen) -> Models:
 
 
 @contextmanager
-def _ledger() -> Iterator[Ledger]:
-    """Open a ledger of its own, so that an exam is no run's."""
+def ledger_apart() -> Iterator[Ledger]:
+    """Open a ledger of its own: what is tried for a person is no run's expense."""
     task = Task("exam", DEFAULT.name, (LabelClass("a"), LabelClass("b")))
     with (
         tempfile.TemporaryDirectory(prefix="querist-exam-") as folder,

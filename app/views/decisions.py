@@ -26,7 +26,7 @@ def show_decisions(place: Place, name: str | None, *, number: int | None, agent:
         is_short = number is None and not agent
         screen.title(f"Decisions of {run.id}")
         for decision in sorted(decisions, key=lambda made: made.turn):
-            (_show_line if is_short else _show)(screen, decision)
+            (_show_line if is_short else show_decision)(screen, decision)
         if is_short:
             screen.line()
             screen.line(f"More of a round: {place.command(f'decisions {run.id} --round 1')}")
@@ -39,7 +39,8 @@ def _show_line(screen: Screen, decision: Decision) -> None:
         screen.line(f"      the rules took over: {decision.fell_back}")
 
 
-def _show(screen: Screen, decision: Decision) -> None:
+def show_decision(screen: Screen, decision: Decision) -> None:
+    """Show one decision in full."""
     agent = decision.agent.replace("_", " ")
     screen.title(f"Round {decision.round}, {agent}, step {decision.step or '-'}")
     asked = f" ({decision.asked})" if decision.asked else ""

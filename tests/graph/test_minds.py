@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 from tests_graph_support import LABELS, weak_annotator
+from typer.testing import CliRunner
 
 from querist.agents.deliberation.exams import Examined, ExamResult
 from querist.agents.models.port import ChatReply, ToolUse, Usage
 from querist.agents.models.providers.scripted import ScriptedModel
+from querist.app.terminal.cli import app
+from querist.app.terminal.place import Place
+from querist.app.views.decisions import show_decisions
+from querist.app.views.report import render
+from querist.app.views.report_data import gather
 from querist.evals.mock_minds import Script
 from querist.evals.mock_server import Behaviour, serving
 from querist.graph.run import Run
@@ -92,10 +98,29 @@ def test_four_agents_look_something_up_and_decide(minded):
     assert "kept of what people labelled" in tried["try_thresholds"]
     assert "of 4 right" in tried["try_prompt"]
     spent = sum(made.usd for made in view.journal.decisions())
-    settled = {agent: usd for (agent, _), usd in view.ledger.by_agent().items()}
-    own = sum(usd for agent, usd in settled.items() if agent != "people")
-    assert 0 < spent == own - settled.get("people", 0) or spent <= view.ledger.balance().settled
+    by_kind = {kind: usd for (agent, kind), usd in view.ledger.by_agent().items() if kind == "llm"}
+    assert by_kind["llm"] > 0
+    assert spent == sum(
+        usd for (_, kind), usd in view.ledger.by_agent().items() if kind == "llm"
+    )  # the annotator's model is free
     assert spent <= view.ledger.balance().cap / 10
+
+
+def test_a_decision_can_be_read_as_it_was_come_to(minded, capsys):
+    run, _ = minded(loop={"rounds": 2})
+    drive(run)
+    page = render(gather(run))
+    assert "What was said, word for word" in page
+    assert "The rules would have ruled" in page
+    place = Place(run.store.folder)
+    run.store.close()
+    show_decisions(place, run.id, number=1, agent="selector")
+    told = capsys.readouterr().out
+    assert "[tool try_strategies]" in told
+    assert "By openai:mind, llm" in told
+    assert "What the rules would have ruled" in told
+    show_decisions(place, run.id, number=None, agent="")
+    assert "budget controller (rules)" in capsys.readouterr().out
 
 
 def test_what_is_settled_is_not_asked(minded):
@@ -220,3 +245,23 @@ def test_killed_in_a_deliberation_a_run_comes_to_the_same_ruling_and_pays_once(m
         assert ends["whole"][1][1] == "llm"
         # Two calls in each workspace, and twice a reply that was under way when its process died.
         assert server.counts.answered == 6
+
+
+def test_a_decision_is_taken_again_by_another_mind_and_nothing_changes(scripted):
+    run, _ = scripted(loop={"rounds": 2})
+    drive(run)
+    workspace = run.store.folder
+    before = run.view().ledger.balance()
+    verification = RULINGS["Verification"]
+    with serving(Behaviour(mind=Script((("Verification", verification),)))) as server:
+        words = [
+            "decide", run.id, "--round", "1", "--agent", "verifier", "--mind", "llm:openai:mind",
+            "--dry-run", "--base-url", server.base_url, "--price", "openai:mind=1,2",
+            "-w", str(workspace),
+        ]  # fmt: skip
+        done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "Taken again, without consequences" in done.output
+    assert "Because: The annotator is weak." in done.output
+    assert run.view().ledger.balance() == before
+    assert len(run.view().journal.decisions(number=1, agent="verifier")) == 1
