@@ -94,7 +94,7 @@ def _shown_in_words(shared: int, nearest: int, bank: int) -> str:
     return f"Of {counted(bank, 'labelled example')} the model is shown {shown}"
 
 
-def check(evidence: AnnotatorEvidence, ruling: Annotating) -> None:
+def _check(evidence: AnnotatorEvidence, ruling: Annotating) -> None:
     """Refuse to show what there is not, and more votes than the money was planned for."""
     if ruling.shared + ruling.nearest > evidence.bank:
         raise ValueError(
@@ -108,5 +108,5 @@ def check(evidence: AnnotatorEvidence, ruling: Annotating) -> None:
         raise ValueError(f"{ruling.votes} votes a text were not planned for; at most {most}")
 
 
-SPEC = AgentSpec(Agent.ANNOTATOR, rule=rule, ruling=Annotating, check=check)
+SPEC = AgentSpec(Agent.ANNOTATOR, rule=rule, ruling=Annotating, check=_check)
 """The agent as the loop knows it."""

@@ -117,8 +117,11 @@ class Session(Generic[E, R]):
         facts = self.brief.facts(evidence)
 
         def hold(ruling: R) -> R:
-            if spec.check is not None:
-                spec.check(evidence, ruling)
+            try:
+                if spec.check is not None:
+                    spec.check(evidence, ruling)
+            except QueristError as error:  # an unknown strategy, which pydantic must hear of
+                raise ValueError(str(error)) from error
             own = json.dumps(ruling.model_dump(mode="json", exclude={"reason"}))
             shown = [self.page, own, *(call.result for call in self.calls)]
             check_grounded(ruling.reason, facts=facts, shown=shown, instructions=duty)

@@ -21,6 +21,8 @@ MANNERS = (
 )
 """What every mind is told about how to rule."""
 _LONGEST_NAME = 40
+_SHORTEST = 20
+"""Characters of a reason: held to a schema, small models else write `1`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Brief(Generic[E, R]):
             is_open = bounds.get("open") and not narrow
             skipped = {"open", *(["enum"] if is_open else [])}
             properties[name] |= {key: part for key, part in bounds.items() if key not in skipped}
-        properties["reason"]["maxLength"] = longest_reason
+        properties["reason"] |= {"minLength": _SHORTEST, "maxLength": longest_reason}
         return {
             "type": "object",
             "properties": properties,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-PAGE = 2_400
+_PAGE = 2_400
 """Characters of a tool's result that a mind reads."""
 
 
@@ -75,7 +75,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     for done, row in enumerate(rows):
         line = " | ".join(map(str, row))
         size += len(line) + 1
-        if size > PAGE - 60:
+        if size > _PAGE - 60:
             lines.append(f"({len(rows) - done} more rows are left out)")
             break
         lines.append(line)
@@ -84,4 +84,4 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def page_of(text: str) -> str:
     """Cut a result to a page, and say so."""
-    return text if len(text) <= PAGE else f"{text[: PAGE - 20]}... (cut to a page)"
+    return text if len(text) <= _PAGE else f"{text[: _PAGE - 20]}... (cut to a page)"

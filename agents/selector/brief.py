@@ -17,7 +17,7 @@ _DUTY = (
     "0.7*facility_location. Pipelines narrow it: margin@10 > k_center takes the most varied of "
     "ten times as many doubtful ones."
 )
-USUAL = (
+_USUAL = (
     COLD_START,
     WARM,
     "0.7*margin + 0.3*facility_location",
@@ -81,18 +81,18 @@ def _limits(evidence: SelectorEvidence) -> Mapping[str, Mapping[str, Any]]:
     most = min(evidence.batch, evidence.pool_left)
     return {
         "strategy": {
-            "enum": list(usual(has_model=evidence.has_model)),
+            "enum": list(_usual(has_model=evidence.has_model)),
             "open": "another registered strategy, mixture or pipeline",
         },
         "count": {"minimum": 1, "maximum": most},
     }
 
 
-def usual(*, has_model: bool) -> tuple[str, ...]:
+def _usual(*, has_model: bool) -> tuple[str, ...]:
     """Give the usual strategies that can be served."""
     if has_model:
-        return USUAL
-    return tuple(name for name in USUAL if not any(word in name for word in _FROM_A_MODEL))
+        return _USUAL
+    return tuple(name for name in _USUAL if not any(word in name for word in _FROM_A_MODEL))
 
 
 def _settled(evidence: SelectorEvidence) -> str:

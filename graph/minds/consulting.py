@@ -22,7 +22,7 @@ from querist.graph.minds.records import JournalMemo, Place, begun
 from querist.graph.minds.toolboxes import tools_of
 from querist.graph.minds.trust import standing_of
 from querist.graph.workplace.context import Context
-from querist.memory.errors import ModelError, QueristError
+from querist.memory.errors import QueristError
 from querist.memory.events import Consulted, Notice
 
 BRIEFS: Mapping[str, Brief[Any, Any]] = {
@@ -54,7 +54,7 @@ def consult(
             if consulted is None:
                 return None, f"not asked: {why_not}"
             context.emit(consulted)
-    except (ModelError, QueristError) as error:
+    except QueristError as error:
         return _absent(str(error)), "the model could not be opened"
     return _deliberation(context, consulted, place, model), consulted.why
 
@@ -101,6 +101,21 @@ def _begin(
         calls=section.calls,
         tokens=section.tokens,
     )
+
+
+def most_for_minds(context: Context) -> Decimal:
+    """Give what the decisions of a whole run may cost at most."""
+    config = context.config
+    agents = [agent for agent in BRIEFS if config.minds.of(agent) != "rules"]
+    if not agents:
+        return Decimal(0)
+    try:
+        if context.models.named(config.mind_model, agent=agents[0]).is_free:
+            return Decimal(0)
+    except QueristError:
+        return Decimal(0)  # one that cannot be had is never paid
+    rounds = len(agents) * config.loop.rounds * config.minds.usd
+    return min(rounds, context.ledger.balance().cap * Decimal(str(config.minds.share)))
 
 
 def _allowed(context: Context) -> Decimal:

@@ -13,6 +13,7 @@ from querist.agents.generator.rules import GeneratorEvidence
 from querist.agents.mind import Agent, recall
 from querist.agents.selector.rules import PastChoice, SelectorEvidence
 from querist.agents.verifier.rules import VerifierEvidence
+from querist.agents.verifier.tools import in_bands
 from querist.graph.commands import stop_command
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.model_files import current_model
@@ -23,7 +24,8 @@ from querist.graph.workplace.context import Context
 from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
 from querist.memory.pool import Pool
-from querist.memory.records import Action, Example, ExampleId, Label, SpendKind
+from querist.memory.records import Action, Example, ExampleId, Label, SpendKind, Split
+from querist.tools.strategies import Capability
 
 _TYPICAL_CHARACTERS = 600
 _ENOUGH_BILLS = 10
@@ -129,7 +131,24 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         skill=_last_skill(context.journal),
         random_only=number == 0 and asks,
         past=_past_choices(context.journal),
+        capabilities=_capabilities(context),
     )
+
+
+def _capabilities(context: Context) -> tuple[str, ...]:
+    """What a strategy that a mind names can be shown; () where no mind is asked.
+
+    A language model's advice is not among them: it would cost what nobody quoted.
+    """
+    if context.config.minds.of(Agent.SELECTOR) == "rules":
+        return ()
+    found = [Capability.EMBEDDINGS, Capability.TEXTS]
+    has_model = current_model(context.files) is not None
+    if has_model:
+        found += [Capability.PROBS, Capability.GRADIENTS, Capability.POSTERIOR]
+    if context.pool.count(Split.TEST):
+        found += [Capability.TARGETS, *([Capability.TARGET_POSTERIOR] if has_model else [])]
+    return tuple(found)
 
 
 def _past_choices(journal: Journal) -> tuple[PastChoice, ...]:
@@ -207,7 +226,18 @@ def for_verifier(
             for words, weight in zip(consensus.source_words, weights, strict=True)
         },
         skill=_last_skill(context.journal),
+        sure=_sure(context, knowledge, number),
     )
+
+
+def _sure(context: Context, knowledge: Knowledge, number: int) -> Mapping[str, int]:
+    """Count the batch by how sure the pooled opinion is; {} where no mind is asked."""
+    if context.config.minds.of(Agent.VERIFIER) == "rules":
+        return {}
+    items = context.labelling.batch(number, status="annotated")
+    examples = context.view.get([item.example for item in items])
+    opinions = knowledge.opinions(examples, [item.attempt for item in items])
+    return in_bands([said.pooled.p_correct for said in opinions if said.pooled is not None])
 
 
 def _may_generate(context: Context) -> bool:
