@@ -23,7 +23,7 @@ from querist.agents.deliberation.steps import Speech
 from querist.agents.deliberation.toolbox import CannotTellError, Memo, Told, Tool, page_of
 from querist.agents.mind import Deliberated, DeliberationFailed, Ruling
 from querist.agents.models.port import ToolsRefused
-from querist.memory.errors import QueristError
+from querist.memory.errors import LeaseLost, QueristError, StoreError
 from querist.memory.records import ToolCall, Turn
 
 E = TypeVar("E")
@@ -66,8 +66,11 @@ class Session(Generic[E, R]):
             # The endpoint has said what it does not take: the same, spoken otherwise.
             self.speech = "steps"
             return await self.deliberate(evidence)
-        except (QueristError, ValueError) as error:
-            raise self._failed(str(error), messages) from error
+        except (LeaseLost, StoreError):
+            raise  # no mind's fault, and no run goes on without a store
+        except Exception as error:
+            # LangChain's errors have no common base, and none of them may stop a run.
+            raise self._failed(_words_of(error), messages) from error
         return Deliberated(
             ruling,
             tuple(self.calls),
@@ -191,6 +194,16 @@ async def _told(tool: Tool, arguments: Any) -> str:
         return page_of(await tool.run(arguments))
     except CannotTellError as error:
         return str(error)
+    except (LeaseLost, StoreError, DeliberationFailed):
+        raise
+    except Exception as error:  # noqa: BLE001 - what is only tried must not stop a run
+        return f"That could not be computed ({_words_of(error)}). Try something else, or rule."
+
+
+def _words_of(error: Exception) -> str:
+    """Say what happened; an error of ours says it itself."""
+    known = isinstance(error, QueristError | ValueError)
+    return str(error) if known else f"{type(error).__name__}: {str(error)[:200]}"
 
 
 def _first_error(error: Any) -> str:
