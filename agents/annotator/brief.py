@@ -67,6 +67,6 @@ def _settled(evidence: AnnotatorEvidence) -> str:
 
 
 BRIEF: Brief[AnnotatorEvidence, Annotating] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, settled=_settled
+    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived={}, settled=_settled
 )
 """How the annotator's decisions are put to a mind."""

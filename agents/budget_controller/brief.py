@@ -21,11 +21,10 @@ from querist.tools.wording import counted
 _DUTY = (
     "You are the budget controller of a labelling loop. Each round chooses texts from a pool "
     "(select) or writes new ones (generate), labels them, asks people about some, trains a model "
-    "and measures it. You decide what the next round may do: action, batch (texts), questions "
-    "(how many of them people may be asked), and stop (which rule fired; empty unless the action "
-    "is finish). Go on with select while labels still improve the model and the money pays for "
-    "them; generate is for classes that are far too thin; finish with stop=plateau once the "
-    "curve has levelled off, and with stop=budget once the money pays for too little."
+    "and measures it. You decide what the next round may do: action, batch (texts) and questions "
+    "(how many of them people may be asked). Go on with select while labels still improve the "
+    "model and the money pays for them; generate is for classes that are far too thin; finish is for a curve that has levelled "
+    "off, and for money that does not pay for a full batch."
 )
 _NAMED_ROUNDS = 4
 _NO_MONEY = (
@@ -128,7 +127,6 @@ def _last(rounds: Sequence[PastRound]) -> list[Fact]:
 def _limits(evidence: BudgetEvidence) -> Mapping[str, Mapping[str, Any]]:
     most = min(evidence.batch, evidence.pool_left)
     actions = ["select", *(["generate"] if evidence.may_generate else [])]
-    stops = ["", "budget", *(["plateau"] if evidence.plateau else [])]
     questions = most if evidence.asks_people else 0
     if evidence.asks_people and evidence.human_label_usd > 0:
         questions = min(most, int(evidence.remaining / evidence.human_label_usd))
@@ -136,8 +134,14 @@ def _limits(evidence: BudgetEvidence) -> Mapping[str, Mapping[str, Any]]:
         "action": {"enum": [*actions, *(["finish"] if evidence.round > 0 else [])]},
         "batch": {"minimum": min(1, most), "maximum": most},
         "questions": {"minimum": 0, "maximum": questions},
-        "stop": {"enum": stops},
     }
+
+
+def _stop(evidence: BudgetEvidence, given: Mapping[str, Any]) -> str:
+    """Name the rule by which a mind that finishes does so; whether it fired is checked."""
+    if given.get("action") != "finish":
+        return ""
+    return "plateau" if evidence.plateau else "budget"
 
 
 def _settled(evidence: BudgetEvidence) -> str:
@@ -155,6 +159,6 @@ def _settled(evidence: BudgetEvidence) -> str:
 
 
 BRIEF: Brief[BudgetEvidence, Plan] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, settled=_settled
+    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived={"stop": _stop}, settled=_settled
 )
 """How the budget controller's decisions are put to a mind."""

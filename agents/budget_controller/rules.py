@@ -327,8 +327,8 @@ def _check_stop(evidence: BudgetEvidence, ruling: Plan) -> None:
     }
     if not fired.get(ruling.stop, False):
         raise ValueError(
-            f"stop={ruling.stop!r} is not so: it may be 'budget' when the money does not pay for a "
-            "full batch, 'plateau' when the curve has levelled off, else go on"
+            f"nothing speaks for finishing (stop={ruling.stop!r} is not so): the money pays for a "
+            "full batch, and the curve has not levelled off"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context as Variables
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -43,6 +43,8 @@ class Session(Generic[E, R]):
     speech: Speech
     tools: Sequence[Tool]
     memo: Memo
+    attempt: Callable[[R], object] = lambda _: None
+    """Tries a ruling before it counts, as far as that changes nothing; raises where it fails."""
     calls: list[ToolCall] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
 
@@ -123,14 +125,27 @@ class Session(Generic[E, R]):
             try:
                 if spec.check is not None:
                     spec.check(evidence, ruling)
-            except QueristError as error:  # an unknown strategy, which pydantic must hear of
-                raise ValueError(str(error)) from error
+                self.attempt(ruling)
+            except (LeaseLost, StoreError):
+                raise
+            except Exception as error:
+                # Pydantic hands on no errors but these; a strategy may fail in any way.
+                raise ValueError(_words_of(error)) from error
             own = json.dumps(ruling.model_dump(mode="json", exclude={"reason"}))
             shown = [self.page, own, *(call.result for call in self.calls)]
             check_grounded(ruling.reason, facts=facts, shown=shown, instructions=duty)
             return ruling
 
-        validators: dict[str, Any] = {"hold": model_validator(mode="after")(hold)}
+        def derive(given: Any) -> Any:
+            if not isinstance(given, dict):
+                return given
+            derived = self.brief.derived.items()
+            return given | {name: value(evidence, given) for name, value in derived}
+
+        validators: dict[str, Any] = {
+            "derive": model_validator(mode="before")(derive),
+            "hold": model_validator(mode="after")(hold),
+        }
         held: type[R] = create_model(
             spec.ruling.__name__,
             __base__=spec.ruling,

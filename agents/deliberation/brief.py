@@ -48,6 +48,8 @@ class Brief(Generic[E, R]):
     An `enum` with `open` beside it names the usual values; a model that speaks freely may name
     others.
     """
+    derived: Mapping[str, Callable[[E, Mapping[str, Any]], Any]]
+    """Fields that follow from the evidence and the rest of the ruling: a mind is not asked."""
     settled: Callable[[E], str]
     """Why there is nothing to decide (a person's word, an empty pool); "" where there is."""
 
@@ -59,7 +61,11 @@ class Brief(Generic[E, R]):
         `narrow` leaves a model no values but the usual ones.
         """
         schema = self.spec.ruling.model_json_schema()
-        properties = {name: dict(part) for name, part in schema["properties"].items()}
+        properties = {
+            name: dict(part)
+            for name, part in schema["properties"].items()
+            if name not in self.derived
+        }
         for name, bounds in self.limits(evidence).items():
             is_open = bounds.get("open") and not narrow
             skipped = {"open", *(["enum"] if is_open else [])}

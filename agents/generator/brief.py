@@ -56,6 +56,6 @@ def _settled(evidence: GeneratorEvidence) -> str:
 
 
 BRIEF: Brief[GeneratorEvidence, Generation] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, settled=_settled
+    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived={}, settled=_settled
 )
 """How the generator's decisions are put to a mind."""

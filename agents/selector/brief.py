@@ -104,6 +104,6 @@ def _settled(evidence: SelectorEvidence) -> str:
 
 
 BRIEF: Brief[SelectorEvidence, Selection] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, settled=_settled
+    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived={}, settled=_settled
 )
 """How the selector's decisions are put to a mind."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from querist.agents.deliberation.brief import Brief, Fact
@@ -76,8 +76,6 @@ def _limits(evidence: VerifierEvidence) -> Mapping[str, Mapping[str, Any]]:
         "reannotate_below": share if evidence.may_reannotate else {"minimum": 0, "maximum": 0},
         "drop_below": {"minimum": 0, "maximum": round(min(1.0, 2 * evidence.chance), 3)},
         "questions": {"minimum": 0, "maximum": min(evidence.questions, evidence.batch)},
-        "escalate_all": {"enum": [False]},
-        "labels_by_model": {"enum": [evidence.labels_by_model]},
     }
 
 
@@ -87,7 +85,11 @@ def _settled(evidence: VerifierEvidence) -> str:
     return "" if evidence.annotates else "no language model labels, so all goes to people"
 
 
+_DERIVED: Mapping[str, Callable[[VerifierEvidence, Mapping[str, Any]], Any]] = {
+    "escalate_all": lambda *_: False,
+    "labels_by_model": lambda evidence, _: evidence.labels_by_model,
+}
 BRIEF: Brief[VerifierEvidence, Verification] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, settled=_settled
+    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived=_DERIVED, settled=_settled
 )
 """How the verifier's decisions are put to a mind."""

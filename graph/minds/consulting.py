@@ -19,7 +19,7 @@ from querist.agents.selector.brief import BRIEF as SELECTOR
 from querist.agents.verifier.brief import BRIEF as VERIFIER
 from querist.graph.minds.occasions import occasion
 from querist.graph.minds.records import JournalMemo, Place, begun
-from querist.graph.minds.toolboxes import tools_of
+from querist.graph.minds.toolboxes import attempt_of, tools_of
 from querist.graph.minds.trust import standing_of
 from querist.graph.workplace.context import Context
 from querist.memory.errors import QueristError
@@ -144,6 +144,7 @@ def _deliberation(
             speech=_speech(consulted.speech),
             tools=tools_of(context, evidence, place, account),
             memo=JournalMemo(context, place),
+            attempt=attempt_of(context, place),
         )
         return await session.deliberate(evidence)
 

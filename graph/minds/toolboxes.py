@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from querist.agents.annotator import tools as annotator
@@ -16,6 +17,14 @@ from querist.graph.minds.desks import LedgerDesk, OpinionDesk, PoolDesk
 from querist.graph.minds.records import Place
 from querist.graph.minds.trying import PromptDesk, WritingDesk
 from querist.graph.workplace.context import Context
+
+
+def attempt_of(context: Context, place: Place) -> Callable[[Any], object]:
+    """Give what tries a ruling of an agent before it counts: a strategy that fails is no choice."""
+    if place.agent != Agent.SELECTOR:
+        return lambda _: None
+    desk = PoolDesk(context, number=place.number)
+    return lambda ruling: desk.choose(ruling.strategy, ruling.count)
 
 
 def tools_of(context: Context, evidence: Any, place: Place, account: Account) -> list[Tool]:

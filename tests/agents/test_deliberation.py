@@ -259,7 +259,8 @@ def test_the_smallest_model_gives_one_ruling_over_a_page(account):
     schema = model.calls[0].schema
     assert next(iter(schema["properties"])) == "reason"
     assert schema["properties"]["questions"]["maximum"] == 20
-    assert schema["properties"]["stop"]["enum"] == ["", "budget"]
+    assert schema["properties"]["action"]["enum"] == ["select", "finish"]
+    assert "stop" not in schema["properties"]
 
 
 # ---------------------------------------------------------------- a real endpoint

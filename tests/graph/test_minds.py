@@ -30,7 +30,6 @@ SECTIONS = {"models": {"mind": "openai:mind"}, "prices": PRICES, "loop": {"round
 RULINGS = {
     "Plan": {
         "reason": "There is room for more.", "action": "select", "batch": 20, "questions": 5,
-        "stop": "",
     },
     "Selection": {
         "reason": "Variety first.", "strategy": "0.5*margin + 0.5*facility_location", "count": 20,
@@ -40,7 +39,7 @@ RULINGS = {
     },
     "Verification": {
         "reason": "The annotator is weak.", "accept_at": 0.8, "reannotate_below": 0,
-        "drop_below": 0.1, "questions": 3, "escalate_all": False, "labels_by_model": False,
+        "drop_below": 0.1, "questions": 3,
     },
 }  # fmt: skip
 LOOKS = {
@@ -265,3 +264,21 @@ def test_a_decision_is_taken_again_by_another_mind_and_nothing_changes(scripted)
     assert "Because: The annotator is weak." in done.output
     assert run.view().ledger.balance() == before
     assert len(run.view().journal.decisions(number=1, agent="verifier")) == 1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ("al_perplexity", "needs llm: not to be had here"),
+        ("no_such_thing", "No strategy is called 'no_such_thing'"),
+    ],
+)
+def test_a_strategy_that_cannot_be_served_is_no_choice(minded, strategy, words):
+    def mind(request):
+        return call("Selection", RULINGS["Selection"] | {"strategy": strategy})
+
+    run, _ = minded(mind=mind, minds={"mind": "rules", "selector": "llm"}, loop={"rounds": 2})
+    assert drive(run).status == "finished"
+    chosen = run.view().journal.decisions(agent="selector")[1]
+    assert chosen.mind == "rules"
+    assert words in chosen.fell_back
