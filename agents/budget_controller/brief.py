@@ -23,8 +23,8 @@ _DUTY = (
     "(select) or writes new ones (generate), labels them, asks people about some, trains a model "
     "and measures it. You decide what the next round may do: action, batch (texts) and questions "
     "(how many of them people may be asked). Go on with select while labels still improve the "
-    "model and the money pays for them; generate is for classes that are far too thin; finish is for a curve that has levelled "
-    "off, and for money that does not pay for a full batch."
+    "model and the money pays for them; generate is for classes that are far too thin; finish is "
+    "for a curve that has levelled off, and for money that does not pay for a full batch."
 )
 _NAMED_ROUNDS = 4
 _NO_MONEY = (
