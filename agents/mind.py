@@ -16,11 +16,13 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from querist.memory.errors import QueristError
-from querist.memory.records import Decision, ToolCall
+from querist.memory.records import Decision, ToolCall, Turn
 
 _MindName = Literal["rules", "llm", "auto"]
 LONGEST = 600
 """Characters of a tool's result, or of one of its arguments, that a decision keeps."""
+_LONGEST_TURN = 4_000
+"""Characters of a turn that it keeps."""
 
 
 class Ruling(BaseModel):
@@ -42,18 +44,28 @@ class Deliberated(Generic[R]):
     ruling: R
     tool_calls: tuple[ToolCall, ...] = ()
     usd: Decimal = Decimal(0)
+    model: str = ""
+    turns: tuple[Turn, ...] = ()
 
 
 class DeliberationFailed(QueristError):
     """No ruling came of a deliberation; what was looked up and spent all the same is told."""
 
     def __init__(
-        self, reason: str, *, tool_calls: tuple[ToolCall, ...] = (), usd: Decimal = Decimal(0)
+        self,
+        reason: str,
+        *,
+        tool_calls: tuple[ToolCall, ...] = (),
+        usd: Decimal = Decimal(0),
+        model: str = "",
+        turns: tuple[Turn, ...] = (),
     ) -> None:
         """Keep what the decision is to tell, although the rules take it."""
         super().__init__(reason)
         self.tool_calls = tool_calls
         self.usd = usd
+        self.model = model
+        self.turns = turns
 
 
 Deliberation = Callable[[E], Awaitable[Deliberated[R]]]
@@ -90,8 +102,9 @@ async def decide(
     number: int,
     step: str,
     deliberate: Deliberation[E, R] | None = None,
+    asked: str = "",
 ) -> tuple[R, Decision]:
-    """Take a decision and describe it for the journal."""
+    """Take a decision and describe it for the journal; `asked` is why a model is, or is not."""
     done: Deliberated[R] | None = None
     failed: DeliberationFailed | None = None
     if deliberate is not None:
@@ -100,7 +113,8 @@ async def decide(
         except DeliberationFailed as error:
             failed = error
     told = done or failed
-    ruling = spec.rule(evidence) if done is None else done.ruling
+    by_rules = spec.rule(evidence)
+    ruling = by_rules if done is None else done.ruling
     return (
         ruling,
         Decision(
@@ -115,6 +129,12 @@ async def decide(
             fell_back=f"the deliberation failed: {str(failed)[:300]}" if failed else "",
             step=step,
             turn=turn,
+            asked=asked,
+            model=told.model if told else "",
+            turns=tuple(Turn(turn.who, turn.text[:_LONGEST_TURN]) for turn in told.turns)
+            if told
+            else (),
+            rules_say=by_rules.model_dump(mode="json") if told else {},
         ),
     )
 
@@ -132,7 +152,13 @@ async def _deliberated(
     try:
         _check(spec, evidence, done.ruling)
     except (QueristError, ValueError) as error:
-        raise DeliberationFailed(str(error), tool_calls=done.tool_calls, usd=done.usd) from error
+        raise DeliberationFailed(
+            str(error),
+            tool_calls=done.tool_calls,
+            usd=done.usd,
+            model=done.model,
+            turns=done.turns,
+        ) from error
     return done
 
 

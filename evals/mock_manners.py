@@ -74,6 +74,7 @@ _REFUSALS: Mapping[str, Callable[[Body, int], Refused | None]] = {
     "object_only": _object_only,
     "few_alternatives": _few_alternatives,
     "no_logprobs": _unless_absent("logprobs", _error(400, "logprobs is not supported")),
+    "no_tools": _unless_absent("tools", _error(400, "tools are not supported by this model")),
     "no_system": lambda body, _: (
         _error(400, "System role not supported")
         if body["messages"][0]["role"] == "system"
@@ -179,6 +180,15 @@ def _no_choices(reply: dict[str, Any], body: Body) -> None:
         reply["choices"] = []
 
 
+def _surrogates(reply: dict[str, Any], _: Body) -> None:
+    """Write half of a pair that no UTF-8 has into whatever is said."""
+    message = reply["choices"][0]["message"]
+    for call in message.get("tool_calls", ()):
+        function = call["function"]
+        function["arguments"] = function["arguments"].replace("reason", "reason\ud800")
+    message["content"] = f"{message['content'] or ''}\ud800"
+
+
 _ODDITIES: Mapping[str, Callable[[dict[str, Any], Body], None]] = {
     "think": _content(lambda text: f"<think>Is it {{this}}? Let me see.</think>\n{text}"),
     "end_of_thought": _content(lambda text: f"It may be anything.</think>{text}"),
@@ -210,6 +220,8 @@ _ODDITIES: Mapping[str, Callable[[dict[str, Any], Body], None]] = {
     "big": _bills_more,
     "calls_a_tool": _calls_a_tool,
     "no_choices": _no_choices,
+    "surrogates": _surrogates,
+    "invalid_utf8": lambda *_: None,  # which is done to the bytes
 }
 MANNERS = (*_REFUSALS, *_ODDITIES)
 

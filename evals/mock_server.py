@@ -28,6 +28,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from querist.evals.mock_manners import MANNERS, refuse, reply_oddly
+from querist.evals.mock_minds import Script, speak
 
 Mode = Literal["ok", "401", "404", "429", "500", "garbage", "hang", "drop"]
 _MODES: tuple[Mode, ...] = ("ok", "401", "404", "429", "500", "garbage", "hang", "drop")
@@ -72,6 +73,8 @@ class Behaviour:
     """Of a text to embed."""
     manner: str = ""
     """An oddity of real endpoints, by its name in `mock_manners`."""
+    mind: Script = field(default_factory=Script)
+    """What it does where it is asked to decide."""
 
 
 @dataclass(slots=True)
@@ -126,8 +129,6 @@ class MockServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    # ------------------------------------------------------------ requests
-
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         number = self.counts.requests
@@ -165,12 +166,15 @@ class MockServer:
         is_chat = "messages" in body
         if not is_chat and max(map(len, body["input"])) > behaviour.most_characters:
             return _error(400, "This model's maximum context length is exceeded.")
-        reply = _reply(body, behaviour, draw) if is_chat else _embeddings(body, behaviour)
+        told = speak(body, behaviour.mind) if is_chat else None
+        reply = told or (_reply if is_chat else _embeddings)(body, behaviour, draw)
         self._count(digest, reply)
         reply = reply_oddly(behaviour.manner, reply, body)
         text = json.dumps(reply)
         text = text[: len(text) // 2] if mode == "garbage" else text
-        return web.Response(text=text, content_type="application/json")
+        raw = text.encode()
+        raw = raw.replace(b"reason", b"\xff\xfe") if behaviour.manner == "invalid_utf8" else raw
+        return web.Response(body=raw, content_type="application/json")
 
     def _mode(self, request: web.Request, draw: _Draw, number: int) -> Mode:
         behaviour = self.behaviour
@@ -237,9 +241,6 @@ def _error(status: int, message: str, *, headers: Mapping[str, str] | None = Non
     return web.json_response({"error": {"message": message}}, status=status, headers=headers)
 
 
-# ---------------------------------------------------------------- answers
-
-
 def _label_of(text: str, choices: Sequence[str], behaviour: Behaviour) -> str:
     """Give a text's label: by keyword, else by hash; another one for the share that is wrong."""
     lowered = text.casefold()
@@ -290,7 +291,7 @@ def _reply(body: Mapping[str, Any], behaviour: Behaviour, draw: _Draw) -> dict[s
     }
 
 
-def _embeddings(body: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any]:
+def _embeddings(body: Mapping[str, Any], behaviour: Behaviour, _: _Draw) -> dict[str, Any]:
     """Give each text numbers that depend on its words: texts that share some are alike."""
     width, data = int(body.get("dimensions") or behaviour.dimensions), []
     for index, text in enumerate(body["input"]):
@@ -334,9 +335,6 @@ def _fill(schema: Mapping[str, Any], draw: _Draw, path: str = "") -> Any:
     if kind in {"number", "integer"}:
         return schema.get("minimum", 0)
     return kind == "boolean" or f"A new text about matter {int(draw(path) * 10**9)}."
-
-
-# ---------------------------------------------------------------- serving
 
 
 @contextlib.contextmanager

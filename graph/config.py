@@ -25,6 +25,7 @@ from querist.graph.sections import (
     DataSection,
     GeneratorSection,
     LoopSection,
+    MindsSection,
     ModelsSection,
     PeopleSection,
     Section,
@@ -51,6 +52,7 @@ class RunConfig(Section):
     data: DataSection
     budget: BudgetSection = BudgetSection()
     models: ModelsSection = ModelsSection()
+    minds: MindsSection = MindsSection()
     loop: LoopSection = LoopSection()
     annotator: AnnotatorSection = AnnotatorSection()
     generator: GeneratorSection = GeneratorSection()
@@ -87,6 +89,11 @@ class RunConfig(Section):
             instructions=section.instructions,
             fields=fields,
         )
+
+    @property
+    def mind_model(self) -> str:
+        """The model that agents deliberate with."""
+        return self.models.mind or self.models.annotator
 
     @property
     def generator_model(self) -> str:

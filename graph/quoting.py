@@ -17,6 +17,7 @@ from querist.agents.budget_controller import rules as budget
 from querist.agents.mind import Agent
 from querist.agents.models.embedding import AGENT
 from querist.graph.config import RunConfig
+from querist.graph.minds.consulting import most_for_minds
 from querist.graph.round import evidence
 from querist.graph.round.annotate import PROBES
 from querist.graph.round.audit import audit_size
@@ -34,6 +35,7 @@ _SECONDS_A_CALL = 1.0
 _SHARE_GENERATED = Decimal("0.3")
 """Of what writing new examples may cost: classes are not always thin."""
 _SHARE_ADVISED = Decimal("0.5")
+_SHARE_ASKED = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,9 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         if most > 0:
             what = "new examples of thin classes, if there are such"
             yield QuoteLine("generator", what, most * _SHARE_GENERATED, most)
+    if (most := most_for_minds(context)) > 0:
+        what = "decisions that a language model takes"
+        yield QuoteLine("minds", what, most * _SHARE_ASKED, most)
     if (advice := most_for_advice(context)) > 0:
         what = f"questions of the strategy {config.loop.strategy}"
         yield QuoteLine("selector", what, advice * _SHARE_ADVISED, advice)

@@ -111,6 +111,8 @@ class ModelsSection(Section):
     annotator: str = "local"
     generator: str | None = None
     """The annotator's model, if not named."""
+    mind: str | None = None
+    """Of agents that a language model decides for (see `minds`); the annotator's, if not named."""
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
     in_flight: int = Field(default=32, ge=1, le=1024)
@@ -199,6 +201,38 @@ class TrainingSection(Section):
     """How long training the target may take."""
     self_training: bool = True
     """Whether the loop's head learns from its own surest predictions as well."""
+
+
+MindName = Literal["rules", "llm", "auto"]
+
+
+class MindsSection(Section):
+    """Who takes the agents' decisions: their rules, or a language model within bounds."""
+
+    mind: MindName = "rules"
+    """For all agents; `auto` asks the model where it is likely to matter."""
+    selector: MindName | None = None
+    """For one agent, where it differs."""
+    generator: MindName | None = None
+    annotator: MindName | None = None
+    verifier: MindName | None = None
+    budget_controller: MindName | None = None
+    speech: Literal["auto", "tools", "steps", "page"] = "auto"
+    """How the model calls tools: by itself, step by step in JSON, or not at all."""
+    calls: int = Field(default=8, ge=1, le=50)
+    """The most for one decision, as the next three."""
+    tokens: int = Field(default=30_000, ge=100)
+    seconds: float = Field(default=180.0, gt=0)
+    usd: Decimal = Field(default=Decimal("0.05"), ge=0, le=MOST_USD)
+    share: float = Field(default=0.1, ge=0, le=1)
+    """Of the budget, for all decisions of a run together."""
+    every: int = Field(default=5, ge=1)
+    """Rounds after which `auto` asks in any case."""
+
+    def of(self, agent: str) -> MindName:
+        """Give the mind of an agent."""
+        own: MindName | None = getattr(self, agent, None)
+        return own or self.mind
 
 
 class GeneratorSection(Section):

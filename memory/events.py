@@ -89,6 +89,40 @@ class Unadvised(EventBody):
 
 
 @dataclass(frozen=True, slots=True)
+class Consulted(EventBody):
+    """A language model is asked for an agent's decision: what it is told, and what it may use."""
+
+    kind: ClassVar[str] = "consulted"
+    round: int
+    turn: int
+    agent: str
+    step: str
+    model: str
+    speech: str
+    why: str
+    page: str
+    usd: Decimal
+    calls: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp(EventBody):
+    """A tool told a language model something, which it is told again after a crash."""
+
+    kind: ClassVar[str] = "looked_up"
+    round: int
+    turn: int
+    agent: str
+    step: str
+    tool: str
+    arguments: Mapping[str, object]
+    result: str
+    usd: Decimal
+    """What the tool spent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Generated(EventBody):
     """A batch was written."""
 
@@ -320,6 +354,8 @@ EVENT_TYPES: Mapping[str, type[EventBody]] = {
         Planned,
         Selected,
         Unadvised,
+        Consulted,
+        LookedUp,
         Generated,
         Annotated,
         OutOfMoney,

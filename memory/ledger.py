@@ -142,6 +142,19 @@ class Ledger:
                 found.update((CallKey(key), reply) for key, reply in connection.execute(query))
         return found
 
+    def paid(self, keys: Sequence[CallKey]) -> Decimal:
+        """Sum what calls cost this run; one that another run paid for cost it nothing."""
+        total = _ZERO
+        with self._store.read() as connection:
+            for part in in_chunks(list(dict.fromkeys(keys))):
+                query = sa.select(sa.func.sum(_spend.c.amount)).where(
+                    _spend.c.run == self._run,
+                    _spend.c.entry == "settle",
+                    _spend.c.call_key.in_(part),
+                )
+                total += Decimal(connection.execute(query).scalar() or 0)
+        return total
+
     def forget(self, keys: Sequence[CallKey | str]) -> None:
         """Never replay these calls again: their replies were of no use, and will be asked anew."""
         with self._store.write(self._lease) as connection:

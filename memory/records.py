@@ -219,6 +219,14 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said in a deliberation: by us, by the model, or by a tool."""
+
+    who: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What an agent decided, on what evidence, why, by which mind and at what cost."""
 
@@ -236,6 +244,13 @@ class Decision:
     step: str = ""
     turn: int = 0
     """Which visit of `control` it belongs to: a round that is decided on again is another turn."""
+    asked: str = ""
+    """Why a language model was asked, or why not."""
+    model: str = ""
+    """Which one was."""
+    turns: tuple[Turn, ...] = ()
+    rules_say: Mapping[str, object] = field(default_factory=dict)
+    """What the rules would have ruled, where a model was asked."""
 
 
 class SpendKind(StrEnum):

@@ -94,5 +94,19 @@ def _shown_in_words(shared: int, nearest: int, bank: int) -> str:
     return f"Of {counted(bank, 'labelled example')} the model is shown {shown}"
 
 
-SPEC = AgentSpec(Agent.ANNOTATOR, rule=rule, ruling=Annotating)
+def _check(evidence: AnnotatorEvidence, ruling: Annotating) -> None:
+    """Refuse to show what there is not, and more votes than the money was planned for."""
+    if ruling.shared + ruling.nearest > evidence.bank:
+        raise ValueError(
+            f"{ruling.shared} shared and {ruling.nearest} nearest examples are more than the "
+            f"{evidence.bank} there are"
+        )
+    if ruling.calibrate and not evidence.has_logprobs:
+        raise ValueError("without probabilities there is no bias to divide out")
+    most = max(evidence.votes, 1 if evidence.has_logprobs else 3)
+    if ruling.votes > most:
+        raise ValueError(f"{ruling.votes} votes a text were not planned for; at most {most}")
+
+
+SPEC = AgentSpec(Agent.ANNOTATOR, rule=rule, ruling=Annotating, check=_check)
 """The agent as the loop knows it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,54 @@ _MOST_THIN = 5
 """Thin classes that are named."""
 _THIN = 0.4
 """A class with less than this share of an equal share is thin."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRound:
+    """What a round cost and where it left the model; money and labels are sums up to its end."""
+
+    round: int
+    phase: str
+    labelled: int
+    people: int
+    usd: Decimal
+    metric: float | None
+    error: float | None
+    """Half of the 90 % interval."""
+    measured_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """By how much a round changed the measured quality, beside the error of that difference."""
+
+    points: float
+    """As a share: 0.01 is a point."""
+    error: float | None
+
+    @property
+    def words(self) -> str:
+        """Say whether the change is more than its error."""
+        if self.error is None:
+            return "with an unknown error"
+        margin = f"its error of {100 * self.error:.1f} points"
+        if abs(self.points) <= self.error:
+            return f"within {margin}"
+        return f"beyond {margin}"
+
+
+def gain_of(before: PastRound, done: PastRound) -> Gain | None:
+    """Compare two rounds; None where they were not measured alike.
+
+    The errors are taken to be independent, which overstates that of the difference where both were
+    measured on the same rows: a gain beyond it is one.
+    """
+    if before.metric is None or done.metric is None or before.measured_on != done.measured_on:
+        return None
+    errors = (before.error, done.error)
+    known = [error for error in errors if error is not None]
+    error = math.hypot(*known) if len(known) == len(errors) else None
+    return Gain(done.metric - before.metric, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +109,8 @@ class BudgetEvidence:
     """Questions that were asked so far."""
     audited: int = 0
     """Those of them that measure the model."""
+    past: tuple[PastRound, ...] = ()
+    """The rounds so far, oldest first."""
 
 
 class Plan(Ruling):
@@ -100,7 +151,7 @@ def rule(evidence: BudgetEvidence) -> Plan:
 
 
 def _another(evidence: BudgetEvidence, batch: int, questions: int) -> Plan:
-    audits = _audits(evidence, questions)
+    audits = audits_of(evidence, questions)
     if not evidence.uses_llm:
         batch -= audits  # people label all that is selected, and the audits beside it
     measured = f" and {audits} random ones that the model is measured on" if audits else ""
@@ -115,7 +166,7 @@ def _another(evidence: BudgetEvidence, batch: int, questions: int) -> Plan:
     )
 
 
-def _audits(evidence: BudgetEvidence, questions: int) -> int:
+def audits_of(evidence: BudgetEvidence, questions: int) -> int:
     """How many of a round's questions keep the audits at their share of all answers."""
     due = int(evidence.audit_share * (evidence.asked + questions))
     return max(0, min(due - evidence.audited, questions // 2))
@@ -228,6 +279,16 @@ def _thin(evidence: BudgetEvidence) -> str:
     return listed(names, _MOST_THIN)
 
 
+def labels_bought(evidence: BudgetEvidence) -> int:
+    """Tell how many labels the money still buys, the cheapest way; all where one is free."""
+    prices = [
+        *([evidence.human_label_usd] if evidence.asks_people else []),
+        *([evidence.llm_example_usd] if evidence.uses_llm else []),
+    ]
+    cheapest = min(prices, default=Decimal(0))
+    return evidence.pool_left if cheapest <= 0 else int(evidence.remaining / cheapest)
+
+
 def thin_classes(labels: Mapping[str, int]) -> list[str]:
     """Name the classes that have far fewer labels than an equal share, the thinnest first.
 
@@ -259,7 +320,7 @@ def _end(evidence: BudgetEvidence, stop: str, reason: str, *, wait: bool = True)
 
 
 def check(evidence: BudgetEvidence, ruling: Plan) -> None:
-    """Refuse a plan that the money or the pool does not allow."""
+    """Refuse a plan that the money or the pool does not allow, or whose stop is not true."""
     cost = ruling.questions * evidence.human_label_usd
     if cost > evidence.remaining:
         raise ValueError(f"{ruling.questions} questions cost {cost}, more than is left")
@@ -269,8 +330,47 @@ def check(evidence: BudgetEvidence, ruling: Plan) -> None:
     most = min(evidence.pool_left, evidence.batch) if evidence.round else evidence.pool_left
     if ruling.batch > most:
         raise ValueError(f"a batch of {ruling.batch} is more than the pool or the batch size")
-    if ruling.action in ("select", "generate") and evidence.stop_command:
+    if ruling.action in ("select", "generate"):
+        _check_round(evidence, ruling)
+    elif ruling.action == "wait" and not evidence.wanted_answers and not evidence.wanted_at_end:
+        raise ValueError("there are no answers to wait for")
+    _check_stop(evidence, ruling)
+
+
+def _check_round(evidence: BudgetEvidence, ruling: Plan) -> None:
+    if evidence.stop_command:
         raise ValueError("a person said stop")
+    if evidence.round and evidence.round >= evidence.most_rounds:
+        raise ValueError(f"all {evidence.most_rounds} rounds are done")
+    if ruling.batch < 1:
+        raise ValueError("a round of 0 texts learns nothing: name a batch, or finish")
+    if ruling.stop:
+        raise ValueError('stop is for action=finish; say stop=""')
+    if ruling.questions - ruling.audits > ruling.batch:
+        raise ValueError(f"{ruling.questions} questions about {ruling.batch} texts")
+    if ruling.action == "generate" and not evidence.may_generate:
+        raise ValueError("new texts may not be written in this run")
+    price = evidence.llm_example_usd if evidence.uses_llm else Decimal(0)
+    total = ruling.questions * evidence.human_label_usd + ruling.batch * price
+    if total > evidence.remaining:
+        raise ValueError(f"that may cost {_usd(total)}, and {_usd(evidence.remaining)} are left")
+
+
+def _check_stop(evidence: BudgetEvidence, ruling: Plan) -> None:
+    """A rule that is named must have fired."""
+    fired = {
+        "": ruling.action != "finish",
+        "budget": labels_bought(evidence) < evidence.batch,
+        "plateau": evidence.plateau,
+        "pool": evidence.pool_left == 0,
+        "rounds": evidence.round >= evidence.most_rounds,
+        "command": bool(evidence.stop_command),
+    }
+    if not fired.get(ruling.stop, False):
+        raise ValueError(
+            f"nothing speaks for finishing (stop={ruling.stop!r} is not so): the money pays for a "
+            "full batch, and the curve has not levelled off"
+        )
 
 
 SPEC = AgentSpec(Agent.BUDGET_CONTROLLER, rule=rule, ruling=Plan, check=check)

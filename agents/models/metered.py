@@ -119,6 +119,10 @@ class MeteredModel:
         counted, most = self.model.count_tokens(request), self.model.most_output(request)
         return self.price.ceiling(*self._overrun.cover(counted, most))
 
+    def paid(self, keys: Sequence[CallKey]) -> Decimal:
+        """Tell what calls cost the run, also those that an earlier process made."""
+        return self._ledger.paid(keys)
+
     async def complete(self, request: ChatRequest) -> MeteredReply:
         """Answer a request, paying for it at most once ever.
 
@@ -231,7 +235,7 @@ class MeteredModel:
 
 def _is_cut_off(reply: ChatReply, request: ChatRequest) -> bool:
     """Tell whether a reply ended, by its limit, before there was any answer."""
-    if reply.finish != "length":
+    if reply.finish != "length" or reply.uses:
         return False
     if request.choices:
         return reply.text not in request.choices

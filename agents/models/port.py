@@ -12,11 +12,33 @@ from querist.memory.records import CallKey, Confidence, content_id
 
 
 @dataclass(frozen=True, slots=True)
+class ToolOffer:
+    """A function that a model may call, with a JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A model's call of a function; `arguments` as it wrote them, JSON or not."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn. Text from a pool never goes into the system role."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    uses: tuple[ToolUse, ...] = ()
+    """What an assistant's turn called."""
+    answers: str = ""
+    """Of a tool's turn: the id of the call whose result it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,8 @@ class ChatRequest:
     the provider lists them; with `input` those of the last message's own tokens, and no answer: of
     an assistant's message as the answer to those before it, of any other by itself.
     A model that can has them in a tuple `looks`; others must not be asked."""
+    tools: tuple[ToolOffer, ...] = ()
+    """Functions of which the model has to call one. Only where `takes_tools(model)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +89,8 @@ class ChatReply:
     """Log-probability of each token of the text that was looked at."""
     note: str = ""
     """Why there is no answer, in the provider's own words."""
+    uses: tuple[ToolUse, ...] = ()
+    """The functions that the model calls."""
     replayed: bool = field(default=False, compare=False)
 
 
@@ -83,6 +109,10 @@ class Unreachable(Overloaded):
 
 class Garbled(ModelUnavailable):
     """Something came back, but no usable answer: it may have been billed."""
+
+
+class ToolsRefused(ModelRefused):
+    """The endpoint takes no tools; the same may be asked in another way. Not billed."""
 
 
 class RowRefused(ModelRefused):
@@ -123,10 +153,20 @@ class ChatModel(Protocol):
 def call_key(model: ChatModel, request: ChatRequest) -> CallKey:
     """Name a call by all that its answer depends on; equal keys are never paid for twice."""
     body = to_json(request)
-    if not request.look:
-        # Calls were paid for before there was such a field, and keep their keys.
-        del body["look"]
+    # Calls were paid for before there were such fields, and keep their keys.
+    for name in ("look", "tools"):
+        if not body[name]:
+            del body[name]
+    for turn in body["messages"]:
+        for name in ("uses", "answers"):
+            if not turn[name]:
+                del turn[name]
     return CallKey(content_id(model.name, model.identity, body, size=32))
+
+
+def takes_tools(model: ChatModel) -> bool:
+    """Tell whether a model can be asked to call functions in its provider's own form."""
+    return bool(getattr(model, "takes_tools", False))
 
 
 def without_system(messages: Sequence[Message]) -> list[Message]:

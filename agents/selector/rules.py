@@ -23,6 +23,20 @@ _FROM_A_MODEL = {Capability.PROBS, Capability.POSTERIOR, Capability.GRADIENTS}
 
 
 @dataclass(frozen=True, slots=True)
+class PastChoice:
+    """What a round's strategy led to."""
+
+    round: int
+    strategy: str
+    labels: int
+    """How many labels the round added."""
+    points: float
+    """By how much measured quality changed, as a share."""
+    words: str
+    """Whether that is more than its error."""
+
+
+@dataclass(frozen=True, slots=True)
 class SelectorEvidence:
     """What the selector knows."""
 
@@ -39,6 +53,9 @@ class SelectorEvidence:
     """How often the language model is right; None if it does not annotate or was not measured."""
     random_only: bool = False
     """True while the sample must be representative, because everything is measured on it."""
+    capabilities: tuple[str, ...] = ()
+    """What a strategy can be shown in this run; () where nobody asked."""
+    past: tuple[PastChoice, ...] = ()
 
 
 class Selection(Ruling):
@@ -103,7 +120,15 @@ def check(evidence: SelectorEvidence, ruling: Selection) -> None:
     most = min(evidence.batch, evidence.pool_left)
     if ruling.count > most:
         raise ValueError(f"count {ruling.count} is more than the {most} allowed")
-    get(ruling.strategy)
+    missing = get(ruling.strategy).requires - set(evidence.capabilities)
+    if evidence.capabilities and missing:
+        raise ValueError(
+            f"{ruling.strategy} needs {', '.join(sorted(missing))}: not to be had here"
+        )
+    if evidence.random_only and ruling.strategy != "random":
+        raise ValueError("the first sample is drawn at random")
+    if most and not ruling.count:
+        raise ValueError("an empty batch teaches nothing")
 
 
 SPEC = AgentSpec(Agent.SELECTOR, rule=rule, ruling=Selection, check=check)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import Field
 
@@ -35,6 +35,10 @@ class VerifierEvidence:
     """Examples that people labelled, on which the sources' weights were learnt."""
     weights: Mapping[str, float]
     """What the annotator and each signal count for, by what people call them."""
+    sure: Mapping[str, int] = field(default_factory=dict)
+    """Texts of the batch by how sure the pooled opinion is, in words; for a mind."""
+    skill: float | None = None
+    """How often the language model was right on what people labelled."""
 
 
 class Verification(Ruling):
@@ -217,9 +221,22 @@ def _signals(opinions: Opinions) -> dict[str, float]:
 
 
 def check(evidence: VerifierEvidence, ruling: Verification) -> None:
-    """Refuse to ask people more than the round may."""
+    """Refuse to ask people more than the round may, and thresholds that contradict each other."""
     if ruling.questions > evidence.questions:
         raise ValueError(f"{ruling.questions} questions are more than {evidence.questions}")
+    if max(ruling.drop_below, ruling.reannotate_below) > ruling.accept_at:
+        raise ValueError("what is dropped or asked again must be less sure than what is accepted")
+    if ruling.drop_below > max(2 * evidence.chance, 0.05):
+        raise ValueError(
+            f"drop_below={ruling.drop_below:g} throws labels away that are better than a guess "
+            f"({evidence.chance:.2f}); twice that is the most"
+        )
+    if ruling.reannotate_below and not evidence.may_reannotate:
+        raise ValueError("the language model may not be asked again: reannotate_below must be 0")
+    if ruling.escalate_all and not (evidence.is_seed or not evidence.annotates):
+        raise ValueError("escalate_all is for the first sample, or where no model labels")
+    if ruling.labels_by_model != evidence.labels_by_model:
+        raise ValueError("the task file says whether the trained model may label")
 
 
 SPEC = AgentSpec(Agent.VERIFIER, rule=rule, ruling=Verification, check=check)

@@ -16,6 +16,7 @@ from querist.app.terminal.choose_command import choose
 from querist.app.terminal.commands import DEBUG, Commands
 from querist.app.terminal.file_commands import doctor, export, predict
 from querist.app.terminal.inbox_command import inbox
+from querist.app.terminal.mind_commands import decide, decisions
 from querist.app.terminal.strategies_command import strategies
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ def reconcile(
     reconcile_run(_place(workspace, database), run, billed=billed)
 
 
-for command in (export, predict, doctor, choose):
+for command in (decisions, decide, export, predict, doctor, choose):
     app.command()(command)
 
 

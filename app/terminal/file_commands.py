@@ -82,6 +82,12 @@ def doctor(
     task: o.TaskFile = None,
     *,
     model: o.Model = None,
+    mind: Annotated[
+        str | None,
+        typer.Option(
+            "--mind", metavar="MODEL", help="Let this model sit the exams of the agents instead."
+        ),
+    ] = None,
     base_url: o.BaseUrl = None,
     price: o.Prices = None,
     change: o.Change = None,
@@ -96,5 +102,12 @@ def doctor(
     from querist.app.terminal.inputs import model_config
     from querist.app.terminal.place import Place
 
-    config = model_config(task, model, base_url=base_url, prices=price or (), changes=change or ())
-    look(config, Place(workspace, database or None))
+    changes = [*(change or ()), *([f"models.mind={mind}"] if mind else [])]
+    config = model_config(task, model, base_url=base_url, prices=price or (), changes=changes)
+    place = Place(workspace, database or None)
+    if mind and config is not None:
+        from querist.app.actions.mind_exam import sit_exams
+
+        sit_exams(config, place)
+        return
+    look(config, place)

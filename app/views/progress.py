@@ -17,6 +17,7 @@ from querist.memory.events import (
     AnswersFolded,
     Asked,
     CommandClosed,
+    Consulted,
     Delivered,
     Embedded,
     EventBody,
@@ -151,6 +152,9 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             return f"Round {body.round}: {body.action}. {body.reason}"
         case Selected():
             return f"  selected {body.count} by {body.strategy}"
+        case Consulted():
+            agent = body.agent.replace("_", " ")
+            return f"  {body.model} is asked to decide for the {agent}"
         case Unadvised():
             return f"  the language model did not help to select: {body.reason}"
         case Generated():

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from querist.agents.mind import AgentSpec, Ruling, decide, recall
+from querist.graph.minds.consulting import consult
+from querist.graph.minds.records import Place
 from querist.graph.workplace.context import Context
 
 E = TypeVar("E")
@@ -29,9 +31,19 @@ async def rule(
     known = context.journal.decision(turn=turn, agent=spec.name, step=step)
     if known is not None:
         return recall(spec, known)
-    deliberate = context.deliberations.by_agent.get(spec.name)
+    evidence = gather()
+    deliberate, asked = context.deliberations.by_agent.get(spec.name), ""
+    if deliberate is None:
+        place = Place(spec.name, step=step, turn=turn, number=number)
+        deliberate, asked = consult(context, evidence, place)
     ruling, decision = await decide(
-        spec, gather(), turn=turn, number=number, step=step, deliberate=deliberate
+        spec,
+        evidence,
+        turn=turn,
+        number=number,
+        step=step,
+        deliberate=deliberate,
+        asked=asked,
     )
     context.journal.decided(decision)
     return ruling

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from decimal import Decimal
 
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence
-from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, Plan
+from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, PastRound, Plan, gain_of
 from querist.agents.generator.rules import GeneratorEvidence
 from querist.agents.mind import Agent, recall
-from querist.agents.selector.rules import SelectorEvidence
+from querist.agents.selector.rules import PastChoice, SelectorEvidence
 from querist.agents.verifier.rules import VerifierEvidence
+from querist.agents.verifier.tools import in_bands
 from querist.graph.commands import stop_command
 from querist.graph.round.audit import audit_size, audited, learnable, selectable
 from querist.graph.round.knowledge import Knowledge, count_groups
@@ -23,7 +25,8 @@ from querist.graph.workplace.context import Context
 from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
 from querist.memory.pool import Pool
-from querist.memory.records import Action, Example, ExampleId, Label, SpendKind
+from querist.memory.records import Action, Example, ExampleId, Label, SpendKind, Split
+from querist.tools.strategies import Capability
 
 _TYPICAL_CHARACTERS = 600
 _ENOUGH_BILLS = 10
@@ -95,23 +98,79 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         audit_share=config.people.audit if audit_size(context) else 0.0,
         asked=context.inbox.progress()[0],
         audited=len(audited(context.inbox)),
+        past=past_rounds(context.journal),
+    )
+
+
+def past_rounds(journal: Journal) -> tuple[PastRound, ...]:
+    """What each round cost and where it left the model."""
+    return tuple(
+        PastRound(
+            round=done.number,
+            phase=str(done.detail.get("phase", "")),
+            labelled=done.labelled,
+            people=done.human_labels,
+            usd=done.usd,
+            metric=done.metric,
+            error=None
+            if done.metric_low is None or done.metric_high is None
+            else round((done.metric_high - done.metric_low) / 2, 4),
+            measured_on=str(done.detail.get("measured_on", "")),
+        )
+        for done in journal.rounds()
     )
 
 
 def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEvidence:
     """What there is to choose from."""
-    labels = learnable(context)
+    labels, plan = learnable(context), plan_of(context.journal, number)
+    learnt = plan.questions - plan.audits  # where people label all that is selected, no more is
     asks = context.config.people.kind != "none"
     return SelectorEvidence(
         round=number,
         pool_left=pool_left,
-        batch=plan_of(context.journal, number).batch,
+        batch=plan.batch if context.config.annotator.enabled else min(plan.batch, learnt),
         configured=context.config.loop.strategy,
         labels=_counts(context, labels),
         has_model=current_model(context.files) is not None,
         skill=_last_skill(context.journal),
         random_only=number == 0 and asks,
+        past=_past_choices(context.journal),
+        capabilities=_capabilities(context),
     )
+
+
+def _capabilities(context: Context) -> tuple[str, ...]:
+    """What a strategy that a mind names can be shown; () where no mind is asked.
+
+    A language model's advice is not among them: it would cost what nobody quoted.
+    """
+    if context.config.minds.of(Agent.SELECTOR) == "rules":
+        return ()
+    found = [Capability.EMBEDDINGS, Capability.TEXTS]
+    has_model = current_model(context.files) is not None
+    if has_model:
+        found += [Capability.PROBS, Capability.GRADIENTS, Capability.POSTERIOR]
+    if context.pool.count(Split.TEST):
+        found += [Capability.TARGETS, *([Capability.TARGET_POSTERIOR] if has_model else [])]
+    return tuple(found)
+
+
+def _past_choices(journal: Journal) -> tuple[PastChoice, ...]:
+    """What each round's strategy led to, where rounds were measured alike."""
+    chosen = {
+        decision.round: str(decision.action.get("strategy", ""))
+        for decision in journal.decisions(agent=Agent.SELECTOR)
+    }
+    rounds = past_rounds(journal)
+    found = []
+    for before, done in itertools.pairwise(rounds):
+        gain = gain_of(before, done)
+        if gain is not None and done.round in chosen:
+            labels = done.labelled - before.labelled
+            strategy = chosen[done.round]
+            found.append(PastChoice(done.round, strategy, labels, gain.points, gain.words))
+    return tuple(found)
 
 
 def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> GeneratorEvidence:
@@ -172,7 +231,19 @@ def for_verifier(
             words: round(float(weight), 3)
             for words, weight in zip(consensus.source_words, weights, strict=True)
         },
+        skill=_last_skill(context.journal),
+        sure=_sure(context, knowledge, number),
     )
+
+
+def _sure(context: Context, knowledge: Knowledge, number: int) -> Mapping[str, int]:
+    """Count the batch by how sure the pooled opinion is; {} where no mind is asked."""
+    if context.config.minds.of(Agent.VERIFIER) == "rules":
+        return {}
+    items = context.labelling.batch(number, status="annotated")
+    examples = context.view.get([item.example for item in items])
+    opinions = knowledge.opinions(examples, [item.attempt for item in items])
+    return in_bands([said.pooled.p_correct for said in opinions if said.pooled is not None])
 
 
 def _may_generate(context: Context) -> bool:
@@ -181,6 +252,11 @@ def _may_generate(context: Context) -> bool:
     bare = Example(ExampleId(""), {})
     is_text = len(context.kind.parts(bare)) == 1
     return config.generator.enabled and config.annotator.enabled and is_text
+
+
+def counts_of_labels(context: Context) -> dict[str, int]:
+    """Count what is labelled so far, by group."""
+    return _counts(context, learnable(context))
 
 
 def _counts(context: Context, labels: Mapping[ExampleId, Label]) -> dict[str, int]:

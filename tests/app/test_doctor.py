@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from querist.app.terminal.cli import app
+from querist.evals.mock_minds import Script
 from querist.evals.mock_server import Behaviour, serving
 from querist.memory.store import open_store
 
@@ -89,3 +91,22 @@ def test_a_workspace_is_looked_at(tmp_path: Path) -> None:
     words = ("doctor", "--model", "openai:gpt-5-mini", "-w")
     assert "0 runs, 0 driven now" in ask(*words, tmp_path / "work").output
     assert "PROBLEM database" in " ".join(ask(*words, tmp_path / "bad").output.split())
+
+
+def test_a_mind_sits_its_exams_and_the_result_is_kept(tmp_path: Path) -> None:
+    plan = {
+        "reason": "There is money left.", "action": "select", "batch": 20, "questions": 0,
+        "stop": "",
+    }  # fmt: skip
+    calls = (("Plan", plan), ("Selection", {"reason": "Variety."}))
+    with serving(Behaviour(mind=Script(calls))) as server:
+        words = ("doctor", "--mind", "openai:mock", "--price", "openai:mock=0,0")
+        result = ask(*words, "--base-url", server.base_url, "-w", tmp_path / "work")
+    assert result.exit_code == 0, result.output
+    # Who always goes on is right where that is right, and nowhere else.
+    assert "budget controller: not passed. 4 of 6 where it is right to go on" in result.output
+    assert "0 of 6 where it is right to stop" in result.output
+    assert "With minds.mind=auto it is not asked for the" in result.output
+    kept = json.loads((tmp_path / "work" / "models" / "exams.json").read_text())
+    assert [row["agent"] for row in kept][:2] == ["budget_controller", "selector"]
+    assert {row["model"] for row in kept} == {"openai:mock"}

@@ -14,7 +14,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from querist.agents.models.port import ChatRequest, without_system
+from querist.agents.models.port import ChatRequest, Message, without_system
 from querist.agents.models.providers.refusals import Refusal
 
 Form = Literal["json_schema", "json_object", "words"]
@@ -51,6 +51,7 @@ class _Options:
     top_logprobs: int = _TOP_LOGPROBS[0]
     form: Form = "json_schema"
     system: bool = True
+    tool_choice: str = "required"
 
 
 class Dialect:
@@ -86,6 +87,8 @@ class Dialect:
             body["logprobs"] = True
             if now.top_logprobs:
                 body["top_logprobs"] = now.top_logprobs
+        if request.tools:
+            body |= {"tools": tools_of(request), "tool_choice": now.tool_choice}
         return body
 
     def accepted(self) -> None:
@@ -107,9 +110,9 @@ class Dialect:
         self.options = before
         return refusal.status in (400, 422) and self._guess()
 
-    def _messages(self, request: ChatRequest) -> list[dict[str, str]]:
+    def _messages(self, request: ChatRequest) -> list[dict[str, Any]]:
         messages = request.messages if self.options.system else without_system(request.messages)
-        turns = [{"role": turn.role, "content": turn.content} for turn in messages]
+        turns = [turn_of(turn) for turn in messages]
         if self.options.form != "json_schema" and (words := form_in_words(request)):
             turns[-1]["content"] += f"\n\n{words}"
         return turns
@@ -121,6 +124,9 @@ class Dialect:
             return self._relimit(words)
         if "logprobs" in words and now.logprobs:
             return self._fewer_logprobs(words)
+        if "tool_choice" in words and now.tool_choice != "auto":
+            now.tool_choice = "auto"
+            return "no demand that a tool be called: it is asked for in words"
         if re.search(r"\btemperature\b", words) and now.temperature:
             now.temperature = False
             return "no temperature: its own is used"
@@ -196,6 +202,38 @@ class Dialect:
         self.version += 1
         self.lessons.append(lesson)
         self._tell(f"takes {lesson}")
+
+
+def turn_of(turn: Message) -> dict[str, Any]:
+    """Write a turn as the OpenAI API has it."""
+    written: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    if turn.uses:
+        written["tool_calls"] = [
+            {
+                "id": use.id,
+                "type": "function",
+                "function": {"name": use.name, "arguments": use.arguments},
+            }
+            for use in turn.uses
+        ]
+    if turn.answers:
+        written["tool_call_id"] = turn.answers
+    return written
+
+
+def tools_of(request: ChatRequest) -> list[dict[str, Any]]:
+    """Write the functions on offer as the OpenAI API has them."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": offer.name,
+                "description": offer.description,
+                "parameters": dict(offer.parameters),
+            },
+        }
+        for offer in request.tools
+    ]
 
 
 def schema_of(request: ChatRequest) -> dict[str, Any] | None:

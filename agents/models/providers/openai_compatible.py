@@ -7,8 +7,10 @@ is understood (`refusals`), and what it sends is read as far as it can be (`read
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from querist.agents.models.choices import (
     TokenAlternatives,
@@ -21,9 +23,11 @@ from querist.agents.models.port import (
     ChatReply,
     ChatRequest,
     Garbled,
+    ToolsRefused,
+    ToolUse,
     Usage,
 )
-from querist.agents.models.providers.dialect import Dialect, schema_of
+from querist.agents.models.providers.dialect import Dialect, schema_of, tools_of, turn_of
 from querist.agents.models.providers.failures import (
     body_of,
     refused,
@@ -52,6 +56,7 @@ class OpenAICompatible:
     """One model at one endpoint."""
 
     looks = ("first_token",)
+    takes_tools = True
 
     def __init__(
         self,
@@ -97,10 +102,9 @@ class OpenAICompatible:
 
     def count_tokens(self, request: ChatRequest) -> int:
         """Give an upper bound of what the provider will count."""
-        messages = [
-            {"role": message.role, "content": message.content} for message in request.messages
-        ]
-        counted = count_messages(messages, counter=self._counter, schema=schema_of(request))
+        messages = [turn_of(turn) for turn in request.messages]
+        beside = tools_of(request) or schema_of(request)
+        counted = count_messages(messages, counter=self._counter, schema=beside)
         return counted.ceiling
 
     def most_output(self, request: ChatRequest) -> int:
@@ -132,6 +136,9 @@ class OpenAICompatible:
             refusal = came
             if refusal.is_about_text or refusal.is_too_long:
                 return _refused_text(refusal)
+            if request.tools and _is_about_tools(refusal):
+                self.takes_tools = False
+                raise ToolsRefused(f"{self.identity} takes no tools: {refusal.message}")
             if refusal.is_exhausted or not self.dialect.learn(refusal, version=version):
                 break
         raise refused(refusal, self.identity, model=self._model)
@@ -192,8 +199,10 @@ class OpenAICompatible:
         choice = _first_choice(body)
         message = choice.get("message")
         message = message if isinstance(message, Mapping) else {"content": choice.get("text")}
-        text = content_text(message.get("content")) or _arguments(message.get("tool_calls"))
-        usage = self._usage(body, request, has_text=bool(text))
+        called = message.get("tool_calls")
+        uses = _uses(called) if request.tools else ()
+        text = content_text(message.get("content")) or ("" if uses else _arguments(called))
+        usage = self._usage(body, request, has_text=bool(text or uses))
         if thought_aloud(text) or content_text(message.get("reasoning_content")):
             self.room.is_seen = True
             self._once(f"{self.name} thinks aloud; its thoughts are paid for and left out.")
@@ -206,7 +215,8 @@ class OpenAICompatible:
         note = "" if choice else "the provider sent no choices"
         if not request.choices:
             said = without_thoughts(text)
-            return ChatReply(said, usage, finish="length" if is_cut else "stop", note=note)
+            finished: Literal["length", "stop"] = "length" if is_cut else "stop"
+            return ChatReply(said, usage, finish=finished, note=note, uses=uses)
         chosen = read_choice(text, request.choices)
         if chosen is None:
             unread = without_thoughts(text)
@@ -275,6 +285,28 @@ def _arguments(calls: object) -> str:
     function = first.get("function") if isinstance(first, Mapping) else None
     given = function.get("arguments") if isinstance(function, Mapping) else None
     return given if isinstance(given, str) else ""
+
+
+def _uses(calls: object) -> tuple[ToolUse, ...]:
+    """Read what functions a reply calls; what is no call is passed over."""
+    found = []
+    for position, call in enumerate(calls if isinstance(calls, list) else []):
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            continue
+        given = function.get("arguments")
+        # Some servers send the arguments as an object instead of as text.
+        arguments = given if isinstance(given, str) else json.dumps(given or {})
+        name = str(call.get("id") or f"call-{position}")
+        found.append(ToolUse(name, function["name"], arguments))
+    return tuple(found)
+
+
+def _is_about_tools(refusal: Refusal) -> bool:
+    words = refusal.words
+    return refusal.status in (400, 404, 422, 500, 501) and bool(
+        re.search(r"\btools?\b|function.?call|jinja", words) and "tool_choice" not in words
+    )
 
 
 def _alternatives(step: TokenAlternatives | None) -> dict[str, float] | None:

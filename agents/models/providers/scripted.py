@@ -25,8 +25,10 @@ class ScriptedModel:
         name: str = "scripted",
         in_flight: int = 8,
         delay: float = 0.0,
+        takes_tools: bool = True,
     ) -> None:
         """`delay` in seconds is what every reply takes."""
+        self.takes_tools = takes_tools
         self.name = name
         self.in_flight = in_flight
         self.calls: list[ChatRequest] = []

@@ -1,0 +1,72 @@
+"""What the annotator's mind is told: what can be shown to the language model, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from querist.agents.annotator.rules import SPEC, Annotating, AnnotatorEvidence
+from querist.agents.deliberation.brief import Brief, Fact
+from querist.tools.wording import counted
+
+_DUTY = (
+    "You are the annotator of a labelling loop. You decide how a language model is asked for the "
+    "label of each text: how many labelled examples it is shown with every text (shared) and how "
+    "many that are like the text (nearest), how many times it is asked (votes), and whether its "
+    "bias towards some labels is divided out (calibrate; only where it tells probabilities). "
+    "Examples help as long as there are some to show; more votes cost as many times more, and help "
+    "only where it does not tell how sure it is, or is unsteady."
+)
+_MOST_SHARED, _MOST_NEAREST = 64, 16
+
+
+def _facts(evidence: AnnotatorEvidence) -> list[Fact]:
+    return [
+        Fact(
+            f"{counted(evidence.bank, 'labelled example')} can be shown."
+            if evidence.bank
+            else "There is no labelled example to show yet.",
+            denies=r"\b(no|without) (labelled )?examples\b" if evidence.bank else "",
+        ),
+        Fact(
+            f"The batch has {counted(evidence.batch, 'text')}, and {evidence.classes} labels to "
+            "choose from."
+        ),
+        Fact(
+            "The model tells how sure it is, by its probabilities."
+            if evidence.has_logprobs
+            else "The model does not tell how sure it is: only several votes show it."
+        ),
+        Fact(
+            "How often it is right was not measured."
+            if evidence.skill is None
+            else f"It was right on {evidence.skill:.0%} of what people labelled."
+        ),
+        Fact(
+            "It runs in this process: examples chosen for each text take three times as long."
+            if evidence.is_local
+            else "It runs elsewhere: examples chosen for each text cost tokens only."
+        ),
+    ]
+
+
+def _limits(evidence: AnnotatorEvidence) -> Mapping[str, Mapping[str, Any]]:
+    return {
+        "votes": {
+            "minimum": 1,
+            "maximum": max(evidence.votes, 1 if evidence.has_logprobs else 3),
+        },
+        "shared": {"minimum": 0, "maximum": min(_MOST_SHARED, evidence.bank)},
+        "nearest": {"minimum": 0, "maximum": min(_MOST_NEAREST, evidence.bank)},
+        "calibrate": {"enum": [True, False] if evidence.has_logprobs else [False]},
+    }
+
+
+def _settled(evidence: AnnotatorEvidence) -> str:
+    return "" if evidence.bank else "there is no labelled example to show yet"
+
+
+BRIEF: Brief[AnnotatorEvidence, Annotating] = Brief(
+    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived={}, settled=_settled
+)
+"""How the annotator's decisions are put to a mind."""

@@ -1,0 +1,109 @@
+"""What the selector's mind is told: how much is labelled, what each strategy led to before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from querist.agents.deliberation.brief import Brief, Fact, name_as_data, points
+from querist.agents.selector.rules import MIXED, SPEC, TYPICAL, Selection, SelectorEvidence
+from querist.tools.wording import counted
+
+_DUTY = (
+    "You are the selector of a labelling loop. You choose which texts of the pool are labelled "
+    "next: a strategy, and how many (count). While there are few labels a class, and where the "
+    "annotator is weak, typical texts teach most (facility_location); with many labels and a good "
+    "annotator, those that the model doubts (margin). Mixtures share a batch out: 0.3*margin + "
+    "0.7*facility_location. Pipelines narrow it: margin@10 > k_center takes the most varied of "
+    "ten times as many doubtful ones."
+)
+_USUAL = (
+    TYPICAL,
+    MIXED,
+    "0.7*margin + 0.3*facility_location",
+    "margin",
+    "entropy",
+    "margin@10 > k_center",
+    "badge",
+    "k_center",
+    "random",
+)
+"""Strategies that are compared where no others are named."""
+_NAMED_ROUNDS = 5
+_FROM_A_MODEL = {"margin", "entropy", "badge"}
+
+
+def _facts(evidence: SelectorEvidence) -> list[Fact]:
+    return [
+        _labels(evidence),
+        Fact(
+            "There is a trained model, and it can say what it doubts."
+            if evidence.has_model
+            else "There is no trained model yet, so nothing can be doubted.",
+            denies=r"\b(no|without a) (trained )?model\b" if evidence.has_model else "",
+        ),
+        _annotator(evidence),
+        *[
+            Fact(
+                f"Round {past.round} chose by {past.strategy}, added "
+                f"{counted(past.labels, 'label')} and changed quality by {points(past.points)}, "
+                f"{past.words}."
+            )
+            for past in evidence.past[-_NAMED_ROUNDS:]
+        ],
+        Fact(
+            f"{counted(evidence.pool_left, 'text')} are left to choose from; the round may take "
+            f"{evidence.batch}."
+        ),
+    ]
+
+
+def _labels(evidence: SelectorEvidence) -> Fact:
+    total, classes = sum(evidence.labels.values()), max(1, len(evidence.labels))
+    unseen = [name for name, count in evidence.labels.items() if not count]
+    thinnest = min(evidence.labels, key=lambda name: evidence.labels[name], default="")
+    words = f"{counted(total, 'label')} so far, {total / classes:.0f} a class on average."
+    if unseen:
+        words += f" No label yet of {len(unseen)} of {classes} classes: "
+        words += ", ".join(map(name_as_data, unseen[:5])) + "."
+    elif thinnest:
+        words += f" The thinnest is {name_as_data(thinnest)} with {evidence.labels[thinnest]}."
+    return Fact(words)
+
+
+def _annotator(evidence: SelectorEvidence) -> Fact:
+    if evidence.skill is None:
+        return Fact("How often the language model is right was not measured.")
+    return Fact(f"The language model is right on {evidence.skill:.0%} of what people labelled.")
+
+
+def _limits(evidence: SelectorEvidence) -> Mapping[str, Mapping[str, Any]]:
+    most = min(evidence.batch, evidence.pool_left)
+    return {
+        "strategy": {
+            "enum": list(_usual(has_model=evidence.has_model)),
+            "open": "another registered strategy, mixture or pipeline",
+        },
+        "count": {"minimum": 1, "maximum": most},
+    }
+
+
+def _usual(*, has_model: bool) -> tuple[str, ...]:
+    """Give the usual strategies that can be served."""
+    if has_model:
+        return _USUAL
+    return tuple(name for name in _USUAL if not any(word in name for word in _FROM_A_MODEL))
+
+
+def _settled(evidence: SelectorEvidence) -> str:
+    if evidence.random_only:
+        return "the first sample is drawn at random, since everything is measured on it"
+    if evidence.configured != "auto":
+        return "the task file names the strategy"
+    return "" if min(evidence.batch, evidence.pool_left) else "there is nothing to choose"
+
+
+BRIEF: Brief[SelectorEvidence, Selection] = Brief(
+    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived={}, settled=_settled
+)
+"""How the selector's decisions are put to a mind."""

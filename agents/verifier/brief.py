@@ -1,0 +1,95 @@
+"""What the verifier's mind is told: who can be trusted how far, and what people may be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from querist.agents.deliberation.brief import Brief, Fact
+from querist.agents.verifier.rules import SPEC, Verification, VerifierEvidence
+from querist.tools.wording import counted
+
+_DUTY = (
+    "You are the verifier of a labelling loop. All opinions about a text are pooled into one "
+    "probability that its best label is right. You set thresholds on it: from accept_at on a label "
+    "is kept without asking; of the others, the first `questions` go to people, and the rest is "
+    "kept with a low weight; below reannotate_below the language model is asked once more; below "
+    "drop_below a text is dropped. A weak annotator calls for a high accept_at, a good one for a "
+    "low one. Questions to people are worth what they cost while their labels are few."
+)
+
+
+def _facts(evidence: VerifierEvidence) -> list[Fact]:
+    return [
+        Fact(
+            f"{counted(evidence.batch, 'text')} are to be judged; a guess would be right on "
+            f"{evidence.chance:.0%}."
+        ),
+        Fact(
+            f"Up to {counted(evidence.questions, 'question')} may go to people.",
+            denies="" if not evidence.questions else r"\b(nobody|no one|no people) can be asked\b",
+        ),
+        _trust(evidence),
+        Fact(
+            "The language model may be asked a second time."
+            if evidence.may_reannotate
+            else "The language model may not be asked a second time: reannotate_below must be 0."
+        ),
+        *_batch(evidence),
+    ]
+
+
+def _trust(evidence: VerifierEvidence) -> Fact:
+    total = sum(evidence.weights.values()) or 1.0
+    shares = ", ".join(f"{name} {value / total:.0%}" for name, value in evidence.weights.items())
+    if not evidence.measured:
+        return Fact(
+            f"Nothing was measured on people's labels yet. Weights to begin with: {shares}."
+        )
+    return Fact(
+        f"Opinions weigh as {counted(evidence.measured, 'answer')} of people showed: {shares}."
+    )
+
+
+def _batch(evidence: VerifierEvidence) -> list[Fact]:
+    """How sure the pooled opinions about the batch are, and how right such ones were."""
+    found = []
+    if evidence.sure:
+        bands = ", ".join(f"{words} {count}" for words, count in evidence.sure.items())
+        found.append(Fact(f"Of the batch, by how sure the pooled opinion is: {bands}."))
+    if evidence.skill is not None:
+        found.append(
+            Fact(
+                f"The language model was right on {evidence.skill:.0%} of what people labelled.",
+                denies=r"\bannotator is (very )?(reliable|accurate)\b"
+                if evidence.skill < 0.6
+                else "",
+            )
+        )
+    return found
+
+
+def _limits(evidence: VerifierEvidence) -> Mapping[str, Mapping[str, Any]]:
+    share = {"minimum": 0, "maximum": 1}
+    return {
+        "accept_at": share,
+        "reannotate_below": share if evidence.may_reannotate else {"minimum": 0, "maximum": 0},
+        "drop_below": {"minimum": 0, "maximum": round(min(1.0, 2 * evidence.chance), 3)},
+        "questions": {"minimum": 0, "maximum": min(evidence.questions, evidence.batch)},
+    }
+
+
+def _settled(evidence: VerifierEvidence) -> str:
+    if evidence.is_seed:
+        return "the first sample goes to people as a whole"
+    return "" if evidence.annotates else "no language model labels, so all goes to people"
+
+
+_DERIVED: Mapping[str, Callable[[VerifierEvidence, Mapping[str, Any]], Any]] = {
+    "escalate_all": lambda *_: False,
+    "labels_by_model": lambda evidence, _: evidence.labels_by_model,
+}
+BRIEF: Brief[VerifierEvidence, Verification] = Brief(
+    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived=_DERIVED, settled=_settled
+)
+"""How the verifier's decisions are put to a mind."""

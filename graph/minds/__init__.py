@@ -1,0 +1,1 @@
+"""When a language model is asked to decide, with which tools, and what came of it."""
