@@ -25,7 +25,6 @@ from querist.memory.records import (
     Label,
     Purpose,
     Question,
-    Split,
     Verdict,
 )
 from querist.tools.opinions.quality import FEWEST
@@ -56,7 +55,7 @@ def audit_size(context: Context) -> int:
     answers = config.loop.batch * (config.loop.rounds + 1)
     if price > 0:
         answers = int(context.ledger.balance().cap / price)
-    size = math.floor(config.people.audit * min(answers, context.pool.count(Split.POOL)))
+    size = math.floor(config.people.audit * min(answers, context.pool_size))
     return size if size >= FEWEST else 0
 
 
@@ -68,17 +67,16 @@ def reserved(context: Context) -> NDArray[np.intp]:
     size = audit_size(context)
     if not size:
         return np.empty(0, dtype=np.intp)
-    # Generated examples join at the end and are no part of it.
-    count = sum(not name.startswith("gen-") for name in context.view.ids)
-    order = np.random.default_rng([context.config.loop.seed, 1]).permutation(count)
+    # Texts that agents wrote are no part of it.
+    order = np.random.default_rng([context.config.loop.seed, 1]).permutation(context.view.imported)
     return np.asarray(order[:size], dtype=np.intp)
 
 
 def selectable(context: Context) -> NDArray[np.intp]:
     """Rows that may be selected: what nobody looked at, the reserved ones only after all others."""
-    view = context.view
-    free = np.ones(len(view.ids), dtype=bool)
-    free[[view.rows[name] for name in context.touched() if name in view.rows]] = False
+    rows = context.view.rows
+    free = np.ones(len(rows), dtype=bool)
+    free[[rows[name] for name in context.touched() if name in rows]] = False
     others = free.copy()
     others[reserved(context)] = False
     return np.flatnonzero(others if others.any() else free)

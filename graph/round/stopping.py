@@ -118,10 +118,9 @@ def _read(files: RunFiles, number: int) -> Hits | None:
 def _predictions(context: Context, count: int) -> IntArray:
     """Give the classes that the last models see in a sample of the pool: (at most count, S)."""
     view = context.view
-    # The pool grows by what is written, and the sample must stay what it was.
-    own = [row for row, example in enumerate(view.ids) if not example.startswith("gen-")]
     rng = np.random.default_rng(context.config.loop.seed)
-    rows = np.array(own)[np.sort(rng.permutation(len(own))[:STOP_SET])]
+    # The pool grows by what is written, and the sample must stay what it was.
+    rows = np.sort(rng.permutation(view.imported)[:STOP_SET])
     vectors = view.vectors[rows]
     models = latest_models(context.files, count)
     found = [model.predict_proba(vectors).argmax(axis=1) for model in models]

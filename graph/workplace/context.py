@@ -30,7 +30,7 @@ from querist.memory.labelling import Labelling
 from querist.memory.ledger import Ledger
 from querist.memory.mailbox import Mailbox
 from querist.memory.pool import Pool
-from querist.memory.records import Event, Example, ExampleId, Task, content_id
+from querist.memory.records import Event, Example, ExampleId, Split, Task, content_id
 from querist.memory.runs import RunRow, Runs
 from querist.memory.store import Lease, Store
 from querist.memory.vectors import VectorIndex
@@ -129,6 +129,11 @@ class Context:
             cache=self._vectors,
             tell=lambda words: self.emit(Notice(words)),
         )
+
+    @cached_property
+    def pool_size(self) -> int:
+        """How many examples the pool had when it was first asked for: counting takes its time."""
+        return self.pool.count(Split.POOL)
 
     @cached_property
     def _vectors(self) -> EmbeddingCache:

@@ -29,6 +29,7 @@ class _Loaded:
     ids: tuple[ExampleId, ...]
     vectors: FloatArray
     rows: dict[ExampleId, int]
+    imported: int
 
 
 class PoolView:
@@ -66,6 +67,11 @@ class PoolView:
     def rows(self) -> dict[ExampleId, int]:
         """The row of each id."""
         return self._loaded.rows
+
+    @property
+    def imported(self) -> int:
+        """How many of the rows were imported; texts that agents wrote come after them."""
+        return self._loaded.imported
 
     def of(self, examples: Sequence[ExampleId]) -> FloatArray:
         """Look up vectors (len, d)."""
@@ -114,7 +120,9 @@ class PoolView:
         if self._read is None:
             ids = tuple(self._pool.ids(Split.POOL))
             vectors = self.embed(self._pool.all(Split.POOL))
-            self._read = _Loaded(ids, vectors, {name: row for row, name in enumerate(ids)})
+            rows = {name: row for row, name in enumerate(ids)}
+            imported = sum(not name.startswith("gen-") for name in ids)
+            self._read = _Loaded(ids, vectors, rows, imported)
         return self._read
 
 
