@@ -199,6 +199,8 @@ class TrainingSection(Section):
     """`auto` tunes an encoder where that is known to be worth it, and else delivers the head."""
     minutes: float = Field(default=10.0, gt=0)
     """How long training the target may take."""
+    self_training: bool = True
+    """Whether the loop's head learns from its own surest predictions as well."""
 
 
 MindName = Literal["rules", "llm", "auto"]
@@ -260,6 +262,8 @@ class PeopleSection(Section):
     """A number alone is the share."""
     wait: bool = True
     """Wait for open questions at the end."""
+    audit: float = Field(default=0.2, ge=0, le=0.5)
+    """The share of people's answers that measures the model and teaches it nothing."""
 
     @field_validator("patience", mode="before")
     @classmethod

@@ -10,14 +10,14 @@ from pydantic import Field
 from querist.agents.mind import Agent, AgentSpec, Ruling
 from querist.tools.strategies import Capability, get
 
-# Over at most 100 labels of sst2, trec6 and ag_news (8 seeds, gold labels) this share of typical
-# examples ended one to two points above doubt alone; docs/strategies.md has longer curves.
-COLD_START = "facility_location"
-WARM = "0.3*margin + 0.7*facility_location"
-_HOT = "0.7*margin + 0.3*facility_location"
-_LABELS_PER_CLASS_WHEN_HOT = 25
-_RELIABLE = 0.85
-"""An annotator that is right less often is of no use on the examples that the model doubts."""
+# Measured by evals/experiments/selection_defaults.py; the tables are in docs/strategies.md.
+TYPICAL = "facility_location"
+MIXED = "0.5*random@100 > typiclust + 0.5*margin"
+"""`random@100` bounds the work in large pools: typical of 100 batches is typical enough."""
+_MANY_CLASSES = 4.0
+"""Labels a class below which the classes are many for what is labelled."""
+_UNEVEN = 0.65
+"""Share of all labels at which one class leaves too few of the others."""
 
 _FROM_A_MODEL = {Capability.PROBS, Capability.POSTERIOR, Capability.GRADIENTS}
 
@@ -79,37 +79,34 @@ def rule(evidence: SelectorEvidence) -> Selection:
         return Selection(
             strategy=evidence.configured, count=count, reason="The task file names this strategy."
         )
-    seen = sum(count > 0 for count in evidence.labels.values())
-    total = sum(evidence.labels.values())
-    if not evidence.has_model or seen < 2:
+    counts = evidence.labels.values()
+    if not evidence.has_model or sum(count > 0 for count in counts) < 2:
         return Selection(
-            strategy=COLD_START,
+            strategy=TYPICAL,
             count=count,
             reason="There is no model to ask yet, so the batch covers the pool's variety.",
         )
-    return _with_a_model(evidence, count, seen=seen, per_class=total / len(evidence.labels))
+    total = sum(counts)
+    return _with_a_model(count, per_class=total / len(counts), largest=max(counts) / total)
 
 
-def _with_a_model(
-    evidence: SelectorEvidence, count: int, *, seen: int, per_class: float
-) -> Selection:
-    strategy = WARM
-    if seen < len(evidence.labels) or per_class < _LABELS_PER_CLASS_WHEN_HOT:
+def _with_a_model(count: int, *, per_class: float, largest: float) -> Selection:
+    strategy = TYPICAL
+    if per_class < _MANY_CLASSES:
         reason = (
-            f"With {per_class:.0f} labels a class the model's doubts are a third of the batch; the "
-            "rest is typical of what is not labelled yet."
+            f"With {per_class:.1f} labels a class most classes are hardly known; so the batch is "
+            "typical of what is not labelled yet."
         )
-    elif evidence.skill is not None and evidence.skill < _RELIABLE:
+    elif largest >= _UNEVEN:
         reason = (
-            f"The language model is right on {evidence.skill:.0%} only, and less often where the "
-            "model is in doubt; so most of the batch is typical of the pool, and the doubtful "
-            "examples in it go to people."
+            f"One class has {largest:.0%} of the labels; a batch that covers the pool finds more "
+            "of the others than the model's doubts, which hardly know them."
         )
     else:
-        strategy = _HOT
+        strategy = MIXED
         reason = (
-            f"With {per_class:.0f} labels a class the model's doubts point to what it would learn "
-            "most from; a third of the batch keeps the labels typical."
+            f"With {per_class:.0f} labels a class the model's doubts are half of the batch; the "
+            "rest is typical of what is not labelled yet."
         )
     return Selection(strategy=strategy, count=count, reason=reason)
 

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,11 +139,11 @@ def _run(name: str, rows: Rows, schedule: Schedule, *, seed: int) -> Curve:
         if count <= 0:
             return curve
         rest = np.setdiff1d(np.arange(len(rows.pool)), chosen)
-        context = _context(rows, np.array(chosen), rest, model, rng=rng, state=state)
+        context = context_of(rows, np.array(chosen), rest, model, rng=rng, state=state)
         chosen += rest[get(name).query(context, count).indices].tolist()
 
 
-def _context(
+def context_of(
     rows: Rows,
     known: NDArray[np.intp],
     rest: NDArray[np.intp],
@@ -151,6 +152,7 @@ def _context(
     rng: np.random.Generator,
     state: dict[str, NDArray[np.floating]],
 ) -> QueryContext:
+    """Show a strategy the rows `rest` as candidates, and `known` as labelled with their classes."""
     vectors = rows.pool[rest]
 
     @cache
@@ -262,12 +264,19 @@ def _texts(dataset: str) -> dict[str, NDArray[np.generic]]:
             data_folder() / dataset / f"{part}.jsonl.gz", "rt", encoding="utf-8"
         ) as file:
             lines = file.readlines()
+        lines = [line for line in lines if "label" in _single(json.loads(line))]
         if len(lines) > most:
             lines = random.Random(0).sample(lines, most)  # noqa: S311
-        read = [json.loads(line) for line in lines]
+        read = [_single(json.loads(line)) for line in lines]
         found[vectors] = np.asarray(embedder.embed([row["text"] for row in read]))
         found[truth] = np.array([names.index(row["label"]) for row in read])
     return found
+
+
+def _single(row: dict[str, Any]) -> dict[str, Any]:
+    """Give a row of several labels the one it has, if it has one only."""
+    several = row.pop("labels", [])
+    return row if len(several) != 1 else {**row, "label": several[0]}
 
 
 Curves = Mapping[tuple[str, str], Sequence[Curve]]
@@ -288,7 +297,7 @@ def _area(curve: Curve) -> float:
     return float(np.trapezoid(values, labels) / (labels[-1] - labels[0]))
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean, and half the width of its 95 % t interval."""
     from scipy.stats import t
 
@@ -315,8 +324,8 @@ def _as_table(curves: Curves) -> str:
             if not found:
                 cells.append("-")
                 continue
-            mean, half = _interval([_area(curve) for curve in found])
-            last, _ = _interval([curve[-1][1] for curve in found])
+            mean, half = interval([_area(curve) for curve in found])
+            last, _ = interval([curve[-1][1] for curve in found])
             cells.append(f"{100 * mean:.1f} ± {100 * half:.1f}; {100 * last:.1f}")
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from querist.agents.selector.tools import Batch, PoolSummary
 from querist.agents.verifier.tools import Judged, Source
+from querist.graph.round.audit import learnable, selectable
 from querist.graph.round.evidence import counts_of_labels
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.model_files import current_model
@@ -24,7 +25,6 @@ from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.engines.neighbours import nearest_neighbours
 from querist.tools.strategies import Capability
 from querist.tools.strategies import get as strategy
-from querist.tools.strategies.querying import complement
 
 _NEAREST = 10
 """Texts of the pool that a text's typicality is measured on."""
@@ -42,10 +42,8 @@ class PoolDesk:
 
     @cached_property
     def _rows(self) -> NDArray[np.intp]:
-        """Rows of the pool that nobody looked at."""
-        view = self._context.view
-        gone = [view.rows[name] for name in self._context.touched() if name in view.rows]
-        return complement(np.array(gone, dtype=np.intp), len(view.ids)).astype(np.intp)
+        """Rows of the pool that may be selected."""
+        return selectable(self._context)
 
     @cached_property
     def _chances(self) -> FloatArray | None:
@@ -190,7 +188,7 @@ class OpinionDesk:
     def _by_people(self) -> dict[ExampleId, str]:
         return {
             label.example: name_of(label.answer)
-            for label in self._context.labelling.labels()
+            for label in learnable(self._context).values()
             if label.source == "human"
         }
 

@@ -43,7 +43,7 @@ class PromptDesk:
     ) -> Trial:
         """Ask about texts that people labelled and that are not shown; nothing of it is kept."""
         context, number = self._context, self._number
-        bank = bank_of(context.labelling)
+        bank = bank_of(context)
         demonstrations = (*context.given, *shared_demonstrations(context, bank, count=shared))
         prompt = Prompt(context.task, demonstrations, nearest=nearest)
         shown = {demonstration.example.id for demonstration in demonstrations}
@@ -74,7 +74,7 @@ class PromptDesk:
 
     def mistakes(self) -> Trial:
         """Compare what the model said so far with what people said."""
-        known = [label.example for label in bank_of(self._context.labelling)]
+        known = [label.example for label in bank_of(self._context)]
         annotations = self._context.labelling.annotations(known)
         said = {one.example: one for one in annotations if one.who.startswith("llm:")}
         return self._compared(said, list(said), Decimal(0))
@@ -82,7 +82,7 @@ class PromptDesk:
     def _compared(
         self, said: dict[ExampleId, Annotation], known: list[ExampleId], cost: Decimal
     ) -> Trial:
-        truth = {label.example: name_of(label.answer) for label in bank_of(self._context.labelling)}
+        truth = {label.example: name_of(label.answer) for label in bank_of(self._context)}
         pairs = Counter(
             (truth[example], name_of(answer))
             for example in known

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from querist.graph.round.audit import selectable
 from querist.graph.round.pseudo_labels import PseudoRows, self_train
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput
 from querist.memory.files import RunFiles
 from querist.memory.records import Round
+from querist.tools.compute.arrays import FloatArray
 from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.training.proxy import LinearHead, LinearModel
+from querist.tools.training.self_training import SelfTraining
 
 _SOURCES = {
     "human": "by people",
@@ -21,6 +26,8 @@ _SOURCES = {
 _HEADS, MODEL = "heads", "model"
 """Folders of a run: the loop's head of each round, and the deliverable."""
 _WHAT = "The loop's newest model"
+_MOST_UNLABELLED = 2_000
+"""That the model learns from its own predictions of: a second's work, however large the pool."""
 
 
 def current_model(files: RunFiles) -> LinearModel | None:
@@ -94,15 +101,40 @@ def save_model(
 ) -> LinearModel | None:
     """Train on the rows and keep the model; None when there is nothing to train on.
 
-    `pseudo` are rows that a strategy predicted, to be learnt from beside the labels.
+    `pseudo` are rows that a strategy predicted, to be learnt from beside the labels; without any,
+    the model's own surest predictions are.
     """
     if not rows.can_train:
         return None
-    seed = context.config.loop.seed
-    if pseudo is None:
-        model = LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
-    else:
-        model = self_train(rows, pseudo, seed=seed)
+    model = fit_head(context, rows, pseudo, number=number)
     key = f"{_HEADS}/round-{number:04d}.npz"
     context.files.write_arrays(key, model.arrays(), what=_WHAT)
     return model
+
+
+def fit_head(
+    context: Context, rows: TrainingSet, pseudo: PseudoRows | None, *, number: int
+) -> LinearModel:
+    """Train the loop's head on labels, and on what a strategy or the head itself predicts."""
+    seed = context.config.loop.seed
+    if pseudo is not None:
+        return self_train(rows, pseudo, seed=seed)
+    if not context.config.training.self_training:
+        return LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
+    return SelfTraining().fit(
+        rows.inputs,
+        rows.targets,
+        _unlabelled(context, number),
+        weights=rows.weights,
+        judges=rows.human if len(rows.human) else None,
+        seed=seed,
+    )
+
+
+def _unlabelled(context: Context, number: int) -> FloatArray:
+    """Draw vectors (M, d) of the pool's rows that nobody looked at, and nobody is measured on."""
+    rows = selectable(context)
+    if len(rows) > _MOST_UNLABELLED:
+        rng = np.random.default_rng([context.config.loop.seed, number, 1])
+        rows = np.sort(rng.choice(rows, _MOST_UNLABELLED, replace=False))
+    return context.view.vectors[rows]

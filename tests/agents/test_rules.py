@@ -258,10 +258,69 @@ def test_the_selector_draws_at_random_first_and_covers_until_there_is_a_model():
     )
     assert selector.rule(evidence).strategy == "random"
     cold = selector.rule(replace(evidence, random_only=False))
-    assert cold.strategy == selector.COLD_START
+    assert cold.strategy == selector.TYPICAL
     warm = replace(evidence, random_only=False, has_model=True, labels={"a": 9, "b": 9})
-    assert selector.rule(warm).strategy == selector.WARM
+    assert selector.rule(warm).strategy == selector.MIXED
+    assert selector.rule(replace(warm, labels={"a": 9, "b": 0})).strategy == selector.TYPICAL
     named = replace(warm, configured="margin")
     assert selector.rule(named).strategy == "margin"
     with pytest.raises(ValueError, match="allowed"):
         selector.check(warm, selector.Selection(strategy="margin", count=11, reason="r"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected", "why"),
+    [
+        ([10, 12, 9, 11], "MIXED", "the model's doubts are half"),
+        ([3, 4, 2, 6], "TYPICAL", "labels a class"),
+        ([1] * 77, "TYPICAL", "labels a class"),
+        ([28, 7], "TYPICAL", "One class has 80% of the labels"),
+        ([20, 15], "MIXED", "the model's doubts are half"),
+        ([21, 23, 22, 16, 15, 1], "MIXED", "the model's doubts are half"),
+    ],
+)
+def test_the_selector_goes_by_how_many_labels_the_classes_have(labels, expected, why):
+    evidence = SelectorEvidence(
+        round=2,
+        pool_left=100,
+        batch=10,
+        configured="auto",
+        labels={f"class {place}": count for place, count in enumerate(labels)},
+        has_model=True,
+    )
+    ruling = selector.rule(evidence)
+    assert ruling.strategy == getattr(selector, expected)
+    assert why in ruling.reason
+
+
+def test_a_share_of_the_answers_measures_the_model():
+    start = replace(MONEY, round=0, audit_share=0.2)
+    first = budget.rule(start)
+    assert first.questions == first.batch + first.audits
+    # Enough for a first measure, although a fifth would be fewer.
+    assert first.audits == max(10, first.batch // 4)
+    budget.check(start, first)
+    later = budget.rule(replace(MONEY, audit_share=0.2, asked=95, audited=17))
+    assert later.audits == int(0.2 * (95 + later.questions)) - 17
+    assert f"{later.audits} random ones that the model is measured on" in later.reason
+    # Never more than half of what a round asks, whatever was missed before.
+    behind = budget.rule(replace(MONEY, audit_share=0.2, asked=200, audited=0))
+    assert behind.audits == behind.questions // 2
+    assert budget.rule(replace(MONEY, asked=95)).audits == 0
+
+
+def test_where_people_label_everything_audits_are_beside_the_batch():
+    plan = budget.rule(replace(MONEY, uses_llm=False, audit_share=0.2, asked=95, audited=15))
+    assert plan.audits > 0
+    assert plan.batch + plan.audits == plan.questions
+
+
+def test_more_audits_than_questions_are_refused():
+    with pytest.raises(ValueError, match="audits are more than"):
+        budget.check(
+            MONEY, budget.Plan(action="select", batch=5, questions=3, audits=4, reason="-")
+        )
+
+
+def test_a_class_without_a_label_is_not_written_for():
+    assert budget.thin_classes({"a": 20, "b": 1, "c": 0}) == ["b"]

@@ -62,7 +62,10 @@ class _Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class _Mixture:
-    """Each part chooses its share of the batch, knowing what the parts before it took."""
+    """Each part chooses its share of the batch, knowing what the parts before it took.
+
+    Their picks come in turn.
+    """
 
     name: str
     parts: tuple[tuple[QueryStrategy, float], ...]
@@ -78,12 +81,16 @@ class _Mixture:
         count = min(count, len(context.ids))
         shares = share_out(count, [weight for _, weight in self.parts])
         chosen = np.empty(0, dtype=np.intp)
-        taken = []
+        taken, ranks = [], []
         for (part, _), share in zip(self.parts, shares, strict=True):
             before = len(chosen)
             chosen = _extend(chosen, part, share, context=context)
-            taken.append(f"{part.name}: {len(chosen) - before}")
-        chosen = _extend(chosen, self.parts[0][0], count - len(chosen), context=context)
+            found = len(chosen) - before
+            taken.append(f"{part.name}: {found}")
+            ranks.append((np.arange(found) + 0.5) / max(found, 1))
+        # In turn, so that the first of the batch, which people are asked about, are mixed alike.
+        order = np.argsort(np.concatenate(ranks), kind="stable")
+        chosen = _extend(chosen[order], self.parts[0][0], count - len(chosen), context=context)
         return context.result(chosen, parts=tuple(taken))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # From strong to weak, so that each fit starts from the smoother one before it.
 _STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
-_DEFAULT_STRENGTH = 0.03
+DEFAULT_STRENGTH = 0.03
 # With fewer, five folds hold out less than six rows each: too few to tell penalties apart.
 _ROWS_TO_CHOOSE = 30
 _FOLDS, _FOLDS_WHEN_LARGE, _LARGE = 5, 3, 100_000
@@ -176,7 +176,7 @@ def choose_strength(
 
     A `fixed` penalty is kept; the held-out rows then only set its temperature.
     """
-    fallback = Penalty(_DEFAULT_STRENGTH if fixed is None else fixed)
+    fallback = Penalty(DEFAULT_STRENGTH if fixed is None else fixed)
     if int((weights > 0).sum()) < _ROWS_TO_CHOOSE:
         return fallback
     targets = design.targets.numpy()

@@ -11,6 +11,7 @@ from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray, IntArray, log_softmax
 from querist.tools.training.laplace import draw_laplace
 from querist.tools.training.linear_solver import (
+    DEFAULT_STRENGTH,
     Design,
     choose_strength,
     fold_rows,
@@ -113,6 +114,13 @@ class LinearHead:
             temperature=choice.temperature,
             calibration_error=choice.calibration_error,
         )
+
+    def fit_once(self, inputs: FloatArray, targets: FloatArray, weights: FloatArray) -> LinearModel:
+        """Train with the given `strength` and hold nothing out: the temperature stays 1."""
+        design, row_weights = _prepare(inputs, targets, weights)
+        strength = DEFAULT_STRENGTH if self.strength is None else self.strength
+        coefficients, intercepts = design.export(solve(design, row_weights[None], strength))
+        return LinearModel(coefficients[0], intercepts[0], strength)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
