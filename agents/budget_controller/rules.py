@@ -346,7 +346,7 @@ def _check_round(evidence: BudgetEvidence, ruling: Plan) -> None:
         raise ValueError("a round of 0 texts learns nothing: name a batch, or finish")
     if ruling.stop:
         raise ValueError('stop is for action=finish; say stop=""')
-    if ruling.questions > ruling.batch:
+    if ruling.questions - ruling.audits > ruling.batch:
         raise ValueError(f"{ruling.questions} questions about {ruling.batch} texts")
     if ruling.action == "generate" and not evidence.may_generate:
         raise ValueError("new texts may not be written in this run")
