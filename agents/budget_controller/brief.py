@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from querist.agents.budget_controller.rules import (
@@ -11,7 +11,7 @@ from querist.agents.budget_controller.rules import (
     BudgetEvidence,
     PastRound,
     Plan,
-    audits_due,
+    audits_of,
     gain_of,
     labels_bought,
     thin_classes,
@@ -145,6 +145,12 @@ def _stop(evidence: BudgetEvidence, given: Mapping[str, Any]) -> str:
     return "plateau" if evidence.plateau else "budget"
 
 
+def _audits(evidence: BudgetEvidence, given: Mapping[str, Any]) -> int:
+    """Measure as the rules do: what a mind is judged by is not its own to set."""
+    questions = given.get("questions")
+    return audits_of(evidence, questions) if isinstance(questions, int) else 0
+
+
 def _settled(evidence: BudgetEvidence) -> str:
     if evidence.stop_command:
         return "a person said stop"
@@ -159,18 +165,12 @@ def _settled(evidence: BudgetEvidence) -> str:
     return "" if labels_bought(evidence) else "the money does not pay for a label"
 
 
-def _audits(evidence: BudgetEvidence, given: Mapping[str, Any]) -> int:
-    """Keep the audit sample at its share: what the model is measured on is no mind's to change."""
-    questions = given.get("questions")
-    is_round = given.get("action") == "select" and isinstance(questions, int)
-    return audits_due(evidence, int(str(questions))) if is_round else 0
-
-
-_DERIVED: Mapping[str, Callable[[BudgetEvidence, Mapping[str, Any]], Any]] = {
-    "stop": _stop,
-    "audits": _audits,
-}
 BRIEF: Brief[BudgetEvidence, Plan] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived=_DERIVED, settled=_settled
+    SPEC,
+    duty=_DUTY,
+    facts=_facts,
+    limits=_limits,
+    derived={"stop": _stop, "audits": _audits},
+    settled=_settled,
 )
 """How the budget controller's decisions are put to a mind."""

@@ -103,14 +103,14 @@ class BudgetEvidence:
     labels: Mapping[str, int]
     last_phase: str
     uses_llm: bool = True
-    past: tuple[PastRound, ...] = ()
-    """The rounds so far, oldest first."""
     audit_share: float = 0.0
     """Of people's answers, the share that measures the model and teaches it nothing."""
     asked: int = 0
     """Questions that were asked so far."""
     audited: int = 0
     """Those of them that measure the model."""
+    past: tuple[PastRound, ...] = ()
+    """The rounds so far, oldest first."""
 
 
 class Plan(Ruling):
@@ -151,7 +151,7 @@ def rule(evidence: BudgetEvidence) -> Plan:
 
 
 def _another(evidence: BudgetEvidence, batch: int, questions: int) -> Plan:
-    audits = audits_due(evidence, questions)
+    audits = audits_of(evidence, questions)
     if not evidence.uses_llm:
         batch -= audits  # people label all that is selected, and the audits beside it
     measured = f" and {audits} random ones that the model is measured on" if audits else ""
@@ -166,7 +166,7 @@ def _another(evidence: BudgetEvidence, batch: int, questions: int) -> Plan:
     )
 
 
-def audits_due(evidence: BudgetEvidence, questions: int) -> int:
+def audits_of(evidence: BudgetEvidence, questions: int) -> int:
     """How many of a round's questions keep the audits at their share of all answers."""
     due = int(evidence.audit_share * (evidence.asked + questions))
     return max(0, min(due - evidence.audited, questions // 2))

@@ -42,7 +42,7 @@ class PoolDesk:
 
     @cached_property
     def _rows(self) -> NDArray[np.intp]:
-        """Rows of the pool that may be selected."""
+        """Rows of the pool that nobody looked at."""
         return selectable(self._context)
 
     @cached_property

@@ -76,7 +76,7 @@ class PromptDesk:
         """Compare what the model said so far with what people said."""
         known = [label.example for label in bank_of(self._context)]
         annotations = self._context.labelling.annotations(known)
-        said = {one.example: one for one in annotations if one.who.startswith("llm:")}
+        said = {told.example: told for told in annotations if told.who.startswith("llm:")}
         return self._compared(said, list(said), Decimal(0))
 
     def _compared(
@@ -127,7 +127,7 @@ class WritingDesk:
         return found
 
     def on_trial(self) -> OnTrial:
-        """Train with and without the texts written so far, held out on people's labels."""
+        """Train on people's labels with and without the texts written so far, held out on them."""
         knowledge = Knowledge(self._context, model=current_model(self._context.files))
         rows = knowledge.training_set
         own = np.array([name.startswith("gen-") for name in rows.ids], dtype=bool)
@@ -135,8 +135,11 @@ class WritingDesk:
         if not own.any() or len(judged) < _FEWEST:
             return OnTrial(0, 0.0, 0.0, len(judged))
         truth = rows.targets[judged].argmax(axis=1)
+        # Machines' labels were worked out from all of people's, so they know what is held out.
+        people = np.zeros(len(rows.ids))
+        people[judged] = 1.0
         shares = []
-        for weights in (rows.weights, np.where(own, 0.0, rows.weights)):
+        for weights in (np.where(own, rows.weights, people), people):
             said = cross_fit(rows.inputs, rows.targets, weights=weights, score_rows=judged)
             shares.append(float((said.argmax(axis=1) == truth).mean()))
         return OnTrial(int(own.sum()), shares[0], shares[1], len(judged))

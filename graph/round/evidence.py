@@ -95,10 +95,10 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         labels=_counts(context, labels),
         last_phase=_last_phase(context.journal),
         uses_llm=config.annotator.enabled,
-        past=past_rounds(context.journal),
         audit_share=config.people.audit if audit_size(context) else 0.0,
         asked=context.inbox.progress()[0],
         audited=len(audited(context.inbox)),
+        past=past_rounds(context.journal),
     )
 
 
@@ -123,12 +123,13 @@ def past_rounds(journal: Journal) -> tuple[PastRound, ...]:
 
 def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEvidence:
     """What there is to choose from."""
-    labels = learnable(context)
+    labels, plan = learnable(context), plan_of(context.journal, number)
+    learnt = plan.questions - plan.audits  # where people label all that is selected, no more is
     asks = context.config.people.kind != "none"
     return SelectorEvidence(
         round=number,
         pool_left=pool_left,
-        batch=plan_of(context.journal, number).batch,
+        batch=plan.batch if context.config.annotator.enabled else min(plan.batch, learnt),
         configured=context.config.loop.strategy,
         labels=_counts(context, labels),
         has_model=current_model(context.files) is not None,
