@@ -49,5 +49,5 @@ def _pairs() -> list[Situation[VerifierEvidence, Verification]]:
 
 
 SITUATIONS = tuple(_pairs())
-"""Half of them call for trust, half for questions. The rules ask whatever they may, so they pass one
+"""Half of them call for trust, half for questions; the rules, which ask whatever they may, pass one
 half only."""
