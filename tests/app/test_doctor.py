@@ -95,7 +95,7 @@ def test_a_workspace_is_looked_at(tmp_path: Path) -> None:
 
 def test_a_mind_sits_its_exams_and_the_result_is_kept(tmp_path: Path) -> None:
     plan = {
-        "reason": "There is money left.", "action": "select", "batch": 20, "questions": 0,
+        "reason": "There is money left.", "action": "select", "batch": 10, "questions": 0,
         "stop": "",
     }  # fmt: skip
     calls = (("Plan", plan), ("Selection", {"reason": "Variety."}))
