@@ -43,6 +43,7 @@ from querist.tools.training.weights import CONFIG, read_config
 
 _AUTO, _TUNED, _PROXY = "auto", "fine_tuned", "linear"
 """Targets by name. The loop's own head is what is taken home until a slow one is trained."""
+_ACCURACY = "accuracy"
 _WORK = "tuning"
 """Folder of a run for what a slow trainer has done so far."""
 
@@ -70,6 +71,8 @@ async def deliver_last(context: Context) -> None:
     has_more = is_proxy and bool(audited(context.inbox))
     if _delivered(context.files.path(MODEL)) == (name, measured.number) and not has_more:
         return
+    if context.kind.metric == _ACCURACY and (words := better_prompt(measured)):
+        context.emit(Notice(words))
     # What is taken home learns from the audit sample, too: nothing is measured on it any more.
     rows = Knowledge(context, model=model, whole=True).training_set
     if is_proxy and not has_more:
@@ -228,6 +231,22 @@ def _own_facts(measured: Round, own: Mapping[Split, Measure], metric: str) -> di
         "metrics": {split.value: found.value for split, found in own.items()},
         "quality": [*lines, f"The loop's own linear head: {proxy}"],
     }
+
+
+def better_prompt(measured: Round) -> str:
+    """Say so where the language model's prompt is surely the better classifier; else "".
+
+    Its skill is measured on people's random first sample, of which it was shown no text's own
+    label; the trained model's share as the round tells it.
+    """
+    skill, most = measured.detail.get("llm_skill"), measured.metric_high
+    if not isinstance(skill, int | float) or most is None or skill <= most:
+        return ""
+    return (
+        f"The language model itself is right on {skill:.0%} of people's random sample, the loop's "
+        f"model on {measured.metric:.0%} (at most {most:.0%}): where its price allows, it labels "
+        "the rest better. Let the run go on with more rounds (querist resume RUN --rounds N)."
+    )
 
 
 def _delivered(folder: Path) -> tuple[str, int] | None:

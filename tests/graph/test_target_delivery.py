@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from decimal import Decimal
 
 import pytest
 
+from querist.graph.round.target import better_prompt
 from querist.memory.errors import InvalidInput
 from querist.memory.events import Delivered
+from querist.memory.records import Round
 from querist.tools.training.model_folder import Model
 
 PEOPLE = {"annotator": {"enabled": False}, "loop": {"rounds": 2}, "people": {"error_rate": 0.0}}
@@ -34,6 +37,18 @@ def test_another_trainer_is_named_and_measured_itself(scripted):
     assert 0 < model.facts["metrics"]["test"] <= 1
     assert "The loop's own linear head" in model.facts["quality"][-1]
     assert "nearest_centroid" in (folder_of(run) / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("skill", "high", "says"), [(0.93, 0.85, True), (0.84, 0.85, False), (None, 0.85, False)]
+)
+def test_a_prompt_that_is_surely_better_is_said_to_be(skill, high, says):
+    done = Round(3, 90, 40, Decimal(2), metric=0.78, metric_high=high, detail={"llm_skill": skill})
+    words = better_prompt(done)
+    assert bool(words) == says
+    if says:
+        assert "93% of people's random sample" in words
+        assert "at most 85%" in words
 
 
 def test_labels_do_not_depend_on_the_target(scripted):
