@@ -78,10 +78,7 @@ def _richer(evidence: BudgetEvidence) -> BudgetEvidence:
 
 
 def _go_on(name: str, evidence: BudgetEvidence) -> Situation[BudgetEvidence, Plan]:
-    half = evidence.batch / 2
-    return Situation(
-        name, "go on", evidence, lambda plan: plan.action == "select" and plan.batch >= half
-    )
+    return Situation(name, "go on", evidence, lambda plan: plan.action == "select")
 
 
 def _stop(name: str, evidence: BudgetEvidence) -> Situation[BudgetEvidence, Plan]:

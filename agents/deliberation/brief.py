@@ -23,6 +23,8 @@ MANNERS = (
 _LONGEST_NAME = 40
 _SHORTEST = 20
 """Characters of a reason: held to a schema, small models else write `1`."""
+_LONGEST, _LONGEST_NARROW = 400, 160
+"""The smallest models go on until they are cut off, and then there is no ruling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,10 @@ class Brief(Generic[E, R]):
     settled: Callable[[E], str]
     """Why there is nothing to decide (a person's word, an empty pool); "" where there is."""
 
-    def schema(
-        self, evidence: E, *, narrow: bool = False, longest_reason: int = 400
-    ) -> dict[str, Any]:
+    def schema(self, evidence: E, *, narrow: bool = False) -> dict[str, Any]:
         """Give the ruling's JSON schema within the bounds of the evidence, its reason first.
 
-        `narrow` leaves a model no values but the usual ones.
+        `narrow` leaves a model no values but the usual ones, and less room for its reason.
         """
         schema = self.spec.ruling.model_json_schema()
         properties = {
@@ -70,7 +70,8 @@ class Brief(Generic[E, R]):
             is_open = bounds.get("open") and not narrow
             skipped = {"open", *(["enum"] if is_open else [])}
             properties[name] |= {key: part for key, part in bounds.items() if key not in skipped}
-        properties["reason"] |= {"minLength": _SHORTEST, "maxLength": longest_reason}
+        longest = _LONGEST_NARROW if narrow else _LONGEST
+        properties["reason"] |= {"minLength": _SHORTEST, "maxLength": longest}
         return {
             "type": "object",
             "properties": properties,

@@ -35,9 +35,9 @@ class Message:
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
-    uses: tuple[ToolUse, ...] = ()
+    uses: tuple[ToolUse, ...] = field(default=(), repr=False)
     """What an assistant's turn called."""
-    answers: str = ""
+    answers: str = field(default="", repr=False)
     """Of a tool's turn: the id of the call whose result it is."""
 
 
@@ -58,7 +58,7 @@ class ChatRequest:
     the provider lists them; with `input` those of the last message's own tokens, and no answer: of
     an assistant's message as the answer to those before it, of any other by itself.
     A model that can has them in a tuple `looks`; others must not be asked."""
-    tools: tuple[ToolOffer, ...] = ()
+    tools: tuple[ToolOffer, ...] = field(default=(), repr=False)
     """Functions of which the model has to call one. Only where `takes_tools(model)`."""
 
 

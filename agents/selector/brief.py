@@ -11,16 +11,16 @@ from querist.tools.wording import counted
 
 _DUTY = (
     "You are the selector of a labelling loop. You choose which texts of the pool are labelled "
-    "next: a strategy, and how many (count). While there are few labels a class, and where the "
-    "annotator is weak, typical texts teach most (facility_location); with many labels and a good "
-    "annotator, those that the model doubts (margin). Mixtures share a batch out: 0.3*margin + "
-    "0.7*facility_location. Pipelines narrow it: margin@10 > k_center takes the most varied of "
-    "ten times as many doubtful ones."
+    "next: a strategy, and how many (count). While there are few labels a class, or one class has "
+    "most of the labels, texts that are typical of the pool teach most (facility_location). "
+    "Otherwise half of the batch is better spent on those that the model doubts: "
+    "0.5*random@100 > typiclust + 0.5*margin. Mixtures share a batch out; pipelines narrow it: "
+    "margin@10 > k_center takes the most varied of ten times as many doubtful ones."
 )
 _USUAL = (
     TYPICAL,
     MIXED,
-    "0.7*margin + 0.3*facility_location",
+    "0.3*margin + 0.7*facility_location",
     "margin",
     "entropy",
     "margin@10 > k_center",
@@ -62,7 +62,10 @@ def _labels(evidence: SelectorEvidence) -> Fact:
     total, classes = sum(evidence.labels.values()), max(1, len(evidence.labels))
     unseen = [name for name, count in evidence.labels.items() if not count]
     thinnest = min(evidence.labels, key=lambda name: evidence.labels[name], default="")
-    words = f"{counted(total, 'label')} so far, {total / classes:.0f} a class on average."
+    words = f"{counted(total, 'label')} so far, {total / classes:.1f} a class on average."
+    largest = max(evidence.labels.values(), default=0)
+    if total:
+        words += f" The largest class has {largest / total:.0%} of them."
     if unseen:
         words += f" No label yet of {len(unseen)} of {classes} classes: "
         words += ", ".join(map(name_as_data, unseen[:5])) + "."

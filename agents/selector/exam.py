@@ -2,57 +2,58 @@
 
 from __future__ import annotations
 
-import re
-
 from querist.agents.deliberation.exams import Situation
 from querist.agents.selector.rules import Selection, SelectorEvidence
 
 _DOUBTFUL = ("margin", "entropy", "least_confidence", "badge", "bald")
-_PART = re.compile(r"(?:([\d.]+)\s*\*\s*)?([a-z_]+)")
 
 
 def _doubt_share(strategy: str) -> float:
-    """Tell what share of a batch goes to texts that the model doubts; of a pipeline, its filter."""
-    first = strategy.partition(">")[0]
-    parts = [(float(weight or 1), name) for weight, name in _PART.findall(first.split("@")[0])]
-    total = sum(weight for weight, _ in parts) or 1.0
-    return sum(weight for weight, name in parts if name in _DOUBTFUL) / total
+    """Tell what share of a batch is chosen among texts that the model doubts."""
+    doubtful, total = 0.0, 0.0
+    for part in strategy.split("+"):
+        weight, star, names = part.partition("*")
+        share = float(weight) if star else 1.0
+        total += share
+        doubtful += share * any(name in (names or part) for name in _DOUBTFUL)
+    return doubtful / total
 
 
-def _evidence(*, per_class: int, skill: float, classes: int, batch: int) -> SelectorEvidence:
-    names = [f"class {number}" for number in range(1, classes + 1)]
+def _evidence(labels: tuple[int, ...], *, batch: int) -> SelectorEvidence:
     return SelectorEvidence(
         round=4,
         pool_left=1_000,
         batch=batch,
         configured="auto",
-        labels={name: per_class + place % 2 for place, name in enumerate(names)},
+        labels={f"class {place}": count for place, count in enumerate(labels, start=1)},
         has_model=True,
-        skill=skill,
+        skill=0.8,
     )
 
 
 def _pairs() -> list[Situation[SelectorEvidence, Selection]]:
     found: list[Situation[SelectorEvidence, Selection]] = []
-    for classes, batch in ((2, 20), (4, 40), (6, 30)):
-        for few, many, weak, good in ((2, 120, 0.55, 0.96), (4, 200, 0.60, 0.98)):
-            name = f"{classes} classes, {few} or {many} labels each"
-            found += [
-                Situation(
-                    f"{name}: few, a weak annotator",
-                    "take typical texts",
-                    _evidence(per_class=few, skill=weak, classes=classes, batch=batch),
-                    lambda choice: _doubt_share(choice.strategy) < 0.5,
-                ),
-                Situation(
-                    f"{name}: many, a good annotator",
-                    "take doubtful texts",
-                    _evidence(per_class=many, skill=good, classes=classes, batch=batch),
-                    lambda choice: _doubt_share(choice.strategy) > 0.5,
-                ),
-            ]
+    few_or_uneven = ((2, 3), (2, 1, 3, 2), (1, 2, 3, 2, 1, 2), (95, 5), (80, 6, 4, 5), (150, 9, 8))
+    many = ((60, 55), (40, 44, 38, 41), (30, 28, 33, 31, 29, 30), (90, 95), (70, 66, 71, 69),
+            (55, 58, 60))  # fmt: skip
+    for place, (sparse, rich) in enumerate(zip(few_or_uneven, many, strict=True)):
+        batch = (20, 30, 40)[place % 3]
+        found += [
+            Situation(
+                f"labels {sparse}",
+                "take typical texts",
+                _evidence(sparse, batch=batch),
+                lambda choice: _doubt_share(choice.strategy) < 0.3,
+            ),
+            Situation(
+                f"labels {rich}",
+                "take doubtful texts as well",
+                _evidence(rich, batch=batch),
+                lambda choice: _doubt_share(choice.strategy) >= 0.3,
+            ),
+        ]
     return found
 
 
 SITUATIONS = tuple(_pairs())
-"""Half of them call for typical texts, half for doubtful ones."""
+"""Half of them call for typical texts alone, half for doubtful ones as well."""

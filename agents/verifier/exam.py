@@ -6,6 +6,8 @@ from querist.agents.deliberation.exams import Situation
 from querist.agents.verifier.rules import Verification, VerifierEvidence
 
 _LOW, _HIGH = 0.7, 0.75
+_FEW, _MOST = 2, 4
+"""Of the 5 questions that may be asked."""
 
 
 def _evidence(*, skill: float, batch: int, classes: int, questions: int) -> VerifierEvidence:
@@ -34,17 +36,18 @@ def _pairs() -> list[Situation[VerifierEvidence, Verification]]:
                     f"{name}, right on {good:.0%}",
                     "keep most without asking",
                     _evidence(skill=good, batch=batch, classes=classes, questions=5),
-                    lambda made: made.accept_at <= _LOW,
+                    lambda made: made.accept_at <= _LOW or made.questions <= _FEW,
                 ),
                 Situation(
                     f"{name}, right on {weak:.0%}",
                     "ask people",
                     _evidence(skill=weak, batch=batch, classes=classes, questions=5),
-                    lambda made: made.accept_at >= _HIGH and made.questions > 0,
+                    lambda made: made.accept_at >= _HIGH and made.questions >= _MOST,
                 ),
             ]
     return found
 
 
 SITUATIONS = tuple(_pairs())
-"""Half of them call for trust, half for questions."""
+"""Half of them call for trust, half for questions; the rules, which ask whatever they may, pass one
+half only."""

@@ -152,9 +152,6 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             return f"Round {body.round}: {body.action}. {body.reason}"
         case Selected():
             return f"  selected {body.count} by {body.strategy}"
-        case Consulted():
-            agent = body.agent.replace("_", " ")
-            return f"  {body.model} is asked to decide for the {agent}"
         case Unadvised():
             return f"  the language model did not help to select: {body.reason}"
         case Generated():
@@ -171,8 +168,8 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             return f"  {body.text}"
         case Delivered() if body.test is not None:
             return f"The model to take home ({body.trainer}): test {percent(body.test)}"
-        case Notice():
-            return f"  note: {body.text}"
+        case Notice() | Consulted():
+            return _note(body)
         case AnswersFolded():
             return f"  {plural(body.folded, 'answer')} of people taken in"
         case WaitingForPeople():
@@ -184,6 +181,13 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
         case RoundDone():
             return _round_line(body, tally)
     return None
+
+
+def _note(body: Notice | Consulted) -> str:
+    if isinstance(body, Notice):
+        return f"  note: {body.text}"
+    agent = body.agent.replace("_", " ")
+    return f"  {body.model} is asked to decide for the {agent}"
 
 
 def _verified_line(body: Verified) -> str:

