@@ -22,6 +22,7 @@ _FIXED = {
     "budget.usd": "say --budget AMOUNT instead, which changes the run's cap",
     "people.kind": "answers of real and of simulated people must not be mixed",
     "people.gold": "answers that were given came from another column",
+    "people.audit": "what is measured on was set aside before anything was selected",
     "loop.seed": "what was drawn so far was drawn with it",
 }
 """Keys, or tables of them, that stay as they were when the run was made, with the reason."""

@@ -9,7 +9,6 @@ import asyncio
 import time
 from decimal import Decimal
 
-import numpy as np
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
@@ -24,6 +23,7 @@ from querist.graph.commands import apply_commands, stop_command
 from querist.graph.round import evidence
 from querist.graph.round.annotate import annotate_chunk
 from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
+from querist.graph.round.audit import ask_audit, selectable
 from querist.graph.round.deciding import rule
 from querist.graph.round.generate import known_text_test, typical
 from querist.graph.round.knowledge import Knowledge, count_groups
@@ -33,11 +33,11 @@ from querist.graph.round.model_files import current_model, save_model
 from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.round.select import query_context
 from querist.graph.round.stopping import keep_hits
-from querist.graph.round.strategy_state import save_state
 from querist.graph.round.target import deliver_last, deliver_round
 from querist.graph.state import TAIL, LoopState, update
 from querist.graph.waiting import note_waiting, waiting_for
 from querist.graph.workplace.context import Context
+from querist.graph.workplace.strategy_state import save_state
 from querist.memory.events import (
     Asked,
     Finished,
@@ -50,10 +50,10 @@ from querist.memory.events import (
     Verified,
 )
 from querist.memory.labelling import Labelling
-from querist.memory.records import Action, Round, Split, Verdict
+from querist.memory.records import Action, Purpose, Round, Split, Verdict
 from querist.tools.opinions.quality import Quality
 from querist.tools.strategies import get as strategy
-from querist.tools.strategies.querying import QueryResult, complement
+from querist.tools.strategies.querying import QueryResult
 
 Step = Runtime[Context]
 
@@ -120,12 +120,7 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     context, number = runtime.context, state["round"]
     if context.labelling.batch(number):
         return update(todo=1)
-    touched = context.touched()
-    view = context.view
-    gone = np.array(
-        [view.rows[example_id] for example_id in touched if example_id in view.rows], dtype=np.intp
-    )
-    rows = complement(gone, len(view.ids)).astype(np.intp)
+    rows = selectable(context)
     ruling = await rule(
         context,
         selector.SPEC,
@@ -229,10 +224,14 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
 async def escalate(state: LoopState, runtime: Step) -> LoopState:
     """Ask people about what the verifier escalated; the loop does not wait for them."""
     context, number = runtime.context, state["round"]
+    asked = []
+    if stop_command(context.mailbox) is None:
+        audits = evidence.plan_of(context.journal, number).audits
+        asked += ask_audit(context, audits, number=number)
     verdicts = _escalated(context.labelling, number)
     examples = context.view.get([verdict.example for verdict in verdicts])
-    purpose = "seed" if number == 0 else "escalation"
-    asked = ask_people(context, verdicts, examples, purpose=purpose)
+    purpose: Purpose = "seed" if number == 0 else "escalation"
+    asked += ask_people(context, verdicts, examples, purpose=purpose)
     answer_simulated(context)
     fold_answers(context, number=number)
     left = context.inbox.counts().get("open", 0)
@@ -346,9 +345,10 @@ def _escalated(labelling: Labelling, number: int) -> list[Verdict]:
 def _round(context: Context, knowledge: Knowledge, quality: Quality, *, number: int) -> Round:
     """Write down what a round achieved."""
     counts, own, test = context.labelling.counts(), quality.own, quality.test
+    labels = {label.example: label for label in context.labelling.labels()}
     return Round(
         number=number,
-        labelled=len(knowledge.labels),
+        labelled=sum(counts.values()),
         human_labels=counts.get("human", 0),
         usd=context.ledger.balance().settled,
         metric=None if own is None else own.value,
@@ -361,9 +361,7 @@ def _round(context: Context, knowledge: Knowledge, quality: Quality, *, number: 
             "test_interval": None if test is None else [test.low, test.high],
             "trust": knowledge.training_set.trust,
             "llm_skill": knowledge.reliability.skill(),
-            "classes": count_groups(
-                knowledge.labels, context.kind, context.kind.groups(context.task)
-            ),
+            "classes": count_groups(labels, context.kind, context.kind.groups(context.task)),
             "sources": counts,
             "phase": evidence.plan_of(context.journal, number).action,
         },

@@ -19,6 +19,7 @@ from querist.agents.models.embedding import AGENT
 from querist.graph.config import RunConfig
 from querist.graph.round import evidence
 from querist.graph.round.annotate import PROBES
+from querist.graph.round.audit import audit_size
 from querist.graph.round.prompts import FILLERS
 from querist.graph.round.select import most_for_advice
 from querist.graph.sizes import Shown, Sizes
@@ -77,6 +78,7 @@ class _Sum:
     input_tokens: int = 0
     output_tokens: int = 0
     questions: int = 0
+    audits: int = 0
     tried: dict[Shown, int] = field(default_factory=dict)
     """Prompts so far, with how many of people's labels each was tried on."""
 
@@ -190,7 +192,7 @@ def _play(context: Context, ceiling: Decimal, *, spent: Decimal) -> _Sum:
     """Let the budget controller's rules plan every round as if all goes as it usually does."""
     config, total, sizes = context.config, _Sum(), Sizes(context)
     remaining = context.ledger.balance().cap - spent
-    pool, bank = context.pool.count(Split.POOL), 0
+    pool, bank = context.pool.count(Split.POOL) - audit_size(context), 0
     start = _at_start(context, remaining, ceiling)
     for number in range(config.loop.rounds):
         margin = evidence.MARGIN if number else evidence.MARGIN_UNTRIED
@@ -202,16 +204,19 @@ def _play(context: Context, ceiling: Decimal, *, spent: Decimal) -> _Sum:
                 pool_left=pool,
                 remaining=max(remaining, _ZERO),
                 llm_example_usd=price,
+                asked=total.questions,
+                audited=total.audits,
             )
         )
         if plan.action != "select":
             break
-        questions = min(plan.questions, plan.batch)
+        questions = min(plan.questions, plan.batch + plan.audits)
         spent = _add_round(context.config, total, sizes, batch=plan.batch, bank=bank)
         total.rounds += 1
         total.questions += questions
+        total.audits += plan.audits
         remaining -= spent + questions * config.budget.human_label_usd
-        pool, bank = pool - plan.batch, bank + questions
+        pool, bank = pool - plan.batch, bank + questions - plan.audits
     return total
 
 
@@ -258,4 +263,5 @@ def _at_start(context: Context, remaining: Decimal, ceiling: Decimal) -> budget.
         labels={},
         last_phase="",
         uses_llm=config.annotator.enabled,
+        audit_share=config.people.audit if audit_size(context) else 0.0,
     )

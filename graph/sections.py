@@ -180,6 +180,8 @@ class VerifierSection(Section):
 
     signals: tuple[SignalName, ...] = ("neighbours", "model")
     """What speaks for an answer, besides the annotator."""
+    ask: Literal["doubtful", "first"] = "doubtful"
+    """Which of a batch people are asked: the first doubtful ones, or simply the first."""
 
     @field_validator("signals")
     @classmethod
@@ -228,6 +230,8 @@ class PeopleSection(Section):
     """A number alone is the share."""
     wait: bool = True
     """Wait for open questions at the end."""
+    audit: float = Field(default=0.2, ge=0, le=0.5)
+    """The share of people's answers that measures the model and teaches it nothing."""
 
     @field_validator("patience", mode="before")
     @classmethod

@@ -181,6 +181,10 @@ class Label:
     probabilities: Probabilities | None = None
 
 
+Purpose = Literal["escalation", "seed", "audit"]
+"""Why a person is asked: because of doubt, to learn and to try annotators, or to measure."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """An escalation to a person: what is asked, why, and what an answer must look like."""
@@ -192,7 +196,7 @@ class Question:
     reason: str
     value: float
     """Value of asking; the inbox is served in falling order of it."""
-    purpose: Literal["escalation", "seed", "validation", "audit"]
+    purpose: Purpose
     round: int
     status: Literal["open", "answered", "skipped"] = "open"
     assignee: str = ""

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from querist.agents.mind import Agent, AgentSpec, Ruling
+from querist.tools.opinions.quality import FEWEST
 from querist.tools.wording import counted, listed
 
 _SEED_SHARE = 0.35
@@ -53,6 +54,12 @@ class BudgetEvidence:
     labels: Mapping[str, int]
     last_phase: str
     uses_llm: bool = True
+    audit_share: float = 0.0
+    """Of people's answers, the share that measures the model and teaches it nothing."""
+    asked: int = 0
+    """Questions that were asked so far."""
+    audited: int = 0
+    """Those of them that measure the model."""
 
 
 class Plan(Ruling):
@@ -62,6 +69,8 @@ class Plan(Ruling):
     batch: int = Field(ge=0, le=100_000)
     questions: int = Field(ge=0, le=100_000)
     """How many questions to people the round may ask."""
+    audits: int = Field(default=0, ge=0, le=100_000)
+    """How many of them are about random examples that the model is measured on."""
     stop: str = ""
     """Which stopping rule fired: budget, plateau, pool, rounds or command."""
 
@@ -87,14 +96,35 @@ def rule(evidence: BudgetEvidence) -> Plan:
             reason=f"Some classes are thin ({_thin(evidence)}), so new examples of them are "
             "written before more are selected.",
         )
+    return _another(evidence, batch, min(questions, batch))
+
+
+def _another(evidence: BudgetEvidence, batch: int, questions: int) -> Plan:
+    audits = _audits(evidence, questions)
+    if not evidence.uses_llm:
+        batch -= audits  # people label all that is selected, and the audits beside it
+    measured = f" and {audits} random ones that the model is measured on" if audits else ""
     return Plan(
         action="select",
         batch=batch,
-        questions=min(questions, batch),
+        questions=questions,
+        audits=audits,
         reason=f"{_usd(evidence.remaining)} are left for at most "
         f"{counted(_rounds_left(evidence), 'round')}: {counted(batch, 'example')} now, up to "
-        f"{min(questions, batch)} of them for people.",
+        f"{questions - audits} of them for people{measured}.",
     )
+
+
+def _audits(evidence: BudgetEvidence, questions: int) -> int:
+    """How many of a round's questions keep the audits at their share of all answers."""
+    due = int(evidence.audit_share * (evidence.asked + questions))
+    return max(0, min(due - evidence.audited, questions // 2))
+
+
+def _first_audits(evidence: BudgetEvidence, seeds: int) -> int:
+    """How many audits go with the first sample: their share, and enough for a first measure."""
+    share = evidence.audit_share
+    return max(FEWEST, int(share / (1 - share) * seeds)) if share else 0
 
 
 def _stop(evidence: BudgetEvidence, batch: int) -> tuple[str, str]:
@@ -136,12 +166,16 @@ def _seed(evidence: BudgetEvidence, affordable: int, batch: int) -> Plan:
     share = int(_SEED_SHARE * total) if evidence.most_rounds > 1 else min(total, evidence.batch)
     wanted = min(_MOST_SEEDS, max(_SEEDS_PER_CLASS * evidence.classes, share))
     seeds = min(wanted, max(1, share), evidence.pool_left)
+    audits = min(_first_audits(evidence, seeds), total - seeds)
+    shows = "how far each annotator can be trusted"
+    shows += f". {audits} more measure the model" if audits else ", and how good the model is"
     return Plan(
         action="select",
         batch=seeds,
-        questions=seeds,
+        questions=seeds + audits,
+        audits=audits,
         reason=f"The first {seeds} examples are a random sample that people label: they show "
-        "how far each annotator can be trusted, and how good the model is.",
+        f"{shows}.",
     )
 
 
@@ -195,12 +229,15 @@ def _thin(evidence: BudgetEvidence) -> str:
 
 
 def thin_classes(labels: Mapping[str, int]) -> list[str]:
-    """Name the classes that have far fewer labels than an equal share, the thinnest first."""
+    """Name the classes that have far fewer labels than an equal share, the thinnest first.
+
+    A class without a label is not among them: there is nothing to write more of.
+    """
     total = sum(labels.values())
     if total < 4 * len(labels):
         return []
     fair = total / len(labels)
-    thin = [name for name, count in labels.items() if count < _THIN * fair]
+    thin = [name for name, count in labels.items() if 0 < count < _THIN * fair]
     return sorted(thin, key=lambda name: (labels[name], name))
 
 
@@ -226,7 +263,11 @@ def check(evidence: BudgetEvidence, ruling: Plan) -> None:
     cost = ruling.questions * evidence.human_label_usd
     if cost > evidence.remaining:
         raise ValueError(f"{ruling.questions} questions cost {cost}, more than is left")
-    if ruling.batch > min(evidence.pool_left, evidence.batch):
+    if ruling.audits > ruling.questions:
+        raise ValueError(f"{ruling.audits} audits are more than the {ruling.questions} questions")
+    # The first sample may be larger than a batch: what it measures holds for all rounds.
+    most = min(evidence.pool_left, evidence.batch) if evidence.round else evidence.pool_left
+    if ruling.batch > most:
         raise ValueError(f"a batch of {ruling.batch} is more than the pool or the batch size")
     if ruling.action in ("select", "generate") and evidence.stop_command:
         raise ValueError("a person said stop")

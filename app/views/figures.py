@@ -73,6 +73,11 @@ class Measured:
                     f"on the {texts} of the random first sample that people labelled, each "
                     "predicted by a model that did not learn from its label"
                 )
+            case "audit":
+                return (
+                    f"on {texts} drawn at random from the pool and labelled by people, from which "
+                    "nothing was learnt"
+                )
             case "agreement":
                 return (
                     f"with the annotators' own labels of {texts}, each predicted by a model that "
@@ -118,6 +123,7 @@ def place_words(measured_on: str) -> str:
     """Say in a few words what a figure is measured on, for a line of a log or a table."""
     short = {
         "sample": "on people's random first sample",
+        "audit": "on a random sample that nothing learns from",
         "agreement": "with the annotators' own labels, no accuracy",
         "validation": "on the validation file",
     }
@@ -127,6 +133,7 @@ def place_words(measured_on: str) -> str:
 def _kind(measured_on: str) -> str:
     # Runs of earlier versions noted it in other words; these are in all of them.
     for word, kind in (
+        ("learnt from", "audit"),
         ("agreement", "agreement"),
         ("validation", "validation"),
         ("sample", "sample"),
@@ -136,6 +143,7 @@ def _kind(measured_on: str) -> str:
     return ""
 
 
+_ERRING = "people's mistakes on it count against the model"
 _STEERED = (
     "it may be too low (each of its models learnt from part of people's labels and from no "
     "machine's, and people's mistakes count against it) or too high (the run was steered by the "
@@ -143,6 +151,7 @@ _STEERED = (
 )
 _BESIDE_TEST = {
     "sample": f"Quality is for runs without a test set; {_STEERED}.",
+    "audit": f"Quality is for runs without a test set; {_ERRING}.",
     "agreement": "Agreement only says how well the model repeats the annotators, right or wrong.",
     "validation": "The validation file steered the run, so Quality may be too high.",
     "": "Its texts took no part in the run.",
@@ -152,6 +161,7 @@ _WITHOUT_TEST = {
         f"Quality within its interval, since there is no test set; {_STEERED}. Labelled texts "
         "that are given with --test when a run is started settle it."
     ),
+    "audit": f"Quality within its interval: its texts are a sample of the pool; {_ERRING}.",
     "agreement": (
         "Agreement, but not as accuracy: it says how well the model repeats the annotators, right "
         "or wrong. Answers of people, or labelled texts that are given with --test when a run is "

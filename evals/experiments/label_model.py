@@ -68,7 +68,7 @@ def _run(rows: Rows, *, people: int, accuracy: float, seed: int) -> tuple[float,
     rng = np.random.default_rng(seed)
     picked = rng.permutation(len(rows.pool))[: people + _MACHINE]
     vectors, truth = rows.pool[picked], rows.truth[picked]
-    said = _annotate(truth, rows.classes, accuracy, rng)
+    said = annotate(truth, rows.classes, accuracy, rng)
     arms: list[Callable[[], LinearModel]] = [
         lambda: LinearHead().fit(vectors[:people], np.eye(rows.classes)[truth[:people]], seed=seed),
         lambda: _by_trust(vectors, truth, said, people, seed=seed),
@@ -80,7 +80,7 @@ def _run(rows: Rows, *, people: int, accuracy: float, seed: int) -> tuple[float,
     )
 
 
-def _annotate(
+def annotate(
     truth: IntArray, classes: int, accuracy: float, rng: np.random.Generator
 ) -> FloatArray:
     """Say something of each text: chances (N, C)."""

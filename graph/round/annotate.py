@@ -80,7 +80,7 @@ async def _prompt(
     context: Context, *, number: int, batch: int, turn: int
 ) -> tuple[annotator.Annotating, Prompt]:
     """Take the annotator's decision and choose the demonstrations that all examples share."""
-    bank = bank_of(context.labelling)
+    bank = bank_of(context)
     ruling = await rule(
         context,
         annotator.SPEC,
@@ -107,9 +107,7 @@ async def _probe(
     if not prompt.shared:
         return
     shown = {demonstration.example.id for demonstration in prompt.shared}
-    known = [label.example for label in bank_of(context.labelling) if label.example not in shown][
-        :PROBES
-    ]
+    known = [label.example for label in bank_of(context) if label.example not in shown][:PROBES]
     said = context.labelling.annotations(known)
     done = {
         annotation.example for annotation in said if annotation.prompt_version == prompt.version

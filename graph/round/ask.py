@@ -19,6 +19,7 @@ from querist.memory.records import (
     Example,
     ExampleId,
     Label,
+    Purpose,
     Question,
     SpendKind,
     Verdict,
@@ -31,7 +32,7 @@ def ask_people(
     verdicts: Sequence[Verdict],
     examples: Sequence[Example],
     *,
-    purpose: str,
+    purpose: Purpose,
 ) -> list[Question]:
     """Put questions into the inbox with their price set aside; what does not fit is left out."""
     questions = [
@@ -119,8 +120,10 @@ def seed_examples(inbox: Inbox) -> set[ExampleId]:
     return inbox.examples("seed")
 
 
-def _question(context: Context, verdict: Verdict, example: Example, *, purpose: str) -> Question:
-    guess = None if purpose == "seed" else verdict.answer
+def _question(
+    context: Context, verdict: Verdict, example: Example, *, purpose: Purpose
+) -> Question:
+    guess = verdict.answer if purpose == "escalation" else None
     return Question(
         id=f"q-{content_id(context.run.id, example.id, size=12)}",
         example=example.id,
@@ -137,7 +140,7 @@ def _question(context: Context, verdict: Verdict, example: Example, *, purpose: 
         answer_schema=dict(context.kind.schema(context.task)),
         reason=verdict.reason,
         value=verdict.signals.get("value_of_asking", 1.0 - verdict.p_correct),
-        purpose="seed" if purpose == "seed" else "escalation",
+        purpose=purpose,
         round=verdict.round,
     )
 

@@ -13,6 +13,7 @@ from querist.agents.mind import Agent, recall
 from querist.agents.selector.rules import SelectorEvidence
 from querist.agents.verifier.rules import VerifierEvidence
 from querist.graph.commands import stop_command
+from querist.graph.round.audit import audit_size, audited, learnable, selectable
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.model_files import current_model
 from querist.graph.round.stopping import judge_curve
@@ -67,14 +68,14 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
     """Where money, labels and the learning curve stand."""
     config = context.config
     stop = stop_command(context.mailbox)
-    labels = {label.example: label for label in context.labelling.labels()}
+    labels = learnable(context)
     flat = judge_curve(context)
     waiting = waiting_for(context, number - 1)
     return BudgetEvidence(
         round=number,
         most_rounds=config.loop.rounds,
         batch=config.loop.batch,
-        pool_left=len(context.view.ids) - _touched_pool(context),
+        pool_left=len(selectable(context)),
         remaining=max(context.ledger.balance().remaining, Decimal(0)),
         human_label_usd=config.budget.human_label_usd,
         llm_example_usd=_example_price(context),
@@ -91,12 +92,15 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         labels=_counts(context, labels),
         last_phase=_last_phase(context.journal),
         uses_llm=config.annotator.enabled,
+        audit_share=config.people.audit if audit_size(context) else 0.0,
+        asked=context.inbox.progress()[0],
+        audited=len(audited(context.inbox)),
     )
 
 
 def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEvidence:
     """What there is to choose from."""
-    labels = {label.example: label for label in context.labelling.labels()}
+    labels = learnable(context)
     asks = context.config.people.kind != "none"
     return SelectorEvidence(
         round=number,
@@ -148,7 +152,8 @@ def for_verifier(
 ) -> VerifierEvidence:
     """How many questions may be asked, and what was measured."""
     config = context.config
-    allowed = plan_of(context.journal, number).questions
+    plan = plan_of(context.journal, number)
+    allowed = plan.questions - plan.audits
     asked = sum(v.action is Action.ESCALATE for v in context.labelling.verdicts(number))
     consensus = knowledge.consensus
     is_measured = bool(knowledge.reliability.truth)
@@ -162,6 +167,7 @@ def for_verifier(
         may_reannotate=config.annotator.enabled and config.annotator.votes > 1,
         annotates=config.annotator.enabled,
         labels_by_model=config.annotator.labels_by_model,
+        asks_first=config.verifier.ask == "first",
         measured=len(knowledge.reliability.truth),
         weights={
             words: round(float(weight), 3)
@@ -224,11 +230,6 @@ def _last_skill(journal: Journal) -> float | None:
 def _typical_text(pool: Pool) -> str:
     texts = sorted((example.text for example in pool.first(200)), key=len)
     return texts[len(texts) * 3 // 4][:_TYPICAL_CHARACTERS] if texts else ""
-
-
-def _touched_pool(context: Context) -> int:
-    rows = context.view.rows
-    return sum(example_id in rows for example_id in context.touched())
 
 
 def _has_logprobs(labelling: Labelling, number: int) -> bool:

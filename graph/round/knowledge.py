@@ -10,6 +10,7 @@ from functools import cached_property
 
 from querist.agents.verifier.rules import Opinions, SignalOpinion
 from querist.graph.round.ask import seed_examples
+from querist.graph.round.audit import learnable
 from querist.graph.workplace.context import Context
 from querist.memory.answers import Belief
 from querist.memory.records import Example, ExampleId, Label
@@ -30,19 +31,25 @@ class Knowledge:
         *,
         model: LinearModel | None,
         earlier: Knowledge | None = None,
+        whole: bool = False,
     ) -> None:
-        """`model` is the current proxy; what people and annotator said is taken from `earlier`."""
+        """`model` is the current proxy; what people and annotator said is taken from `earlier`.
+
+        The audit sample is left out, since all that the loop learns is measured on it; `whole`
+        takes it in, for a model that is not measured on it any more.
+        """
         self._context = context
         self._model = model
-        labels = context.labelling.labels()
-        self.labels: dict[ExampleId, Label] = {label.example: label for label in labels}
+        every = {label.example: label for label in context.labelling.labels()}
+        self.labels: dict[ExampleId, Label] = every if whole else learnable(context)
+        self._kept = {} if whole else {name: every[name] for name in every.keys() - self.labels}
         self._people = earlier.people if earlier else None
         self.reliability: Reliability = (
             earlier.reliability
             if earlier
             else Reliability(
                 context.labelling.annotations(),
-                labels,
+                list(self.labels.values()),
                 seed=seed_examples(context.inbox),
                 answers=context.answers,
             )
@@ -53,6 +60,13 @@ class Knowledge:
         """What people labelled."""
         return self._people or PeoplesRows.of(
             self.labels, answers=self._context.answers, vectors=self._context.view.of
+        )
+
+    @cached_property
+    def audit(self) -> PeoplesRows:
+        """What people labelled to measure by; nothing above was learnt from it."""
+        return PeoplesRows.of(
+            self._kept, answers=self._context.answers, vectors=self._context.view.of
         )
 
     @cached_property

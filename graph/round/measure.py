@@ -11,12 +11,18 @@ from querist.graph.workplace.context import Context
 from querist.memory.records import Example, Split
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds import Measure
-from querist.tools.opinions.quality import NOTHING, VALIDATION, Quality, measure_held_out
+from querist.tools.opinions.quality import (
+    NOTHING,
+    VALIDATION,
+    Quality,
+    measure_audit,
+    measure_held_out,
+)
 from querist.tools.training.proxy import LinearModel
 
 
 def measure(context: Context, knowledge: Knowledge, model: LinearModel | None) -> Quality:
-    """Measure on the validation file, or on people's random sample, held out in folds."""
+    """Measure on the validation file, or on the audit sample, or on the first one in folds."""
     if model is None:
         return Quality(None, NOTHING)
     test = _measure_on(context, model, Split.TEST)
@@ -26,6 +32,7 @@ def measure(context: Context, knowledge: Knowledge, model: LinearModel | None) -
         own = measure_held_out(
             knowledge.people, knowledge.training_set, seed, task=context.task, kind=context.kind
         )
+        own = measure_audit(knowledge.audit, model, own, task=context.task, kind=context.kind)
     own = own or Quality(None, NOTHING)
     return replace(own, test=None if test is None else test.own)
 

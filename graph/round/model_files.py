@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from querist.graph.round.audit import selectable
 from querist.graph.round.pseudo_labels import PseudoRows, self_train
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput
@@ -13,7 +14,6 @@ from querist.memory.files import RunFiles
 from querist.memory.records import Round
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.opinions.training_set import TrainingSet
-from querist.tools.strategies.querying import complement
 from querist.tools.training.proxy import LinearHead, LinearModel
 from querist.tools.training.self_training import SelfTraining
 
@@ -106,31 +106,35 @@ def save_model(
     """
     if not rows.can_train:
         return None
-    seed = context.config.loop.seed
-    if pseudo is not None:
-        model = self_train(rows, pseudo, seed=seed)
-    elif context.config.training.self_training:
-        model = SelfTraining().fit(
-            rows.inputs,
-            rows.targets,
-            _unlabelled(context, number),
-            weights=rows.weights,
-            judges=rows.human if len(rows.human) else None,
-            seed=seed,
-        )
-    else:
-        model = LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
+    model = fit_head(context, rows, pseudo, number=number)
     key = f"{_HEADS}/round-{number:04d}.npz"
     context.files.write_arrays(key, model.arrays(), what=_WHAT)
     return model
 
 
+def fit_head(
+    context: Context, rows: TrainingSet, pseudo: PseudoRows | None, *, number: int
+) -> LinearModel:
+    """Train the loop's head on labels, and on what a strategy or the head itself predicted."""
+    seed = context.config.loop.seed
+    if pseudo is not None:
+        return self_train(rows, pseudo, seed=seed)
+    if not context.config.training.self_training:
+        return LinearHead().fit(rows.inputs, rows.targets, weights=rows.weights, seed=seed)
+    return SelfTraining().fit(
+        rows.inputs,
+        rows.targets,
+        _unlabelled(context, number),
+        weights=rows.weights,
+        judges=rows.human if len(rows.human) else None,
+        seed=seed,
+    )
+
+
 def _unlabelled(context: Context, number: int) -> FloatArray:
     """Draw vectors (M, d) of the pool's rows that nobody looked at."""
-    view = context.view
-    touched = [view.rows[example] for example in context.touched() if example in view.rows]
-    rows = complement(np.array(touched, dtype=np.intp), len(view.ids))
+    rows = selectable(context)
     if len(rows) > _MOST_UNLABELLED:
         rng = np.random.default_rng([context.config.loop.seed, number, 1])
         rows = np.sort(rng.choice(rows, _MOST_UNLABELLED, replace=False))
-    return view.vectors[rows]
+    return context.view.vectors[rows]

@@ -11,8 +11,9 @@ from querist.agents.annotator.port import Item
 from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
+from querist.graph.round.audit import learnable
 from querist.graph.workplace.context import Context
-from querist.memory.labelling import BatchItem, Labelling
+from querist.memory.labelling import BatchItem
 from querist.memory.records import Example, ExampleId, Label, Probabilities
 from querist.tools.engines.diversity import k_center
 
@@ -21,9 +22,9 @@ COPY = 0.98
 """Cosine similarity from which a labelled example would give the answer away."""
 
 
-def bank_of(labelling: Labelling) -> list[Label]:
-    """What people labelled, in the order it came: what demonstrations are taken from."""
-    human = [label for label in labelling.labels() if label.source == "human"]
+def bank_of(context: Context) -> list[Label]:
+    """What people labelled to learn from, in the order it came; all demonstrations are of it."""
+    human = [label for label in learnable(context).values() if label.source == "human"]
     return sorted(human, key=lambda label: (label.round, label.example))
 
 
@@ -62,14 +63,14 @@ def final_prompt(context: Context) -> Prompt:
     decided = context.journal.decisions(agent=Agent.ANNOTATOR)
     given = context.given
     count = max(0, context.config.annotator.shared - len(given))
-    shown = (*given, *shared_demonstrations(context, bank_of(context.labelling), count=count))
+    shown = (*given, *shared_demonstrations(context, bank_of(context), count=count))
     nearest = int(str(decided[-1].action["nearest"])) if decided else 0
     return Prompt(context.task, shown, nearest=nearest)
 
 
 async def bias(context: Context, prompt: Prompt, *, model: MeteredModel) -> Probabilities | None:
     """Measure the label bias of a prompt, with arbitrary demonstrations for the nearest ones."""
-    bank = bank_of(context.labelling)
+    bank = bank_of(context)
     rng = np.random.default_rng(context.config.loop.seed)
     size = 1 << (len(bank).bit_length() - 1) if bank else 0
     fillers = []
@@ -91,7 +92,7 @@ def with_nearest(
 ) -> list[Item]:
     """Add to each example its closest labelled ones, the closest last; never itself or a copy."""
     attempts = attempts or [0] * len(examples)
-    bank = {label.example: label for label in bank_of(context.labelling)}
+    bank = {label.example: label for label in bank_of(context)}
     if not prompt.nearest or not bank:
         return [Item(asked, (), n) for asked, n in zip(examples, attempts, strict=True)]
     context.bank.put(list(bank))

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from querist.agents.mind import Agent
 from querist.agents.selector.advice.advisor import Advisor
 from querist.graph.config import RunConfig
+from querist.graph.round.audit import audited, learnable
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.model_files import current_model
-from querist.graph.round.strategy_state import load_state
 from querist.graph.workplace.context import Context
+from querist.graph.workplace.strategy_state import load_state
 from querist.memory.errors import InvalidInput
 from querist.memory.events import Unadvised
 from querist.memory.records import Example, ExampleId, Split
@@ -134,7 +135,7 @@ def _labelled(context: Context, model: LinearModel | None) -> Labelled:
     In the order of the rounds that labelled, or at least chose, them; within a round as chosen.
     """
     view, places = context.view, context.labelling.worked_on()
-    labels = {label.example: label for label in context.labelling.labels()}
+    labels, hidden = learnable(context), audited(context.inbox)
 
     def when(example_id: ExampleId) -> tuple[int, int, ExampleId]:
         number, rank = places.get(example_id, (-1, 0))
@@ -142,7 +143,7 @@ def _labelled(context: Context, model: LinearModel | None) -> Labelled:
             number = labels[example_id].round
         return number, rank, example_id
 
-    seen = [example_id for example_id in context.labelling.touched() if example_id in view.rows]
+    seen = [name for name in context.labelling.touched() - hidden if name in view.rows]
     ids = tuple(sorted(seen, key=when))
     answers = [labels[example_id].answer if example_id in labels else None for example_id in ids]
     classes = context.answers.places(answers)

@@ -14,7 +14,7 @@ from querist.memory.files import RunFiles
 from querist.memory.records import Round
 from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.opinions.plateau import Plateau
-from querist.tools.opinions.quality import AGREEMENT, Quality
+from querist.tools.opinions.quality import AGREEMENT, AUDIT, Quality
 from querist.tools.opinions.stopping import STOPPING_RULES, History
 
 STOP_SET = 1_000
@@ -100,8 +100,8 @@ def _is_same_measure(first: Round, second: Round) -> bool:
 
 def _has_same_rows(first: Round, second: Round) -> bool:
     """Tell whether two rounds without known hits may have been measured on the same rows."""
-    # Agreement is measured on whatever is labelled: its rows are others each round by nature.
-    if first.detail.get("measured_on") == AGREEMENT:
+    # Agreement is measured on whatever is labelled, and an audit sample grows by nature.
+    if first.detail.get("measured_on") in (AGREEMENT, AUDIT):
         return True
     return first.detail.get("n") == second.detail.get("n")
 

@@ -10,9 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from querist.graph.round.audit import audited
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.measure import measure_chances
-from querist.graph.round.model_files import MODEL, current_model, facts_of, quality_in_words
+from querist.graph.round.model_files import (
+    MODEL,
+    current_model,
+    facts_of,
+    fit_head,
+    quality_in_words,
+)
+from querist.graph.round.pseudo_labels import pseudo_rows
 from querist.graph.workplace.context import Context
 from querist.memory.events import Delivered, Notice, TargetTraining
 from querist.memory.records import Example, ExampleId, Round, Split
@@ -58,13 +66,19 @@ async def deliver_last(context: Context) -> None:
         return
     name, measured = _wanted(context), rounds[-1]
     is_proxy = _is_proxy(TRAINERS.read(name))
-    if _delivered(context.files.path(MODEL)) == (_PROXY if is_proxy else name, measured.number):
+    name = _PROXY if is_proxy else name
+    has_more = is_proxy and bool(audited(context.inbox))
+    if _delivered(context.files.path(MODEL)) == (name, measured.number) and not has_more:
         return
-    if is_proxy:
+    # What is taken home learns from the audit sample, too: nothing is measured on it any more.
+    rows = Knowledge(context, model=model, whole=True).training_set
+    if is_proxy and not has_more:
         _write(context, LinearPredictor(model), _PROXY, measured, {})
-        return
-    rows = Knowledge(context, model=model).training_set
-    if rows.can_train:
+    elif is_proxy:
+        pseudo = pseudo_rows(context, rows, number=measured.number)
+        head = fit_head(context, rows, pseudo, number=measured.number)
+        await _hand_over(context, LinearPredictor(head), name, measured)
+    elif rows.can_train:
         await _deliver_target(context, name, rows, measured)
 
 
@@ -76,6 +90,13 @@ async def _deliver_target(context: Context, name: str, rows: TrainingSet, measur
         context.emit(TargetTraining(words))
     # In a thread, so that a trainer may take its time.
     predictor = await asyncio.to_thread(trainer.fit, learnt)
+    await _hand_over(context, predictor, name, measured)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+async def _hand_over(context: Context, predictor: Predictor, name: str, measured: Round) -> None:
+    """Measure a target where answers are known, write it down, and tell of it."""
+    trainer = TRAINERS.read(name)
     own = await _measure(context, trainer, predictor)
     _write(context, predictor, name, measured, own)
     for note in getattr(predictor, "notes", ()):
@@ -84,7 +105,6 @@ async def _deliver_target(context: Context, name: str, rows: TrainingSet, measur
     told = (test.value, test.low, test.high) if test else (None, None, None)
     title = getattr(predictor, "title", trainer.name)
     context.emit(Delivered(measured.number, title, *told))
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def _watch(context: Context, work: Path) -> Watch:
@@ -174,7 +194,7 @@ def _write(
 ) -> None:
     facts = facts_of(context, measured)
     facts["training"] += getattr(predictor, "notes", ())
-    if trainer != _PROXY:
+    if own or trainer != _PROXY:
         facts |= _own_facts(measured, own, context.kind.metric)
     has_vectors = "vectors" in TRAINERS.read(trainer).needs
     embedder = context.embedder if has_vectors else None
@@ -206,7 +226,7 @@ def _own_facts(measured: Round, own: Mapping[Split, Measure], metric: str) -> di
     proxy = " ".join(quality_in_words(measured, metric))
     return {
         "metrics": {split.value: found.value for split, found in own.items()},
-        "quality": [*lines, f"The loop's own linear head, of the same labels: {proxy}"],
+        "quality": [*lines, f"The loop's own linear head: {proxy}"],
     }
 
 

@@ -291,3 +291,36 @@ def test_the_selector_goes_by_how_many_labels_the_classes_have(labels, expected,
     ruling = selector.rule(evidence)
     assert ruling.strategy == getattr(selector, expected)
     assert why in ruling.reason
+
+
+def test_a_share_of_the_answers_measures_the_model():
+    start = replace(MONEY, round=0, audit_share=0.2)
+    first = budget.rule(start)
+    assert first.questions == first.batch + first.audits
+    # Enough for a first measure, although a fifth would be fewer.
+    assert first.audits == max(10, first.batch // 4)
+    budget.check(start, first)
+    later = budget.rule(replace(MONEY, audit_share=0.2, asked=95, audited=17))
+    assert later.audits == int(0.2 * (95 + later.questions)) - 17
+    assert f"{later.audits} random ones that the model is measured on" in later.reason
+    # Never more than half of what a round asks, whatever was missed before.
+    behind = budget.rule(replace(MONEY, audit_share=0.2, asked=200, audited=0))
+    assert behind.audits == behind.questions // 2
+    assert budget.rule(replace(MONEY, asked=95)).audits == 0
+
+
+def test_where_people_label_everything_audits_are_beside_the_batch():
+    plan = budget.rule(replace(MONEY, uses_llm=False, audit_share=0.2, asked=95, audited=15))
+    assert plan.audits > 0
+    assert plan.batch + plan.audits == plan.questions
+
+
+def test_more_audits_than_questions_are_refused():
+    with pytest.raises(ValueError, match="audits are more than"):
+        budget.check(
+            MONEY, budget.Plan(action="select", batch=5, questions=3, audits=4, reason="-")
+        )
+
+
+def test_a_class_without_a_label_is_not_written_for():
+    assert budget.thin_classes({"a": 20, "b": 1, "c": 0}) == ["b"]

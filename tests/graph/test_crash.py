@@ -50,7 +50,7 @@ def paid_run(make_run, provider, uneven_pool):
             "models": models,
             "prices": PRICES,
             "generator": {"enabled": True},
-            "loop": {"rounds": 4},
+            "loop": {"rounds": 4, "seed": 1},
             "budget": {"usd": "8"},
         }
         return make_run(name, **(given | sections))

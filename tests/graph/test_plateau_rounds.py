@@ -72,7 +72,7 @@ def test_old_rounds_without_hits_are_judged_more_carefully(curve):
 @pytest.mark.parametrize("validates", [True, False])
 def test_a_run_keeps_the_hits_of_its_rounds(make_run, validates):
     data = {"validation": str(EXAMPLE / "test.jsonl"), "test": None} if validates else {}
-    run = make_run(data=data, annotator={"enabled": False})
+    run = make_run(data=data, annotator={"enabled": False}, people={"audit": 0})
     asyncio.run(run.drive())
     context = run.view()
     rounds = context.journal.rounds()

@@ -9,8 +9,8 @@ from tests_graph_support import any_reply
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph.config import make_config
 from querist.graph.round.select import check_strategy, query_context
-from querist.graph.round.strategy_state import save_state
 from querist.graph.workplace.context import Context
+from querist.graph.workplace.strategy_state import save_state
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Split
 from querist.memory.runs import Runs

@@ -7,10 +7,18 @@ import pytest
 
 from querist.memory.answers import Choice
 from querist.memory.records import Annotation, ExampleId, Label, LabelClass, Task
-from querist.tools.kinds import answers_of, kind_of
+from querist.tools.kinds import DEFAULT, answers_of, kind_of
 from querist.tools.opinions.beliefs import certainty, pool_votes
 from querist.tools.opinions.consensus import Consensus
-from querist.tools.opinions.quality import AGREEMENT, FEWEST, SAMPLE, measure_held_out
+from querist.tools.opinions.quality import (
+    AGREEMENT,
+    FEWEST,
+    NOTHING,
+    SAMPLE,
+    Quality,
+    measure_audit,
+    measure_held_out,
+)
 from querist.tools.opinions.reliability import OWN_CALIBRATION, Reliability
 from querist.tools.opinions.signals import SIGNALS
 from querist.tools.opinions.training_set import (
@@ -19,6 +27,7 @@ from querist.tools.opinions.training_set import (
     gather_training_set,
     information,
 )
+from querist.tools.training.proxy import LinearHead
 
 TASK = Task("t", "classification", (LabelClass("a"), LabelClass("b")))
 ANSWERS = answers_of(TASK)
@@ -379,3 +388,23 @@ def test_a_prompt_is_held_out_from_its_own_map_as_it_is_predicted_by_its_own():
     found = reliability(told, labels, seed=[f"e{n}" for n in range(80)])
     held = found.held_out(ids).argmax(axis=1)
     assert (held == [n % 2 for n in range(80)]).mean() > 0.9
+
+
+def test_the_audit_samples_interval_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        places = rng.integers(2, size=count)
+        return rng.normal(size=(count, 2)) + 1.6 * places[:, None] - 0.8, np.eye(2)[places]
+
+    model = LinearHead().fit(*draw(30))
+    inputs, targets = draw(200_000)
+    truth = (model.predict_proba(inputs).argmax(axis=1) == targets.argmax(axis=1)).mean()
+    ids = tuple(ExampleId(f"e{n}") for n in range(40))
+    before, held = Quality(None, NOTHING), 0
+    for _ in range(400):
+        found = measure_audit(PeoplesRows(ids, *draw(40)), model, before, task=TASK, kind=DEFAULT)
+        held += found.own.low <= truth <= found.own.high
+    assert 0.86 <= held / 400 <= 0.95
+    few = PeoplesRows(ids[:9], *draw(9))
+    assert measure_audit(few, model, before, task=TASK, kind=DEFAULT) is before

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from querist.memory.records import ExampleId, Task
 from querist.tools.kinds import Kind, Measure
 from querist.tools.opinions.training_set import FOLDS, PeoplesRows, TrainingSet
-from querist.tools.training.proxy import cross_fit
+from querist.tools.training.proxy import LinearModel, cross_fit
 
 FEWEST = 10
 VALIDATION = "validation set"
 SAMPLE = "random sample labelled by people, each predicted by a model that did not see its label"
+AUDIT = "random sample labelled by people, which no agent and no model learnt from"
 AGREEMENT = "agreement with the annotators' labels, which nobody checked: not accuracy"
 NOTHING = "nothing yet"
 
@@ -25,7 +26,10 @@ class Quality:
     measured_on: str
     test: Measure | None = None
     hits: Mapping[ExampleId, bool] | None = None
-    """Which held-out examples the model got right; None where they are others each round."""
+    """Which held-out examples were predicted right; None where they are others each round.
+
+    Rounds are compared on these. They may be more than what `own` was measured on.
+    """
 
 
 def measure_held_out(
@@ -55,3 +59,23 @@ def measure_held_out(
     )
     right = dict(zip(known, (said == truth).tolist(), strict=True)) if what == SAMPLE else None
     return Quality(found, what, hits=right)
+
+
+def measure_audit(
+    audit: PeoplesRows, model: LinearModel, held_out: Quality, *, task: Task, kind: Kind
+) -> Quality:
+    """Measure on a random sample that nothing was learnt from, or as `held_out` where it is small.
+
+    The sample's size is fixed by the money, not by what came out, and its rows are independent of
+    the model: so the interval is one for a share of independent draws (Wilson, 1927). What was held
+    out in folds still counts where rounds are compared: there a bias common to them cancels.
+    """
+    if len(audit.ids) < FEWEST:
+        return held_out
+    answers = kind.answers(task).answers
+    said, truth = model.predict_proba(audit.inputs).argmax(axis=1), audit.targets.argmax(axis=1)
+    found = kind.measure(
+        task, [answers[place] for place in said], [answers[place] for place in truth]
+    )
+    hits = dict(held_out.hits or {}) | dict(zip(audit.ids, (said == truth).tolist(), strict=True))
+    return Quality(found, AUDIT, hits=hits)
