@@ -264,8 +264,9 @@ def _tune(
     encoder, recipe = Encoder(shipped_weights()), Recipe(most_steps=cell.steps)
     with one_thread():
         tune(encoder, texts, targets, weights, recipe=recipe, seed=cell.seed)
-        head = LinearHead().fit(encoder.embed(texts), targets, weights=weights, seed=cell.seed)
-        return np.asarray(head.predict_proba(encoder.embed(test)).argmax(axis=1))
+        taught, asked = encoder.embed(texts), encoder.embed(test)
+    head = LinearHead().fit(taught, targets, weights=weights, seed=cell.seed)
+    return np.asarray(head.predict_proba(asked).argmax(axis=1))
 
 
 def _run_peer(cell: _Cell, arm: str, *, python: str) -> Job | None:
