@@ -90,7 +90,7 @@ def _small_text(arrays: Any) -> Any:
         factory = library.SklearnClassifierFactory(head, classes)
         learner = library.PoolBasedActiveLearner(factory, library.BreakingTies(), rows)
         np.random.seed(seed)  # noqa: NPY002
-        learner.initialize(known, arrays["said"][known])
+        learner.initialize_data(known, arrays["said"][known])
         chosen += [int(pick) for pick in learner.query(num_samples=count)]
 
 
