@@ -7,7 +7,9 @@ from querist.agents.annotator.port import Chunk
 from querist.agents.mind import Agent
 from querist.graph.round.prompts import bias, final_prompt, with_nearest
 from querist.graph.run import Run
-from querist.memory.records import Split
+from querist.graph.workplace.context import Context
+from querist.memory.answers import Answer
+from querist.memory.records import Example, Split
 
 
 async def llm_alone(run: Run, *, most: int | None = None) -> float | None:
@@ -20,17 +22,21 @@ async def llm_alone(run: Run, *, most: int | None = None) -> float | None:
         examples = context.view.known(Split.TEST)[:most]
         if not examples:
             return None
-        model = context.models.on(Agent.ANNOTATOR)
-        prompt = final_prompt(context)
-        prior = await bias(context, prompt, model=model)
-        items = tuple(with_nearest(context, examples, prompt))
-        chunk = Chunk(items, prompt, votes=1, number=0, prior=prior)
-        annotated = await annotate(chunk, model=model)
-        for error in annotated.errors.values():
-            raise error
-        said = {annotation.example: annotation.answer for annotation in annotated.annotations}
+        said = await prompt_answers(context, examples)
         truth = [example.gold for example in examples if example.gold is not None]
-        found = context.kind.measure(
-            context.task, [said.get(example.id) for example in examples], truth
-        )
+        found = context.kind.measure(context.task, said, truth)
         return None if found is None else found.value
+
+
+async def prompt_answers(context: Context, examples: list[Example]) -> list[Answer | None]:
+    """Ask the annotator about examples with the prompt that the run would use now."""
+    model = context.models.on(Agent.ANNOTATOR)
+    prompt = final_prompt(context)
+    prior = await bias(context, prompt, model=model)
+    items = tuple(with_nearest(context, examples, prompt))
+    chunk = Chunk(items, prompt, votes=1, number=0, prior=prior)
+    annotated = await annotate(chunk, model=model)
+    for error in annotated.errors.values():
+        raise error
+    said = {annotation.example: annotation.answer for annotation in annotated.annotations}
+    return [said.get(example.id) for example in examples]

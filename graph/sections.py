@@ -182,6 +182,8 @@ class VerifierSection(Section):
 
     signals: tuple[SignalName, ...] = ("neighbours", "model")
     """What speaks for an answer, besides the annotator."""
+    ask: Literal["doubtful", "first"] = "doubtful"
+    """Which of a batch people are asked: the first doubtful ones, or simply the first."""
 
     @field_validator("signals")
     @classmethod

@@ -39,6 +39,8 @@ class VerifierEvidence:
     """Texts of the batch by how sure the pooled opinion is, in words; for a mind."""
     skill: float | None = None
     """How often the language model was right on what people labelled."""
+    asks_first: bool = False
+    """Whether people are asked about the first of a batch, doubtful or not."""
 
 
 class Verification(Ruling):
@@ -50,6 +52,7 @@ class Verification(Ruling):
     questions: int = Field(ge=0)
     escalate_all: bool = False
     labels_by_model: bool = False
+    asks_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,11 @@ def rule(evidence: VerifierEvidence) -> Verification:
     elif not evidence.annotates:
         reason = "No language model labels: the whole batch goes to people."
     else:
+        which = (
+            "examples" if evidence.asks_first else f"examples that are less than {accept:.0%} sure"
+        )
         reason = (
-            f"{_trust_in_words(evidence)} Of the examples that are less than {accept:.0%} sure, "
+            f"{_trust_in_words(evidence)} Of the {which}, "
             f"the first {evidence.questions} that the selector chose go to people; the rest is "
             "kept with the weight it deserves."
         )
@@ -110,6 +116,7 @@ def rule(evidence: VerifierEvidence) -> Verification:
         questions=evidence.questions,
         escalate_all=evidence.is_seed or not evidence.annotates,
         labels_by_model=evidence.labels_by_model,
+        asks_first=evidence.asks_first,
         reason=reason,
     )
 
@@ -123,7 +130,10 @@ def judge(batch: list[Opinions], ruling: Verification, *, number: int) -> list[V
     doubtful = [
         i
         for i, opinion in enumerate(batch)
-        if ruling.escalate_all or opinion.trouble or _p_correct(opinion) < ruling.accept_at
+        if ruling.escalate_all
+        or ruling.asks_first
+        or opinion.trouble
+        or _p_correct(opinion) < ruling.accept_at
     ]
     asked = set(doubtful[: ruling.questions])
     return [

@@ -1,10 +1,23 @@
-"""Accuracy against dollars: the loop, random selection, the language model alone, people alone.
+"""Accuracy against dollars: what the loop, each of its parts, and other libraries make of them.
 
     python -m querist.evals.experiments.accuracy_per_dollar --out evals/results/accuracy_per_dollar
+        [--peer-python PATH]
 
-Real data, embedded models, a person who is paid 0.05 USD a label and answers from gold (on
-ag_news from the recorded human labels, which are wrong now and then). All arms have the same
-money and the same trainer; the table and the plot are made from what the runs' stores say.
+Real data, embedded models. A person is paid 0.05 USD a label and answers from gold, on ag_news from
+the recorded human labels, which are wrong now and then; the local language model is free. Every
+seed draws its own pool and test texts. The arms differ in who labels and how texts are chosen:
+
+- people at random; people chosen (by `auto`): no language model
+- people + LLM at random: both label random texts, and people are asked whatever is thought of them
+- loop: the defaults, but for the rounds and the batch
+- LLM prompt: the loop's last prompt, asked about the test texts
+- LLM labels: people label nothing, the model at most 300 random texts
+- scikit-activeml margin, small-text margin, SetFit: as many labels by people as the money buys
+
+Two targets are trained of each run's labels when it is over: the loop's linear head, and MiniLM
+tuned on them (at most `--steps` batches of 32, and without the folds that decide in a run whether
+it is delivered). A job is a file, so a run that was stopped goes on; tables are made of what there
+is.
 """
 
 from __future__ import annotations
@@ -15,132 +28,102 @@ import gzip
 import json
 import os
 import random
-import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-_DATASETS = ("ag_news", "subj", "sst2", "trec6")
-_ARMS: Mapping[str, Mapping[str, Any]] = {
-    "loop": {},
-    "random selection": {"loop.strategy": "random"},
-    "people only": {"annotator.enabled": False, "loop.strategy": "random"},
-    "LLM labels only": {"people.kind": "none", "loop.strategy": "random"},
+import numpy as np
+
+from querist.evals.experiments.accuracy_per_dollar_table import Job, as_tables, draw, read_jobs
+from querist.evals.peers import accuracy_per_dollar as peer
+
+_USD: Mapping[str, int] = {
+    "trec6": 5,
+    "sst2": 5,
+    "subj": 5,
+    "ag_news": 5,
+    "sms_spam": 5,
+    "hate_offensive": 5,
+    "banking77": 20,
 }
-_POOL, _TEST = 3_000, 1_000
-"""Rows drawn from each data set (the same for all arms), so that embedding takes a minute."""
+_LABEL_USD = 0.05
+_RUNS: Mapping[str, Mapping[str, Any]] = {
+    "loop": {},
+    "people at random": {"annotator.enabled": False, "loop.strategy": "random"},
+    "people chosen": {"annotator.enabled": False},
+    "people + LLM at random": {"loop.strategy": "random", "verifier.ask": "first"},
+    "LLM labels": {
+        "people.kind": "none",
+        "loop.strategy": "random",
+        "loop.batch": 100,
+        "loop.rounds": 3,
+        "loop.plateau_window": 50,
+    },
+}
+_PEERS = ("scikit-activeml margin", "small-text margin", "SetFit")
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One round of one run."""
+class _Cell:
+    """A data set as one seed draws it."""
 
     dataset: str
-    arm: str
     seed: int
-    usd: float
-    labels: int
-    people: int
-    test: float
-    llm_skill: float | None
-    trust: float | None
-    seconds: float
+    work: Path
+    pool: Path
+    test: Path
+    usd: int
+    steps: int
+    rounds: int
+    batch: int
 
 
 def main() -> None:
-    """Run what is missing, then print the table and draw the plot."""
+    """Run what is missing, then print the tables and draw the plot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("evals/results/accuracy_per_dollar"))
     parser.add_argument("--work", type=Path, default=Path(".querist/accuracy_per_dollar"))
-    parser.add_argument("--datasets", nargs="+", default=list(_DATASETS))
-    parser.add_argument("--arms", nargs="+", default=list(_ARMS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--budget", default="5")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--datasets", nargs="+", default=list(_USD))
+    parser.add_argument("--arms", nargs="+", default=[*_RUNS, *_PEERS])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--pool", type=int, default=1_500)
+    parser.add_argument("--test", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=40, help="of tuning, at most")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=40, help="texts a round")
+    parser.add_argument("--peer-python", default=sys.executable, help="an interpreter with peers")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        (dataset, arm, seed, options)
-        for seed in range(options.seeds)
-        for dataset in options.datasets
-        for arm in options.arms
-    ]
-    with ProcessPoolExecutor(options.processes) as processes:
-        for name, seconds in processes.map(_job, jobs):
-            print(f"{name}: {seconds:.0f} s", flush=True)
-    points = _read_points(options.out)
-    table = _as_table(points)
-    (options.out / "table.md").write_text(table)
-    print(table)
-    _draw(points, options.out / "plot.svg")
+    for seed in range(options.seeds):
+        for dataset in options.datasets:
+            cell = _draw_cell(dataset, seed, options)
+            for arm in options.arms:
+                _do(cell, arm, out=options.out, python=options.peer_python)
+    jobs = read_jobs(options.out)
+    tables = as_tables(jobs)
+    (options.out / "tables.md").write_text(tables)
+    print(tables)
+    draw(jobs, options.out / "plot.svg")
 
 
-def _job(job: tuple[str, str, int, argparse.Namespace]) -> tuple[str, float]:
-    dataset, arm, seed, options = job
-    name = f"{dataset}-{arm.replace(' ', '_')}-{seed}"
-    path = options.out / f"{name}.json"
+def _do(cell: _Cell, arm: str, *, out: Path, python: str) -> None:
+    """Do one job, unless its file is there."""
+    path = out / f"{cell.dataset}~{arm}~{cell.seed}.json"
     if path.exists():
-        return f"{name} (was there)", 0.0
-    started = time.monotonic()
-    points = _run_arm(dataset, arm, seed=seed, budget=options.budget, work=options.work / name)
-    path.write_text(json.dumps([asdict(point) for point in points], indent=1))
-    return name, time.monotonic() - started
-
-
-def _run_arm(dataset: str, arm: str, *, seed: int, budget: str, work: Path) -> list[Point]:
-    """Run one arm to its end and read the curve from its store."""
-    source = data_folder() / dataset
-    meta = json.loads((source / "meta.json").read_text())
-    work.mkdir(parents=True, exist_ok=True)
-    pool = _sample(source / "train.jsonl.gz", work / "pool.jsonl", count=_POOL)
-    test = _sample(source / "test.jsonl.gz", work / "test.jsonl", count=_TEST)
-    body: dict[str, Any] = {
-        "task": {"name": dataset, "instructions": f"{meta['task']}.", "labels": meta["labels"]},
-        "data": {"pool": str(pool), "test": str(test), "text": "text", "gold": "label"},
-        "budget": {"usd": budget, "human_label_usd": "0.05"},
-        "people": {"kind": "simulated"},
-        "models": {"threads": 1},
-        "loop": {"rounds": 7, "batch": 48, "seed": seed},
-        "generator": {"enabled": False},
-    }
-    if dataset == "ag_news":
-        body["people"]["gold"] = "human_label"
-    return _curve(body, arm, seed=seed, dataset=dataset, work=work)
-
-
-def _curve(body: dict[str, Any], arm: str, *, seed: int, dataset: str, work: Path) -> list[Point]:
-    from querist.graph.config import make_config, put
-    from querist.graph.run import Run
-    from querist.memory.store import open_store
-
-    for key, value in _ARMS[arm].items():
-        put(body, key, value)
-    started = time.monotonic()
-    with open_store(work) as store:
-        run = Run.create(make_config(body, source=dataset), store)
-        asyncio.run(run.drive())
-        seconds = time.monotonic() - started
-        rounds = run.view().journal.rounds()
-    return [
-        Point(
-            dataset,
-            arm,
-            seed,
-            float(row.usd),
-            row.labelled,
-            row.human_labels,
-            float(str(row.detail["test"])),
-            _number(row.detail["llm_skill"]),
-            _number(row.detail["trust"]),
-            seconds,
-        )
-        for row in rounds
-        if row.detail["test"] is not None
-    ]
+        return
+    began = time.monotonic()
+    job = _run_peer(cell, arm, python=python) if arm in _PEERS else _run(cell, arm)
+    if job is not None:
+        job.seconds["all"] = time.monotonic() - began
+        path.write_text(json.dumps(asdict(job)))
+    seconds = time.monotonic() - began
+    print(f"{cell.dataset}, {arm}, seed {cell.seed}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 def data_folder() -> Path:
@@ -151,85 +134,206 @@ def data_folder() -> Path:
     return folder
 
 
-def _sample(source: Path, target: Path, *, count: int) -> Path:
-    """Draw the same rows of a file every time."""
+def _draw_cell(dataset: str, seed: int, options: argparse.Namespace) -> _Cell:
+    source, work = data_folder() / dataset, options.work / f"{dataset}-{seed}"
+    work.mkdir(parents=True, exist_ok=True)
+    pool, test = (
+        _sample(source / f"{part}.jsonl.gz", work / f"{part}.jsonl", count=count, seed=seed)
+        for part, count in (("train", options.pool), ("test", options.test))
+    )
+    return _Cell(
+        dataset,
+        seed,
+        work,
+        pool,
+        test,
+        usd=_USD[dataset],
+        steps=options.steps,
+        rounds=options.rounds,
+        # Where people label everything, their money is to be spent within the rounds.
+        batch=max(options.batch, int(_USD[dataset] / _LABEL_USD) // options.rounds),
+    )
+
+
+def _sample(source: Path, target: Path, *, count: int, seed: int) -> Path:
     with gzip.open(source, "rt", encoding="utf-8") as lines:
         rows = lines.readlines()
     if len(rows) > count:
-        rows = random.Random(0).sample(rows, count)  # noqa: S311
+        rows = random.Random(seed).sample(rows, count)  # noqa: S311
     target.write_text("".join(rows), encoding="utf-8")
     return target
 
 
-def _read_points(folder: Path) -> list[Point]:
-    """Read all results that are there."""
-    return [
-        Point(**row)
-        for path in sorted(folder.glob("*.json"))
-        for row in json.loads(path.read_text())
-    ]
+def _meta(cell: _Cell) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((data_folder() / cell.dataset / "meta.json").read_text())
+    return found
 
 
-def _as_table(points: Sequence[Point]) -> str:
-    """Write final accuracies as Markdown: mean over seeds, with the standard deviation."""
-    last: dict[tuple[str, str], list[Point]] = defaultdict(list)
-    for point in points:
-        runs = last[point.dataset, point.arm]
-        if runs and runs[-1].seed == point.seed:
-            runs.pop()
-        runs.append(point)
-    arms = [arm for arm in _ARMS if any(key[1] == arm for key in last)]
-    head = "".join(f" {arm} |" for arm in arms)
-    lines = [f"| data set |{head} LLM annotator |", "|---|" + "---|" * (len(arms) + 1)]
-    for dataset in dict.fromkeys(key[0] for key in last):
-        cells = [_cell(last.get((dataset, arm), [])) for arm in arms]
-        skills = [run.llm_skill for run in last.get((dataset, "loop"), []) if run.llm_skill]
-        skill = f"{statistics.mean(skills):.3f}" if skills else "-"
-        lines.append(f"| {dataset} |" + "".join(f" {cell} |" for cell in cells) + f" {skill} |")
-    return "\n".join(lines) + "\n"
+def _body(cell: _Cell) -> dict[str, Any]:
+    """Write the task file."""
+    meta = _meta(cell)
+    task = {"name": cell.dataset, "instructions": f"{meta['task']}.", "labels": meta["labels"]}
+    people = {"kind": "simulated"}
+    if cell.dataset == "ag_news":
+        people["gold"] = "human_label"
+    return {
+        "task": task,
+        "data": {"pool": str(cell.pool), "test": str(cell.test), "text": "text", "gold": "label"},
+        "budget": {"usd": str(cell.usd), "human_label_usd": str(_LABEL_USD)},
+        "people": people,
+        "models": {"threads": 1},
+        "loop": {"rounds": cell.rounds, "batch": cell.batch, "seed": cell.seed},
+        "generator": {"enabled": False},
+        "training": {"target": "linear"},
+    }
 
 
-def _cell(runs: Sequence[Point]) -> str:
-    if not runs:
-        return "-"
-    values = [run.test for run in runs]
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    usd = statistics.mean(run.usd for run in runs)
-    return f"{statistics.mean(values):.3f} ± {spread:.3f} (${usd:.2f})"
+def _run(cell: _Cell, arm: str) -> Job:
+    """Run one arm to its end, train both targets of its labels, and ask the loop's last prompt."""
+    from querist.graph.config import make_config, put
+    from querist.graph.run import Run
+    from querist.memory.store import open_store
+
+    body = _body(cell)
+    for key, value in _RUNS[arm].items():
+        put(body, key, value)
+    # One store for all arms of a cell: texts are embedded once, and no call is made twice.
+    with open_store(cell.work) as store:
+        run = Run.create(make_config(body, source=cell.dataset), store)
+        return asyncio.run(_finish(run, cell, arm))
 
 
-def _draw(points: Sequence[Point], path: Path) -> None:
-    """Draw accuracy against dollars, one panel a data set, a line an arm."""
-    import matplotlib as mpl
+async def _finish(run: Any, cell: _Cell, arm: str) -> Job:
+    from querist.graph.baseline import prompt_answers
+    from querist.graph.round.knowledge import Knowledge
+    from querist.graph.round.model_files import current_model, fit_head
+    from querist.memory.records import Split
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "run"):
+        await run.drive()
+    async with run.borrowed() as context:
+        rounds = context.journal.rounds()
+        knowledge = Knowledge(context, model=current_model(context.files), whole=True)
+        rows, examples = knowledge.training_set, context.view.known(Split.TEST)
+        head = fit_head(context, rows, None, number=rounds[-1].number)
+        linear = head.predict_proba(context.view.embed(examples)).argmax(axis=1)
+        with _timed(seconds, "tuning"):
+            tuned = _tuned(context, rows, examples, cell)
+        said: list[int] | None = None
+        if arm == "loop":
+            with _timed(seconds, "prompt"):
+                said = context.answers.places(await prompt_answers(context, examples)).tolist()
+        counts = context.labelling.counts()
+        return Job(
+            dataset=cell.dataset,
+            arm=arm,
+            seed=cell.seed,
+            usd=float(context.ledger.balance().settled),
+            people=counts.get("human", 0),
+            machine=sum(counts.values()) - counts.get("human", 0),
+            truth=context.answers.places([row.gold for row in examples]).tolist(),
+            linear=linear.tolist(),
+            tuned=tuned.tolist(),
+            prompt=said,
+            skill=rounds[-1].detail.get("llm_skill"),
+            curve=[
+                (float(row.usd), float(row.detail["test"]))
+                for row in rounds
+                if row.detail["test"] is not None
+            ],
+            seconds=seconds,
+        )
 
-    datasets = list(dict.fromkeys(point.dataset for point in points))
-    figure, panels = plt.subplots(1, len(datasets), figsize=(4 * len(datasets), 3.4))
-    for panel, dataset in zip([panels] if len(datasets) == 1 else panels, datasets, strict=True):
-        for arm in _ARMS:
-            by_round: dict[float, list[float]] = defaultdict(list)
-            for point in points:
-                if point.dataset == dataset and point.arm == arm:
-                    by_round[point.usd].append(point.test)
-            if arm == "LLM labels only" and by_round:
-                last = [point for point in points if point.dataset == dataset and point.arm == arm]
-                best = statistics.mean(run.test for run in last[-3:])
-                panel.axhline(best, ls=":", color="grey", label=f"{arm} ($0)")
-            elif by_round:
-                spent = sorted(by_round)
-                panel.plot(spent, [statistics.mean(by_round[x]) for x in spent], "o-", label=arm)
-        panel.set(title=dataset, xlabel="US dollars", ylabel="test accuracy")
-        panel.grid(alpha=0.3)
-    panels_list = [panels] if len(datasets) == 1 else list(panels)
-    panels_list[0].legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(path)
+
+@contextmanager
+def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    seconds[what] = time.monotonic() - began
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+def _tuned(context: Any, rows: Any, examples: Any, cell: _Cell) -> np.ndarray[Any, Any]:
+    """Tune on the labels that count."""
+    kept = np.flatnonzero(rows.weights > 0)
+    texts = [example.text for example in context.view.get([rows.ids[row] for row in kept])]
+    test = [example.text for example in examples]
+    return _tune(texts, rows.targets[kept], rows.weights[kept], test, cell)
+
+
+def _tune(
+    texts: list[str], targets: Any, weights: Any, test: list[str], cell: _Cell
+) -> np.ndarray[Any, Any]:
+    """Tune MiniLM on labels and predict the test texts."""
+    from querist.tools.compute.threads import one_thread
+    from querist.tools.training.encoder_tuning import Encoder, Recipe, tune
+    from querist.tools.training.fine_tuned import shipped_weights
+    from querist.tools.training.proxy import LinearHead
+
+    encoder, recipe = Encoder(shipped_weights()), Recipe(most_steps=cell.steps)
+    with one_thread():
+        tune(encoder, texts, targets, weights, recipe=recipe, seed=cell.seed)
+        taught, asked = encoder.embed(texts), encoder.embed(test)
+    head = LinearHead().fit(taught, targets, weights=weights, seed=cell.seed)
+    return np.asarray(head.predict_proba(asked).argmax(axis=1))
+
+
+def _run_peer(cell: _Cell, arm: str, *, python: str) -> Job | None:
+    """Let another library learn from as many labels; None where it is not installed."""
+    from querist.tools.embedding.embedders import MiniLM
+
+    names, labels, is_tuned = (
+        list(_meta(cell)["labels"]),
+        int(cell.usd / _LABEL_USD),
+        arm == "SetFit",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.npz"
+        _write_rows(path, cell, names, embed=np.array if is_tuned else MiniLM().embed)
+        command = [python, peer.__file__, str(path), arm]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        print(f"{arm} did not run: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return None
+    guess = json.loads(done.stdout.splitlines()[-1])
+    return Job(
+        dataset=cell.dataset,
+        arm=arm,
+        seed=cell.seed,
+        usd=labels * _LABEL_USD,
+        people=labels,
+        machine=0,
+        truth=[names.index(row["label"]) for row in _read(cell.test)],
+        linear=None if is_tuned else guess,
+        tuned=guess if is_tuned else None,
+    )
+
+
+def _write_rows(
+    path: Path, cell: _Cell, names: list[str], *, embed: Callable[[list[str]], Any]
+) -> None:
+    """Write what another library's loop reads."""
+    from querist.tools.training.fine_tuned import shipped_weights
+
+    pool, test = (_read(rows) for rows in (cell.pool, cell.test))
+    texts, test_texts = ([row["text"] for row in rows] for rows in (pool, test))
+    people = "human_label" if cell.dataset == "ag_news" else "label"
+    np.savez(
+        path,
+        pool=embed(texts),
+        test=embed(test_texts),
+        said=[names.index(row[people]) for row in pool],
+        texts=texts,
+        test_texts=test_texts,
+        weights=str(shipped_weights()),
+        labels=int(cell.usd / _LABEL_USD),
+        classes=len(names),
+        seed=cell.seed,
+    )
+
+
+def _read(path: Path) -> Sequence[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.evals.experiments import label_efficiency_peer as peer
 from querist.evals.experiments.accuracy_per_dollar import data_folder
+from querist.evals.peers import label_efficiency as peer
 from querist.memory.records import ExampleId
 from querist.tools.strategies import get
 from querist.tools.strategies.querying import Capability, Labelled, QueryContext

@@ -226,6 +226,7 @@ def for_verifier(
         may_reannotate=config.annotator.enabled and config.annotator.votes > 1,
         annotates=config.annotator.enabled,
         labels_by_model=config.annotator.labels_by_model,
+        asks_first=config.verifier.ask == "first",
         measured=len(knowledge.reliability.truth),
         weights={
             words: round(float(weight), 3)

@@ -17,7 +17,7 @@ from querist.tools.opinions.plateau import Plateau
 from querist.tools.opinions.quality import AGREEMENT, AUDIT, Quality
 from querist.tools.opinions.stopping import STOPPING_RULES, History
 
-STOP_SET = 1_000
+_STOP_SET = 1_000
 """Examples whose predictions are compared from round to round."""
 _HITS = "hits/round-{:04d}.npz"
 _WHAT = "Which held-out rows a round's model got right"
@@ -120,7 +120,7 @@ def _predictions(context: Context, count: int) -> IntArray:
     view = context.view
     rng = np.random.default_rng(context.config.loop.seed)
     # The pool grows by what is written, and the sample must stay what it was.
-    rows = np.sort(rng.permutation(view.imported)[:STOP_SET])
+    rows = np.sort(rng.permutation(view.imported)[:_STOP_SET])
     vectors = view.vectors[rows]
     models = latest_models(context.files, count)
     found = [model.predict_proba(vectors).argmax(axis=1) for model in models]

@@ -1,6 +1,6 @@
 """Another library's active-learning loop: run by path, in an interpreter that has it.
 
-    python label_efficiency_peer.py ROWS.npz "modAL margin"
+    python label_efficiency.py ROWS.npz "modAL margin"
 
 Prints one line of JSON: [[labels, predictions of the test rows], ...]. Knows nothing of Querist.
 """
