@@ -237,13 +237,14 @@ async def _finish(run: Any, cell: _Cell, arm: str) -> Job:
             tuned=tuned.tolist(),
             prompt=said,
             skill=rounds[-1].detail.get("llm_skill"),
-            curve=[
-                (float(row.usd), float(row.detail["test"]))
-                for row in rounds
-                if row.detail["test"] is not None
-            ],
+            curve=_curve(rounds),
             seconds=seconds,
         )
+
+
+def _curve(rounds: Sequence[Any]) -> list[tuple[float, float]]:
+    measured = [row for row in rounds if row.detail["test"] is not None]
+    return [(float(row.usd), float(row.detail["test"])) for row in measured]
 
 
 @contextmanager
