@@ -29,10 +29,10 @@ def decide(
     workspace: o.Workspace = Path(".querist"),
     database: o.Database = None,
 ) -> None:
-    """Take a decision of a run again by another mind, and show what it would have been.
+    """Take a run's decision again by another mind.
 
-    It knows what was known then. It has no tools, since they would look at the run as it is now.
-    Nothing changes, and what it costs is not the run's.
+    What it would have been is shown. It knows what was known then. It has no tools, since they
+    would look at the run as it is now. Nothing changes, and what it costs is not the run's.
     """
     del dry_run
     from querist.app.actions.deciding_again import take_again

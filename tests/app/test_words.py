@@ -260,7 +260,7 @@ def test_a_large_report_stays_small(many: Path, tmp_path: Path) -> None:
     )
     path = write_report(large, tmp_path / "report.html")
     text = path.read_text()
-    assert path.stat().st_size < 1_000_000
+    assert path.stat().st_size < 1_200_000  # of which a thousand decisions take most
     assert 'class="confusion"' not in text
     assert "<summary>185 more pairs</summary>" in text
 

@@ -324,7 +324,9 @@ def test_an_agent_can_be_given_a_language_models_mind(scripted):
     run.use(deliberations=Deliberations({"selector": deliberate}))
     drive(run)
     decisions = run.view().journal.decisions(agent="selector")
-    assert {decision.mind for decision in decisions} == {"llm"}
+    assert decisions[0].mind == "rules"
+    assert "the first sample is drawn at random" in decisions[0].fell_back
+    assert {decision.mind for decision in decisions[1:]} == {"llm"}
     assert decisions[-1].action["strategy"] == "k_center"
     page = render(gather(run))
     assert "pool_summary(slice=all)" in page
