@@ -34,7 +34,7 @@ format: $(READY) ## format the code
 evals: $(READY) ## the experiments and benchmarks whose tables are in the docs (an hour)
 	$(BIN)/python -m querist.evals.bench.llm_throughput
 	$(BIN)/python -m querist.evals.bench.scale
-	$(BIN)/python -m querist.evals.experiments.accuracy_per_dollar --processes 2
+	$(BIN)/python -m querist.evals.experiments.accuracy_per_dollar
 
 clean: ## throw away what was built
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .querist
