@@ -132,8 +132,8 @@ class Context:
 
     @cached_property
     def pool_size(self) -> int:
-        """How many examples the pool had when it was first asked for: counting takes its time."""
-        return self.pool.count(Split.POOL)
+        """How many examples of the pool were imported; texts that agents wrote do not count."""
+        return sum(not name.startswith("gen-") for name in self.pool.ids(Split.POOL))
 
     @cached_property
     def _vectors(self) -> EmbeddingCache:
