@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,10 +32,16 @@ def final_labels(workspace, run_id):
         ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def provider():
-    with serving(Behaviour(labels=LABELS, keywords=KEYWORDS, wrong=0.2)) as server:
-        yield server
+    """Start a provider; what it writes for a prompt depends on how often it was asked for it."""
+    with ExitStack() as servers:
+
+        def start():
+            behaviour = Behaviour(labels=LABELS, keywords=KEYWORDS, wrong=0.2)
+            return servers.enter_context(serving(behaviour))
+
+        yield start
 
 
 @pytest.fixture
@@ -42,7 +49,8 @@ def paid_run(make_run, provider, uneven_pool):
     def make(name="work", **sections):
         models = {
             "annotator": "openai:bench",
-            "base_url": provider.base_url,
+            # Each run has its own, so that two runs are told the same.
+            "base_url": provider().base_url,
             "in_flight": IN_FLIGHT,
         }
         sections.setdefault("data", {"pool": str(uneven_pool)})
@@ -69,9 +77,7 @@ KILLS = [
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_killed_in_every_node_and_in_chunks_a_run_ends_as_if_undisturbed(
-    paid_run, provider, tmp_path
-):
+def test_killed_in_every_node_and_in_chunks_a_run_ends_as_if_undisturbed(paid_run, tmp_path):
     whole = paid_run("whole")
     first = drive(tmp_path / "whole", whole.id)
     assert first.stdout.strip() == "finished", first.stderr
@@ -84,6 +90,7 @@ def test_killed_in_every_node_and_in_chunks_a_run_ends_as_if_undisturbed(
         assert ended.returncode == -9, f"{kill}: {ended.stdout} {ended.stderr}"
     last = drive(tmp_path / "broken", broken.id)
     assert last.stdout.strip() == "finished", last.stderr
+    assert final_labels(tmp_path / "broken", broken.id) == expected
     with open_store(tmp_path / "broken") as store:
         ledger = Ledger(store, broken.id)
         settled = Counter(
@@ -94,10 +101,6 @@ def test_killed_in_every_node_and_in_chunks_a_run_ends_as_if_undisturbed(
         assert max(settled.values()) == 1, "a settled call was paid for again"
         balance = ledger.balance()
         assert balance.settled + balance.reserved <= balance.cap
-    found = final_labels(tmp_path / "broken", broken.id)
-    assert len(found) > 40
-    if found != expected:
-        pytest.xfail("OPEN: since auto and minds changed, a killed run may select other texts")
 
 
 @pytest.mark.slow
