@@ -13,7 +13,7 @@ from querist.memory import schema
 from querist.memory.answers import Answer, name_of
 from querist.memory.codec import from_json, to_json
 from querist.memory.errors import InvalidInput, NotOpen
-from querist.memory.records import ExampleId, Question
+from querist.memory.records import ExampleId, Purpose, Question
 from querist.memory.store import Lease, Store, in_chunks, upsert
 
 LEASE = timedelta(minutes=10)
@@ -148,9 +148,11 @@ class Inbox:
             query = query.where(_questions.c.status == status)
         return self._fetch(query.order_by(_questions.c.value.desc(), _questions.c.id))
 
-    def examples(self, purpose: str) -> set[ExampleId]:
-        """All examples that were asked about for this purpose."""
+    def examples(self, purpose: Purpose, *, number: int | None = None) -> set[ExampleId]:
+        """The examples that were asked about for this purpose, in one round if asked."""
         wanted = _questions.c.body["purpose"].as_string() == purpose
+        if number is not None:
+            wanted = sa.and_(wanted, _questions.c.round == number)
         query = sa.select(_questions.c.example).where(self._mine, wanted)
         with self._store.read() as connection:
             return {ExampleId(scalar) for scalar in connection.execute(query).scalars()}

@@ -87,6 +87,7 @@ def _settled(evidence: VerifierEvidence) -> str:
 
 _DERIVED: Mapping[str, Callable[[VerifierEvidence, Mapping[str, Any]], Any]] = {
     "escalate_all": lambda *_: False,
+    "asks_first": lambda evidence, _: evidence.asks_first,
     "labels_by_model": lambda evidence, _: evidence.labels_by_model,
 }
 BRIEF: Brief[VerifierEvidence, Verification] = Brief(

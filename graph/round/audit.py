@@ -84,16 +84,12 @@ def selectable(context: Context) -> NDArray[np.intp]:
 
 def ask_audit(context: Context, count: int, *, number: int) -> list[Question]:
     """Ask people about the next `count` reserved examples; those asked before a crash count."""
-    asked = sum(question.round == number for question in _questions(context.inbox))
+    asked = len(context.inbox.examples(_PURPOSE, number=number))
     ids, touched = context.view.ids, context.touched()
     names = [name for row in reserved(context) if (name := ids[row]) not in touched]
     examples = context.view.get(names[: max(0, count - asked)])
     verdicts = [_unseen(context, example, number=number) for example in examples]
     return ask_people(context, verdicts, examples, purpose=_PURPOSE)
-
-
-def _questions(inbox: Inbox) -> list[Question]:
-    return [question for question in inbox.all() if question.purpose == _PURPOSE]
 
 
 def _unseen(context: Context, example: Example, *, number: int) -> Verdict:

@@ -142,6 +142,12 @@ def test_the_sure_are_kept_and_the_first_of_the_doubtful_go_to_people():
     assert actions([opinions(GUESS)], questions=0) == [Action.DROP]
 
 
+def test_people_may_be_asked_about_the_first_whatever_is_thought_of_them():
+    batch = [opinions(SURE), opinions(UNSURE, number=1), opinions(GUESS, number=2)]
+    assert actions(batch, asks_first=True) == [Action.ESCALATE, Action.ACCEPT, Action.DROP]
+    assert "less than" not in verifier.rule(replace(EVIDENCE, asks_first=True)).reason
+
+
 def test_the_seed_goes_to_people_as_a_whole():
     assert actions([opinions(SURE), opinions(GUESS)], is_seed=True, questions=2) == [
         Action.ESCALATE, Action.ESCALATE,

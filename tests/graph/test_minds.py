@@ -20,6 +20,7 @@ from querist.app.views.report import render
 from querist.app.views.report_data import gather
 from querist.evals.mock_minds import Script
 from querist.evals.mock_server import Behaviour, serving
+from querist.graph.minds.trying import WritingDesk
 from querist.graph.run import Run
 from querist.memory.events import Consulted, LookedUp, Notice
 from querist.memory.store import open_store
@@ -103,6 +104,58 @@ def test_four_agents_look_something_up_and_decide(minded):
         usd for (_, kind), usd in view.ledger.by_agent().items() if kind == "llm"
     )  # the annotator's model is free
     assert spent <= view.ledger.balance().cap / 10
+
+
+def test_the_generator_looks_tries_and_writes(minded, uneven_pool):
+    def mind(request):
+        told = [turn.content for turn in request.messages if turn.role == "tool"]
+        if not told:
+            return call("confusions", {})
+        if len(told) == 1:
+            return call("train_on_trial", {})
+        return call("Generation", ruling)
+
+    ruling = {"reason": "Few are of billing.", "targets": {"billing": 2}, "duplicate_at": 0.95}
+    run, _ = minded(
+        mind=mind,
+        minds={"mind": "rules", "generator": "llm"},
+        data={"pool": str(uneven_pool)},
+        generator={"enabled": True},
+        loop={"rounds": 4, "batch": 24, "seed": 1},
+        budget={"usd": "9"},
+    )
+    drive(run)
+    made = run.view().journal.decisions(agent="generator")
+    assert made
+    assert {decision.mind for decision in made} == {"llm"}
+    assert made[0].action["targets"] == {"billing": 2}
+    confusions, trial = (looked.result for looked in made[0].tool_calls)
+    assert "right, held out" in confusions
+    assert trial == "No text was written yet, so there is nothing to try."
+
+
+def test_texts_are_tried_beside_what_people_taught(scripted, uneven_pool):
+    def reads_bills(request):
+        if request.choices and "my bill" in request.messages[-1].content:
+            return {name: 0.95 if name == "billing" else 0.01 for name in LABELS}
+        return weak_annotator(request)
+
+    run, _ = scripted(
+        reply=reads_bills,
+        data={"pool": str(uneven_pool)}, generator={"enabled": True},
+        loop={"rounds": 4, "batch": 24, "seed": 1}, budget={"usd": "9"},
+    )  # fmt: skip
+    drive(run)
+    view, audit = run.view(), run.view().inbox.examples("audit")
+    labels = [label for label in view.labelling.labels() if label.example not in audit]
+    people = sum(label.source == "human" for label in labels)
+    desk = WritingDesk(view)
+    tried = desk.on_trial()
+    assert tried.written == sum(label.source == "generated" for label in labels) > 0
+    assert tried.people == people
+    assert 0 < tried.without <= 1
+    assert {record.name for record in desk.classes()} == set(LABELS)
+    assert sum(record.total for record in desk.classes()) == people
 
 
 def test_a_decision_can_be_read_as_it_was_come_to(minded, capsys):
