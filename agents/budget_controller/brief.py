@@ -83,7 +83,7 @@ def _labels(evidence: BudgetEvidence) -> list[Fact]:
     if not total:
         return [Fact("Nothing is labelled yet.")]
     thin = thin_classes(evidence.labels)
-    words = f"{counted(total, 'label')} so far, over {len(evidence.labels)} classes."
+    words = f"{counted(total, 'label')} to learn from, over {len(evidence.labels)} classes."
     if thin:
         shown = ", ".join(f"{name_as_data(name)} {evidence.labels[name]}" for name in thin[:5])
         words += f" Far below an equal share of {total / len(evidence.labels):.0f}: {shown}."

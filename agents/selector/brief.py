@@ -62,7 +62,7 @@ def _labels(evidence: SelectorEvidence) -> Fact:
     total, classes = sum(evidence.labels.values()), max(1, len(evidence.labels))
     unseen = [name for name, count in evidence.labels.items() if not count]
     thinnest = min(evidence.labels, key=lambda name: evidence.labels[name], default="")
-    words = f"{counted(total, 'label')} so far, {total / classes:.1f} a class on average."
+    words = f"{counted(total, 'label')} to learn from, {total / classes:.1f} a class on average."
     largest = max(evidence.labels.values(), default=0)
     if total:
         words += f" The largest class has {largest / total:.0%} of them."

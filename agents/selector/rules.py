@@ -12,13 +12,22 @@ from querist.tools.strategies import Capability, get
 
 # Measured by evals/experiments/selection_defaults.py; the tables are in docs/strategies.md.
 TYPICAL = "facility_location"
-MIXED = "0.5*random@100 > typiclust + 0.5*margin"
-"""`random@100` bounds the work in large pools: typical of 100 batches is typical enough."""
+_MOST_CANDIDATES = 2_000
+"""Rows that typical ones are looked for in: clustering more of a large pool takes its time."""
 _MANY_CLASSES = 4.0
 """Labels a class below which the classes are many for what is labelled."""
 _UNEVEN = 0.65
 """Share of all labels at which one class leaves too few of the others."""
 
+
+def _mixed(count: int) -> str:
+    """Name the half typical, half doubtful strategy for a batch; `random@n` bounds its work."""
+    # A hundred times the half of a batch are typical enough of any pool.
+    times = max(10, min(100, 2 * _MOST_CANDIDATES // max(1, count)))
+    return f"0.5*random@{times} > typiclust + 0.5*margin"
+
+
+MIXED = _mixed(1)
 _FROM_A_MODEL = {Capability.PROBS, Capability.POSTERIOR, Capability.GRADIENTS}
 
 
@@ -103,7 +112,7 @@ def _with_a_model(count: int, *, per_class: float, largest: float) -> Selection:
             "of the others than the model's doubts, which hardly know them."
         )
     else:
-        strategy = MIXED
+        strategy = _mixed(count)
         reason = (
             f"With {per_class:.0f} labels a class the model's doubts are half of the batch; the "
             "rest is typical of what is not labelled yet."
