@@ -107,6 +107,16 @@ class Consulted(EventBody):
 
 
 @dataclass(frozen=True, slots=True)
+class TookOver(EventBody):
+    """The rules took a decision that a language model came to no sound ruling on."""
+
+    kind: ClassVar[str] = "took_over"
+    round: int
+    agent: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LookedUp(EventBody):
     """A tool told a language model something, which it is told again after a crash."""
 
@@ -346,35 +356,13 @@ class Chosen(EventBody):
 
 # ---------------------------------------------------------------- JSON
 
-EVENT_TYPES: Mapping[str, type[EventBody]] = {
-    body.kind: body
-    for body in (
-        Embedded,
-        Initialized,
-        Planned,
-        Selected,
-        Unadvised,
-        Consulted,
-        LookedUp,
-        Generated,
-        Annotated,
-        OutOfMoney,
-        Verified,
-        Asked,
-        AnswersFolded,
-        Trained,
-        RoundDone,
-        Finished,
-        WaitingForPeople,
-        Proceeded,
-        CommandClosed,
-        TargetTraining,
-        Delivered,
-        Notice,
-        ArmsTried,
-        Chosen,
-    )
-}
+_TYPES: tuple[type[EventBody], ...] = (
+    Embedded, Initialized, Planned, Selected, Unadvised, Consulted, TookOver, LookedUp,
+    Generated, Annotated, OutOfMoney, Verified, Asked, AnswersFolded, Trained, RoundDone,
+    Finished, WaitingForPeople, Proceeded, CommandClosed, TargetTraining, Delivered, Notice,
+    ArmsTried, Chosen,
+)  # fmt: skip
+EVENT_TYPES: Mapping[str, type[EventBody]] = {body.kind: body for body in _TYPES}
 
 
 def body_to_json(body: EventBody) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from querist.agents.budget_controller.rules import (
     audits_of,
     gain_of,
     labels_bought,
+    least_batch,
     thin_classes,
 )
 from querist.agents.deliberation.brief import Brief, Fact, name_as_data, points, usd
@@ -133,7 +134,7 @@ def _limits(evidence: BudgetEvidence) -> Mapping[str, Mapping[str, Any]]:
         questions = min(most, int(evidence.remaining / evidence.human_label_usd))
     return {
         "action": {"enum": [*actions, *(["finish"] if evidence.round > 0 else [])]},
-        "batch": {"minimum": min(1, most), "maximum": most},
+        "batch": {"minimum": min(least_batch(evidence), most), "maximum": most},
         "questions": {"minimum": 0, "maximum": questions},
     }
 

@@ -188,7 +188,7 @@ def _stop(evidence: BudgetEvidence, batch: int) -> tuple[str, str]:
         return "pool", "Every example of the pool was looked at."
     if batch == 0:
         return "budget", f"The {_usd(evidence.remaining)} left do not pay for a label."
-    if batch < _WORTH * min(evidence.batch, evidence.pool_left):
+    if batch < least_batch(evidence):
         return "budget", (
             f"The {_usd(evidence.remaining)} left pay for {counted(batch, 'more label')}, which is "
             "not worth another round."
@@ -289,6 +289,11 @@ def labels_bought(evidence: BudgetEvidence) -> int:
     return evidence.pool_left if cheapest <= 0 else int(evidence.remaining / cheapest)
 
 
+def least_batch(evidence: BudgetEvidence) -> int:
+    """Tell how many texts a round must take at least to be worth its training."""
+    return max(1, math.ceil(_WORTH * min(evidence.batch, evidence.pool_left)))
+
+
 def thin_classes(labels: Mapping[str, int]) -> list[str]:
     """Name the classes that have far fewer labels than an equal share, the thinnest first.
 
@@ -342,8 +347,11 @@ def _check_round(evidence: BudgetEvidence, ruling: Plan) -> None:
         raise ValueError("a person said stop")
     if evidence.round and evidence.round >= evidence.most_rounds:
         raise ValueError(f"all {evidence.most_rounds} rounds are done")
-    if ruling.batch < 1:
-        raise ValueError("a round of 0 texts learns nothing: name a batch, or finish")
+    if ruling.batch < (least := least_batch(evidence)):
+        raise ValueError(
+            f"a round of {ruling.batch} teaches too little for its training: name a batch of "
+            f"{least} at least, or finish"
+        )
     if ruling.stop:
         raise ValueError('stop is for action=finish; say stop=""')
     if ruling.questions - ruling.audits > ruling.batch:

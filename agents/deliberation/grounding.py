@@ -14,6 +14,8 @@ _ANY = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _LISTED = re.compile(r"(?m)^\s*\(?\d{1,2}[.)]\s")
 _SAYS_NOTHING = 12
 """Characters below which a reason is none: small models say `The facts`."""
+_MANY_WORDS = 15
+"""Words of a reason from which saying most of them twice is no style: small models go round."""
 _LONG_ENOUGH = 30
 """Characters of a reason from which repeating the instructions is no coincidence."""
 
@@ -28,6 +30,9 @@ def check_grounded(
     """
     if len(reason.strip()) < _SAYS_NOTHING:
         raise ValueError(f"the reason says nothing: {reason.strip()!r}")
+    words = reason.lower().split()
+    if len(words) >= _MANY_WORDS and len(set(words)) < len(words) / 2:
+        raise ValueError(f"the reason repeats itself: {reason[:80]!r}")
     invented = _invented(reason, shown)
     if invented:
         raise ValueError(

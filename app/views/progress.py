@@ -30,6 +30,7 @@ from querist.memory.events import (
     RoundDone,
     Selected,
     TargetTraining,
+    TookOver,
     Trained,
     Unadvised,
     Verified,
@@ -168,7 +169,7 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             return f"  {body.text}"
         case Delivered() if body.test is not None:
             return f"The model to take home ({body.trainer}): test {percent(body.test)}"
-        case Notice() | Consulted():
+        case Notice() | Consulted() | TookOver():
             return _note(body)
         case AnswersFolded():
             return f"  {plural(body.folded, 'answer')} of people taken in"
@@ -183,10 +184,12 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
     return None
 
 
-def _note(body: Notice | Consulted) -> str:
+def _note(body: Notice | Consulted | TookOver) -> str:
     if isinstance(body, Notice):
         return f"  note: {body.text}"
     agent = body.agent.replace("_", " ")
+    if isinstance(body, TookOver):
+        return f"  the rules decide for the {agent}: {body.reason}"
     return f"  {body.model} is asked to decide for the {agent}"
 
 

@@ -9,6 +9,7 @@ from querist.agents.mind import AgentSpec, Ruling, decide, recall
 from querist.graph.minds.consulting import consult
 from querist.graph.minds.records import Place
 from querist.graph.workplace.context import Context
+from querist.memory.events import TookOver
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Ruling)
@@ -46,4 +47,6 @@ async def rule(
         asked=asked,
     )
     context.journal.decided(decision)
+    if decision.fell_back:
+        context.emit(TookOver(number, spec.name, decision.fell_back))
     return ruling

@@ -155,7 +155,7 @@ MISBEHAVING = {
         "stop='budget' is not so",
     ),
     "says that the money is spent": (
-        lambda _: ruling(batch=1, questions=0, reason="The budget is spent."),
+        lambda _: ruling(batch=10, questions=0, reason="The budget is spent."),
         "the reason says 'budget is spent', but: 2.00 USD are left",
     ),
     "its reason contradicts a fact": (

@@ -48,6 +48,7 @@ def test_a_reason_with_figures_that_were_shown_holds(reason):
         ("It gained 7.9 points.", "7.9"),
         ("Only 30% of the money is left.", "30%"),
         ("The budget is already spent.", "budget is already spent"),
+        ("votes, 1 to 1, " * 6, "repeats itself"),
         ("labels still improve the model and the money pays for them", "repeats the instructions"),
     ],
 )

@@ -331,5 +331,13 @@ def test_more_audits_than_questions_are_refused():
         )
 
 
+def test_a_round_that_teaches_too_little_is_refused_to_a_mind():
+    plan = budget.Plan(action="select", batch=4, questions=0, reason="-")
+    with pytest.raises(ValueError, match="name a batch of 5 at least"):
+        budget.check(MONEY, plan)
+    budget.check(MONEY, plan.model_copy(update={"batch": 5}))
+    budget.check(replace(MONEY, pool_left=4), plan)
+
+
 def test_a_class_without_a_label_is_not_written_for():
     assert budget.thin_classes({"a": 20, "b": 1, "c": 0}) == ["b"]

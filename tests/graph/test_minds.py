@@ -16,13 +16,14 @@ from querist.agents.models.providers.scripted import ScriptedModel
 from querist.app.terminal.cli import app
 from querist.app.terminal.place import Place
 from querist.app.views.decisions import show_decisions
+from querist.app.views.progress import Tally, describe
 from querist.app.views.report import render
 from querist.app.views.report_data import gather
 from querist.evals.mock_minds import Script
 from querist.evals.mock_server import Behaviour, serving
 from querist.graph.minds.trying import WritingDesk
 from querist.graph.run import Run
-from querist.memory.events import Consulted, LookedUp, Notice
+from querist.memory.events import Consulted, LookedUp, Notice, TookOver
 from querist.memory.store import open_store
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -156,6 +157,14 @@ def test_texts_are_tried_beside_what_people_taught(scripted, uneven_pool):
     assert 0 < tried.without <= 1
     assert {record.name for record in desk.classes()} == set(LABELS)
     assert sum(record.total for record in desk.classes()) == people
+
+
+def test_the_screen_says_where_the_rules_took_over(minded):
+    run, _ = minded(mind=lambda _: ChatReply("I would rather not.", Usage(9, 9)))
+    drive(run)
+    told = [describe(body, Tally(3, Decimal(4))) for body in run.view().journal.bodies(TookOver)]
+    assert told
+    assert "the rules decide for the budget controller: the deliberation failed" in told[0]
 
 
 def test_a_decision_can_be_read_as_it_was_come_to(minded, capsys):
