@@ -18,6 +18,7 @@ from querist.app.terminal.file_commands import doctor, export, predict
 from querist.app.terminal.inbox_command import inbox
 from querist.app.terminal.mind_commands import decide, decisions
 from querist.app.terminal.strategies_command import strategies
+from querist.tools.tracing import is_wanted, start_tracing
 
 if TYPE_CHECKING:
     from querist.app.terminal.place import Place
@@ -68,6 +69,8 @@ def note_flags(
     del version
     if debug:
         os.environ[DEBUG] = "1"
+    if is_wanted():
+        start_tracing()
 
 
 def _place(workspace: Path, database: str | None) -> Place:
