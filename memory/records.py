@@ -327,14 +327,3 @@ class Job:
     request: Mapping[str, object]
     status: Literal["queued", "running", "done", "failed", "cancelled"] = "queued"
     result: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A guideline or a mistake worth remembering in later rounds and runs."""
-
-    id: str
-    task: str
-    text: str
-    source: str
-    examples: tuple[ExampleId, ...] = ()
