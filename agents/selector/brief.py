@@ -51,6 +51,7 @@ def _facts(evidence: SelectorEvidence) -> list[Fact]:
             )
             for past in evidence.past[-_NAMED_ROUNDS:]
         ],
+        *[Fact(f"Another run, on a like task: {words}") for words in evidence.lessons],
         Fact(
             f"{counted(evidence.pool_left, 'text')} are left to choose from; the round may take "
             f"{evidence.batch}."

@@ -65,6 +65,8 @@ class SelectorEvidence:
     capabilities: tuple[str, ...] = ()
     """What a strategy can be shown in this run; () where nobody asked."""
     past: tuple[PastChoice, ...] = ()
+    lessons: tuple[str, ...] = ()
+    """What strategies led to in runs of like tasks; for a mind."""
 
 
 class Selection(Ruling):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from querist.app.terminal.screen import Screen, clean, dollars, duration, percent, plural
 from querist.app.views.figures import headline_word, place_words
+from querist.app.views.lessons import lesson_line
 from querist.memory.events import (
     Annotated,
     AnswersFolded,
@@ -24,6 +25,8 @@ from querist.memory.events import (
     Finished,
     Generated,
     Initialized,
+    LessonLearnt,
+    LessonsUsed,
     Notice,
     OutOfMoney,
     Planned,
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _LAST_LINES = 6
-_KEPT = (RoundDone, Delivered, Notice, WaitingForPeople, CommandClosed)
+_KEPT = (RoundDone, Delivered, Notice, WaitingForPeople, CommandClosed, LessonsUsed, LessonLearnt)
 """Events whose lines stay on a terminal; the others scroll by on the panel."""
 RECENT = 3
 
@@ -171,6 +174,8 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             return f"The model to take home ({body.trainer}): test {percent(body.test)}"
         case Notice() | Consulted() | TookOver():
             return _note(body)
+        case LessonsUsed() | LessonLearnt():
+            return lesson_line(body)
         case AnswersFolded():
             return f"  {plural(body.folded, 'answer')} of people taken in"
         case WaitingForPeople():
