@@ -230,6 +230,8 @@ class MindsSection(Section):
     """Of the budget, for all decisions of a run together."""
     every: int = Field(default=5, ge=1)
     """Rounds after which `auto` asks in any case."""
+    turns: int = Field(default=2, ge=0, le=6)
+    """Turns that each of two agents has where they want different things; 0 lets none speak."""
 
     def of(self, agent: str) -> MindName:
         """Give the mind of an agent."""

@@ -118,6 +118,23 @@ class TookOver(EventBody):
 
 
 @dataclass(frozen=True, slots=True)
+class Convened(EventBody):
+    """Two agents want different things, and speak about it: what they are told, and may use."""
+
+    kind: ClassVar[str] = "convened"
+    round: int
+    turn: int
+    agent: str
+    step: str
+    other: str
+    about: str
+    page: str
+    usd: Decimal
+    calls: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class LookedUp(EventBody):
     """A tool told a language model something, which it is told again after a crash."""
 
@@ -355,8 +372,8 @@ class Chosen(EventBody):
 # ---------------------------------------------------------------- JSON
 
 _TYPES: tuple[type[EventBody], ...] = (
-    Embedded, Initialized, Planned, Selected, Unadvised, Consulted, TookOver, LookedUp,
-    LessonsUsed, LessonLearnt, Generated, Annotated, OutOfMoney, Verified, Asked,
+    Embedded, Initialized, Planned, Selected, Unadvised, Consulted, TookOver, Convened,
+    LookedUp, LessonsUsed, LessonLearnt, Generated, Annotated, OutOfMoney, Verified, Asked,
     AnswersFolded, Trained, RoundDone, Finished, WaitingForPeople, Proceeded, CommandClosed,
     TargetTraining, Delivered, Notice, ArmsTried, Chosen,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from querist.memory.events import (
     Asked,
     CommandClosed,
     Consulted,
+    Convened,
     Delivered,
     Embedded,
     EventBody,
@@ -172,7 +173,7 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             return f"  {body.text}"
         case Delivered() if body.test is not None:
             return f"The model to take home ({body.trainer}): test {percent(body.test)}"
-        case Notice() | Consulted() | TookOver():
+        case Notice() | Consulted() | TookOver() | Convened():
             return _note(body)
         case LessonsUsed() | LessonLearnt():
             return lesson_line(body)
@@ -189,12 +190,15 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
     return None
 
 
-def _note(body: Notice | Consulted | TookOver) -> str:
+def _note(body: Notice | Consulted | TookOver | Convened) -> str:
     if isinstance(body, Notice):
         return f"  note: {body.text}"
     agent = body.agent.replace("_", " ")
     if isinstance(body, TookOver):
         return f"  the rules decide for the {agent}: {body.reason}"
+    if isinstance(body, Convened):
+        other = body.other.replace("_", " ")
+        return f"  {agent} and {other} speak about it: {body.about}"
     return f"  {body.model} is asked to decide for the {agent}"
 
 

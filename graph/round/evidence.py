@@ -138,6 +138,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         random_only=number == 0 and asks,
         past=past_choices(context.journal),
         capabilities=_capabilities(context),
+        most=_most_wanted(context, plan, number=number),
         lessons=facts_of(context, Agent.SELECTOR),
     )
 
@@ -156,6 +157,19 @@ def _capabilities(context: Context) -> tuple[str, ...]:
     if context.pool.count(Split.TEST):
         found += [Capability.TARGETS, *([Capability.TARGET_POSTERIOR] if has_model else [])]
     return tuple(found)
+
+
+def _most_wanted(context: Context, plan: Plan, *, number: int) -> int:
+    """How many texts a selector's mind may ask for: what the task file and the money allow."""
+    config = context.config
+    if not number or not config.annotator.enabled or not config.minds.turns:
+        return 0
+    if config.minds.of(Agent.SELECTOR) == "rules":
+        return 0
+    price = _example_price(context)
+    left = context.ledger.balance().remaining
+    left -= plan.questions * config.budget.human_label_usd
+    return config.loop.batch if not price else max(0, min(config.loop.batch, int(left / price)))
 
 
 def past_choices(journal: Journal) -> tuple[PastChoice, ...]:
