@@ -99,17 +99,7 @@ async def control(state: LoopState, runtime: Step) -> LoopState:
         number=number,
         step="plan",
     )
-    context.emit(
-        Planned(
-            number,
-            action=ruling.action,
-            reason=ruling.reason,
-            batch=ruling.batch,
-            questions=ruling.questions,
-            cap=context.ledger.balance().cap,
-            rounds=context.config.loop.rounds,
-        )
-    )
+    _tell_plan(context, ruling, number=number)
     moves_on = ruling.action in ("select", "generate")
     return update(
         round=number if moves_on else number - 1,
@@ -326,6 +316,20 @@ async def finish(state: LoopState, runtime: Step) -> LoopState:
     context.runs.set_status(context.lease, "finished", reason)
     context.emit(Finished(state.get("stop", ""), reason=reason))
     return {}
+
+
+def _tell_plan(context: Context, ruling: budget.Plan, *, number: int) -> None:
+    context.emit(
+        Planned(
+            number,
+            action=ruling.action,
+            reason=ruling.reason,
+            batch=ruling.batch,
+            questions=ruling.questions,
+            cap=context.ledger.balance().cap,
+            rounds=context.config.loop.rounds,
+        )
+    )
 
 
 def _selected(result: QueryResult, name: str, *, number: int) -> Selected:

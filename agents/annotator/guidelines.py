@@ -34,7 +34,7 @@ _DUTY = (
 )
 
 
-class Guidance(BaseModel):
+class _Guidance(BaseModel):
     """What a model writes."""
 
     model_config = ConfigDict(extra="ignore")
@@ -77,7 +77,7 @@ def writing_request(confused: Confused) -> ChatRequest:
         ),
     ]
     messages = (Message("system", _DUTY), Message("user", "\n".join(lines)))
-    return ChatRequest(messages, max_tokens=_MOST_TOKENS, schema=Guidance.model_json_schema())
+    return ChatRequest(messages, max_tokens=_MOST_TOKENS, schema=_Guidance.model_json_schema())
 
 
 async def by_model(confused: Confused, *, model: MeteredModel) -> str:
@@ -86,12 +86,12 @@ async def by_model(confused: Confused, *, model: MeteredModel) -> str:
     Errors of the model and of the ledger are raised as they are.
     """
     reply = await model.complete(writing_request(confused))
-    text = " ".join(parse(Guidance, reply.reply.text).guideline.split())
-    check_text(text, confused)
+    text = " ".join(parse(_Guidance, reply.reply.text).guideline.split())
+    _check_text(text, confused)
     return text
 
 
-def check_text(text: str, confused: Confused) -> None:
+def _check_text(text: str, confused: Confused) -> None:
     """Raise `ValueError` where a guideline says nothing of the labels, or what a text says."""
     if confused.truth.casefold() not in text.casefold():
         raise ValueError(f"it does not name the label {confused.truth!r}")

@@ -173,10 +173,8 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             return f"  {body.text}"
         case Delivered() if body.test is not None:
             return f"The model to take home ({body.trainer}): test {percent(body.test)}"
-        case Notice() | Consulted() | TookOver() | Convened():
+        case Notice() | Consulted() | TookOver() | Convened() | LessonsUsed() | LessonLearnt():
             return _note(body)
-        case LessonsUsed() | LessonLearnt():
-            return lesson_line(body)
         case AnswersFolded():
             return f"  {plural(body.folded, 'answer')} of people taken in"
         case WaitingForPeople():
@@ -190,7 +188,11 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
     return None
 
 
-def _note(body: Notice | Consulted | TookOver | Convened) -> str:
+def _note(
+    body: Notice | Consulted | TookOver | Convened | LessonsUsed | LessonLearnt,
+) -> str:
+    if isinstance(body, LessonsUsed | LessonLearnt):
+        return lesson_line(body)
     if isinstance(body, Notice):
         return f"  note: {body.text}"
     agent = body.agent.replace("_", " ")

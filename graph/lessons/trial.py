@@ -17,6 +17,7 @@ from querist.agents.models.metered import MeteredModel
 from querist.graph.round.prompts import FILLERS, bias, final_prompt, with_nearest
 from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
+from querist.memory.errors import QueristError
 from querist.memory.lessons import Lesson, MeasuredGain
 from querist.memory.records import ExampleId, Label, SpendKind
 from querist.tools.opinions.paired import paired_difference
@@ -33,6 +34,22 @@ def money_left(context: Context) -> Decimal:
     """Tell what of the allowance for lessons is left, also after a crash: the ledger knows."""
     spent = context.ledger.by_agent().get((LESSONS, SpendKind.LLM.value), Decimal(0))
     return max(Decimal(0), context.config.lessons.usd - spent)
+
+
+def most_for_lessons(context: Context) -> Decimal:
+    """Give what writing and measuring guidelines may cost in a whole run, for its quote."""
+    section, config = context.config.lessons, context.config
+    if section.adopt == "off" or not config.annotator.enabled:
+        return Decimal(0)
+    names = [
+        *([config.models.annotator] if section.adopt == "measured" else []),
+        *([config.mind_model] if section.writer == "llm" else []),
+    ]
+    try:
+        costs = any(context.models.price(name).ceiling(1_000, 1_000) > 0 for name in names)
+    except QueristError:
+        return section.usd  # one without a price may get one before it is asked
+    return section.usd if costs else Decimal(0)
 
 
 async def measure_gain(

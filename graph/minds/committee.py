@@ -10,12 +10,13 @@ plans for more, and the verifier's ruling would ask again about more than a quar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from querist.agents.deliberation.allowance import Account, Allowance
+from querist.agents.deliberation.brief import Fact
 from querist.agents.deliberation.committee import Dispute, Outcome, Wish, confer
 from querist.agents.mind import Agent, AgentSpec, Ruling
 from querist.graph.minds.consulting import BRIEFS, allowed
@@ -161,26 +162,35 @@ async def _exchange(
         return Outcome("", str(error), ()), Decimal(0)
     facts = brief.facts(evidence)
     met = [body for body in context.journal.bodies(Convened) if place.is_of(body)]
-    if not met:
-        # A part of what the decision may cost, of which its own deliberation has had some.
-        left = max(Decimal(0), min(section.usd, allowed(context)) - decision.usd)
-        met = [
-            Convened(
-                place.number,
-                turn=place.turn,
-                agent=place.agent,
-                step=place.step,
-                other=dispute.wishes[1].agent,
-                about=dispute.about,
-                page=dispute.page(facts, number=place.number),
-                usd=left,
-                calls=section.turns * sum(wish.speaks for wish in dispute.wishes),
-                tokens=section.tokens,
-            )
-        ]
-        context.emit(met[0])
-    began = met[0]
+    began = met[0] if met else _convene(context, dispute, facts, decision, place)
     allowance = Allowance(began.usd, began.calls, began.tokens, section.seconds)
     account = Account(allowance, model)
     outcome = await confer(dispute, began.page, facts=facts, account=account, rounds=section.turns)
     return outcome, account.usd
+
+
+def _convene(
+    context: Context,
+    dispute: Dispute,
+    facts: Sequence[Fact],
+    decision: Decision,
+    place: Place,
+) -> Convened:
+    """Write down what they are told and may use: a part of what the decision may cost."""
+    section = context.config.minds
+    # The decision's own deliberation has had some of it, and is not in the journal yet.
+    left = max(Decimal(0), min(section.usd, allowed(context)) - decision.usd)
+    began = Convened(
+        place.number,
+        turn=place.turn,
+        agent=place.agent,
+        step=place.step,
+        other=dispute.wishes[1].agent,
+        about=dispute.about,
+        page=dispute.page(facts, number=place.number),
+        usd=left,
+        calls=section.turns * sum(wish.speaks for wish in dispute.wishes),
+        tokens=section.tokens,
+    )
+    context.emit(began)
+    return began
