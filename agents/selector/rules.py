@@ -14,6 +14,8 @@ from querist.tools.strategies import Capability, get
 TYPICAL = "facility_location"
 _MOST_CANDIDATES = 2_000
 """Rows that typical ones are looked for in: clustering more of a large pool takes its time."""
+_MOST_CLUSTERS = 200
+"""Of so many candidates: in a group under five nothing is typical, and more take longer."""
 _MANY_CLASSES = 4.0
 """Labels a class below which the classes are many for what is labelled."""
 _UNEVEN = 0.65
@@ -24,7 +26,7 @@ def _mixed(count: int) -> str:
     """Name the half typical, half doubtful strategy for a batch; `random@n` bounds its work."""
     # A hundred times the half of a batch are typical enough of any pool.
     times = max(10, min(100, 2 * _MOST_CANDIDATES // max(1, count)))
-    return f"0.5*random@{times} > typiclust + 0.5*margin"
+    return f"0.5*random@{times} > typiclust(most_clusters={_MOST_CLUSTERS}) + 0.5*margin"
 
 
 MIXED = _mixed(1)
