@@ -67,6 +67,15 @@ class SelectorEvidence:
     capabilities: tuple[str, ...] = ()
     """What a strategy can be shown in this run; () where nobody asked."""
     past: tuple[PastChoice, ...] = ()
+    most: int = 0
+    """What it may want at most, if the budget controller agrees; the batch where that is more."""
+    lessons: tuple[str, ...] = ()
+    """What strategies led to in runs of like tasks; for a mind."""
+
+    @property
+    def bound(self) -> int:
+        """The most that a ruling may name."""
+        return min(max(self.batch, self.most), self.pool_left)
 
 
 class Selection(Ruling):
@@ -128,7 +137,7 @@ def _needs_model(evidence: SelectorEvidence) -> bool:
 
 def check(evidence: SelectorEvidence, ruling: Selection) -> None:
     """Refuse a batch larger than the allowance or the pool."""
-    most = min(evidence.batch, evidence.pool_left)
+    most = evidence.bound
     if ruling.count > most:
         raise ValueError(f"count {ruling.count} is more than the {most} allowed")
     missing = get(ruling.strategy).requires - set(evidence.capabilities)

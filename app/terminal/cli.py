@@ -16,6 +16,7 @@ from querist.app.terminal.choose_command import choose
 from querist.app.terminal.commands import DEBUG, Commands
 from querist.app.terminal.file_commands import doctor, export, predict
 from querist.app.terminal.inbox_command import inbox
+from querist.app.terminal.lessons_command import lessons
 from querist.app.terminal.mind_commands import decide, decisions
 from querist.app.terminal.strategies_command import strategies
 from querist.tools.tracing import is_wanted, start_tracing
@@ -332,6 +333,7 @@ def models() -> None:
 
 
 app.add_typer(inbox, name="inbox")
+app.add_typer(lessons, name="lessons")
 app.add_typer(strategies, name="strategies")
 
 

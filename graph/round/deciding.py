@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from querist.agents.mind import AgentSpec, Ruling, decide, recall
+from querist.graph.minds.committee import settle
 from querist.graph.minds.consulting import consult
 from querist.graph.minds.records import Place
 from querist.graph.workplace.context import Context
@@ -48,6 +49,7 @@ async def rule(
             deliberate=deliberate,
             asked=asked,
         )
+        ruling, decision = await settle(context, spec, evidence, ruling, decision)
         told.note(
             querist__mind=decision.mind,
             querist__usd=decision.usd,
