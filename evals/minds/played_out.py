@@ -1,7 +1,7 @@
 """States of real runs whose options were all played out: what each ruling led to.
 
-    python -m querist.evals.experiments.played_out --datasets trec6 sst2 --seeds 1
-    python -m querist.evals.experiments.played_out_minds --mind rules --mind random --mind local
+    python -m querist.evals.minds.played_out --datasets trec6 sst2 --seeds 1
+    python -m querist.evals.minds.played_out_minds --mind rules --mind random --mind local
 
 A run by rules (embedded annotator, simulated people) is halted wherever an agent is about to
 decide, and its store is copied. From each copy every option is played: the round goes on under that
