@@ -15,7 +15,7 @@ START, END = "<!-- drawn by tests/test_architecture.py -->\n", "<!-- drawn up to
 MOST_MODULES = 15
 """In a folder: more are hard to look over."""
 # The nouns and their homes stay side by side, as the design lists them.
-MORE = {"memory": 22}
+MORE = {"memory": 24}
 
 
 def room_of(module):

@@ -52,8 +52,6 @@ SURFACES = {
     ),
 }
 """Modules that a plug-in or another program may import from, and what. The rest may move."""
-NOT_USED_YET = {"Job", "jobs"}
-"""The record and the table of data-creation jobs: in every database, and worked with by nothing."""
 IN_SCHEMAS = {"Written"}
 """The name is in the JSON schema of a request, so in its key: replies are found by it."""
 
@@ -153,7 +151,7 @@ def unused_names() -> Iterator[tuple[Path, str]]:
     for module, (path, tree) in trees().items():
         if ".migrations.versions." in module:
             continue  # Alembic's own names
-        known = used()[module] | exported(tree) | shown(tree) | IN_SCHEMAS | NOT_USED_YET
+        known = used()[module] | exported(tree) | shown(tree) | IN_SCHEMAS
         for name, node in declared(tree):
             # What a decorator takes in is reached by its name: commands, strategies, trainers.
             is_registered = isinstance(node, ast.FunctionDef | ast.ClassDef) and any(
