@@ -35,10 +35,11 @@ MOVES: Mapping[JobStatus, frozenset[JobStatus]] = {
     _S.WAITING: frozenset({_S.QUEUED, _S.PAUSED, _S.CANCELLED}),
     _S.PAUSED: frozenset({_S.QUEUED, _S.CANCELLED}),
     _S.FAILED: frozenset({_S.QUEUED, _S.CANCELLED}),
-    _S.DONE: frozenset(),
+    _S.DONE: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset(),
 }
-"""From where to where a job can go; a running one that is taken over goes on running."""
+"""From where to where a job can go. One that is taken over goes on running; one that is done can go
+on with more money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +235,16 @@ class Jobs:
         return self._ask(job, "cancel", _S.CANCELLED)
 
     def resume(self, job: str, *, reason: str = "") -> Job:
-        """Put a paused, failed or waiting job back into the queue. Raises `InvalidInput`."""
+        """Put a job that stopped back into the queue; raises `InvalidInput`.
+
+        A deadline that is over holds no more.
+        """
         found = self.get(job)
         with self._store.write() as connection:
             is_moved = self._move(connection, found, _S.QUEUED, reason)
+            if is_moved and found.deadline is not None and found.deadline <= self._now(connection):
+                statement = sa.update(_jobs).where(_jobs.c.id == found.id)
+                connection.execute(statement.values(deadline=None))
             if not is_moved and found.status is _S.RUNNING and found.wish == "pause":
                 is_moved = _unwish(connection, found)
         if not is_moved:

@@ -47,7 +47,7 @@ def commands(group: Any, path: str = "") -> dict[str, set[str]]:
 
 
 KNOWN = commands(get_command(app))
-GROUPS = {"app", "inbox", "strategies"}
+GROUPS = {"app", "inbox", "job", "strategies"}
 """Names under which the command line declares its commands."""
 
 

@@ -16,6 +16,7 @@ from querist.app.terminal.choose_command import choose
 from querist.app.terminal.commands import DEBUG, Commands
 from querist.app.terminal.file_commands import doctor, export, predict
 from querist.app.terminal.inbox_command import inbox
+from querist.app.terminal.job_commands import job, worker
 from querist.app.terminal.mind_commands import decide, decisions
 from querist.app.terminal.strategies_command import strategies
 
@@ -316,7 +317,7 @@ def reconcile(
     reconcile_run(_place(workspace, database), run, billed=billed)
 
 
-for command in (decisions, decide, export, predict, doctor, choose):
+for command in (decisions, decide, export, predict, doctor, choose, worker):
     app.command()(command)
 
 
@@ -329,6 +330,7 @@ def models() -> None:
 
 
 app.add_typer(inbox, name="inbox")
+app.add_typer(job, name="job")
 app.add_typer(strategies, name="strategies")
 
 
