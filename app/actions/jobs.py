@@ -15,8 +15,8 @@ import typer
 from querist.app.actions.quoting import show_quote
 from querist.app.terminal.interrupts import pausing
 from querist.app.terminal.place import Place
-from querist.app.terminal.screen import Screen, dollars, duration, plural
-from querist.app.views.job_progress import facts, gate_rows, line, look, panel
+from querist.app.terminal.screen import Screen, dollars, duration, plural, sparkline
+from querist.app.views.job_progress import JobView, facts, gate_rows, line, look, panel
 from querist.graph.jobs import (
     CreateRequest,
     LabelRequest,
@@ -27,7 +27,6 @@ from querist.graph.jobs import (
     write_result,
 )
 from querist.graph.jobs.result import card_of
-from querist.graph.run import Run
 from querist.memory.creations import Creations
 from querist.memory.errors import InvalidInput
 from querist.memory.jobs import Jobs
@@ -59,6 +58,8 @@ def _change(text: str) -> tuple[str, Any]:
 def quote(path: Path, changes: Sequence[str]) -> None:
     """Say what a job will take; nothing is spent."""
     import tempfile
+
+    from querist.graph.run import Run
 
     screen, request = Screen(), read(path, changes)
     if isinstance(request, LabelRequest):
@@ -168,9 +169,7 @@ def show(place: Place, name: str | None) -> None:
     screen.line(f"Handed in {job.at:%Y-%m-%d %H:%M} UTC; run {job.run}")
     if job.deadline is not None:
         screen.line(f"Ends by {job.deadline:%Y-%m-%d %H:%M} UTC")
-    if view.gates:
-        screen.line()
-        screen.table(("gate", "looked at>", "let pass>", ">"), gate_rows(view))
+    show_gates(screen, view)
     if rejected:
         screen.line()
         screen.line("Rejected last:")
@@ -179,6 +178,16 @@ def show(place: Place, name: str | None) -> None:
     for message in messages:
         trouble = f" ({message.trouble})" if message.trouble else ""
         screen.line(f"Webhook {message.token}: {message.status}{trouble}")
+
+
+def show_gates(screen: Screen, view: JobView) -> None:
+    """Show what each gate let pass, and how new the rows were."""
+    if not view.gates:
+        return
+    screen.line()
+    screen.table(("gate", "looked at>", "let pass>", ">"), gate_rows(view))
+    if len(view.novelty) > 1:
+        screen.line(f"New rows, wave by wave: {sparkline(view.novelty)}")
 
 
 def watch(place: Place, name: str | None) -> None:

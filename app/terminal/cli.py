@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -79,6 +79,10 @@ def _place(workspace: Path, database: str | None) -> Place:
 
 @app.command()
 def demo(
+    what: Annotated[
+        Literal["loop", "create"],
+        typer.Argument(help="The loop, or a job that writes rows for thin classes."),
+    ] = "loop",
     *,
     budget: o.Budget = None,
     seed: o.Seed = None,
@@ -86,7 +90,12 @@ def demo(
     workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
-    """Run the whole loop on an example, with models included."""
+    """Run the whole loop on an example, with models included; or create rows."""
+    if what == "create":
+        from querist.app.actions.demo_create import show_creation
+
+        show_creation(_place(workspace, database), seed=seed)
+        return
     from querist.app.actions.demo import show
 
     show(_place(workspace, database), budget=budget, seed=seed, changes=change or ())

@@ -12,8 +12,6 @@ from pathlib import Path
 from querist.graph.jobs.card import write_card
 from querist.graph.jobs.request import CreateRequest, LabelRequest, read_request
 from querist.graph.jobs.workbench import Workbench
-from querist.graph.round.exporting import label_rows
-from querist.graph.run import Run
 from querist.memory.creations import CreatedRow, Creations
 from querist.memory.errors import InvalidInput
 from querist.memory.files import RunFiles, write_whole
@@ -95,6 +93,9 @@ def _rows_and_task(
     store: Store, job: Job, request: LabelRequest | CreateRequest, *, rejected: bool
 ) -> tuple[Sequence[ExportRow], Task]:
     if isinstance(request, LabelRequest):
+        from querist.graph.round.exporting import label_rows
+        from querist.graph.run import Run
+
         context = Run(store, job.run).view()
         return label_rows(context, everything=False), context.task
     found, task = rows_of(store, job, rejected=rejected), request.as_task()

@@ -13,7 +13,6 @@ from querist.graph.config import api_key
 from querist.graph.intake import check_models
 from querist.graph.jobs.request import CreateRequest, LabelRequest, cap_of
 from querist.graph.jobs.workbench import PASSAGE, config_of
-from querist.graph.run import Run
 from querist.memory.errors import InvalidInput
 from querist.memory.jobs import Jobs, NewJob
 from querist.memory.pool import keep_dataset
@@ -46,6 +45,9 @@ def submit(
     if key is not None and (known := jobs.known(key, body)):
         return known
     if isinstance(request, LabelRequest):
+        # LangGraph takes seconds to load, and only jobs that label need it.
+        from querist.graph.run import Run
+
         check_models(request.config)
         run = Run.create(request.config, store, tell=tell).id
     else:

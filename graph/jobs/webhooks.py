@@ -45,6 +45,10 @@ def message_of(
     return Message(f"{job.id}/{once}", job.id, body)
 
 
+class _PrivateAddressError(Exception):
+    """No `OSError`, so that it comes out of aiohttp with its own words."""
+
+
 class _CheckedResolver(AbstractResolver):
     """Finds addresses and refuses private ones; the connection goes to what was checked."""
 
@@ -59,7 +63,7 @@ class _CheckedResolver(AbstractResolver):
         addresses = [str(entry[4][0]) for entry in found]
         for address in addresses:
             if not self._private and not ipaddress.ip_address(address).is_global:
-                raise OSError(_private_words(host, address))
+                raise _PrivateAddressError(_private_words(host, address))
         return [
             ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
             for address in addresses
@@ -103,7 +107,7 @@ async def send(message: Message, *, seconds: float = _SECONDS) -> str:
             status = response.status
     except TimeoutError:
         return f"no answer within {seconds:g} s"
-    except (OSError, aiohttp.ClientError) as error:
+    except (OSError, aiohttp.ClientError, _PrivateAddressError) as error:
         return str(error) or type(error).__name__
     return "" if status < 300 else f"answered {status}"
 

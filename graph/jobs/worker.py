@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from querist.agents.models.port import ChatModel
 from querist.graph.jobs.creating import Creation, Ended
@@ -22,8 +22,6 @@ from querist.graph.jobs.request import CreateRequest, LabelRequest, cap_of
 from querist.graph.jobs.result import deliver, request_of
 from querist.graph.jobs.webhooks import message_of, send_due
 from querist.graph.jobs.workbench import Workbench
-from querist.graph.run import Outcome, Run
-from querist.graph.waiting import pending
 from querist.memory.errors import (
     LeaseLost,
     QueristError,
@@ -36,6 +34,9 @@ from querist.memory.outbox import Outbox
 from querist.memory.records import Job, JobStatus, Round
 from querist.memory.runs import LEASE, Heartbeat, Runs
 from querist.memory.store import Lease, Store
+
+if TYPE_CHECKING:
+    from querist.graph.run import Run
 
 _POLL = 2.0
 _LATER = 5.0
@@ -214,6 +215,9 @@ class Worker:
     # ------------------------------------------------------------ label
 
     async def _label(self, job: Job, lease: JobLease) -> _Closed | None:
+        # LangGraph takes seconds to load, and only jobs that label need it.
+        from querist.graph.run import Outcome, Run
+
         run = self._run = Run(self._store, job.run).use(models=self._models)
         watcher = asyncio.create_task(self._watch(run, lease, job))
         try:
@@ -280,6 +284,9 @@ class Worker:
     def _wake(self) -> None:
         """Put jobs back into the queue whose people have answered."""
         for job in self.jobs.all([JobStatus.WAITING]):
+            from querist.graph.run import Run
+            from querist.graph.waiting import pending
+
             context = Run(self._store, job.run).view()
             if not pending(context).missing or context.mailbox.queued():
                 with contextlib.suppress(QueristError):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from querist.agents.models.port import ChatRequest, Message
-from querist.agents.models.reading import read_object
+from querist.agents.models.reading import read_list
 from querist.memory.records import Example, Task, content_id
 from querist.tools.registry import Declaration, Registry
 
@@ -172,10 +172,7 @@ def _read_rows(text: str) -> list[Draft]:
 
 def list_of(text: str, name: str) -> list[Any]:
     """Read the list that a reply is to hold; raises `ValueError` where it does not."""
-    body = read_object(text)
-    if body is None:
-        raise ValueError("there is no JSON object in the reply")
-    found = body.get(name)
-    if not isinstance(found, list) or not found:
+    found = read_list(text, name)
+    if not found:
         raise ValueError(f"the reply has no list of {name}")
     return found
