@@ -14,6 +14,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("memory", "tools", "agents", "graph", "app", "evals")
 SURFACES = {
+    "querist.graph.jobs": (
+        "CreateRequest JobQuote JobRequest LabelRequest Worker load_request quote_create "
+        "read_request rows_of submit write_result"
+    ),
+    "querist.tools.gates.port": "Candidate Finding GATES Gate Setting gate",
+    "querist.agents.generator.methods.port": "Ask Brief Draft METHODS Method Need method",
+    "querist.agents.verifier.gates.port": "Bench Judged MODEL_GATES ModelGate model_gate",
     "querist.graph": "Run",
     "querist.evals.contracts": (
         "check_annotator check_embedder check_generator check_kind check_signal "

@@ -115,7 +115,8 @@ def read_list(text: str, name: str) -> list[Any] | None:
     begun = re.search(rf'"{re.escape(name)}"\s*:\s*\[', text)
     if begun is None:
         return None
-    elements, place, decoder = [], begun.end(), json.JSONDecoder(strict=False)
+    elements: list[Any] = []
+    place, decoder = begun.end(), json.JSONDecoder(strict=False)
     while True:
         place += len(text[place:]) - len(text[place:].lstrip(" ,\r\n\t"))
         try:

@@ -29,8 +29,8 @@ def write_labels(
 
     With `predicts` these get what the trained model says, marked as `prediction`.
     """
-    from querist.graph.round.exporting import label_rows
     from querist.graph.round.model_files import MODEL
+    from querist.graph.workplace.exporting import label_rows
 
     form = format_of(output, form)
     with opened_run(place, name) as run:

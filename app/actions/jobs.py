@@ -39,7 +39,7 @@ from querist.tools.data.places import ExportFormat, format_of
 _POLL = 0.5
 
 
-def read(path: Path, changes: Sequence[str]) -> LabelRequest | CreateRequest:
+def _read(path: Path, changes: Sequence[str]) -> LabelRequest | CreateRequest:
     """Read a job file with what was changed by --set."""
     return load_request(path, changes=dict(_change(text) for text in changes))
 
@@ -61,7 +61,7 @@ def quote(path: Path, changes: Sequence[str]) -> None:
 
     from querist.graph.run import Run
 
-    screen, request = Screen(), read(path, changes)
+    screen, request = Screen(), _read(path, changes)
     if isinstance(request, LabelRequest):
         with tempfile.TemporaryDirectory() as folder, open_store(folder) as store:
             show_quote(screen, Run.create(request.config, store, tell=screen.line).quote())
@@ -98,7 +98,7 @@ def hand_in(
     place: Place, path: Path, *, changes: Sequence[str], key: str | None, works: bool
 ) -> None:
     """Put a job into the queue; with `works` do it here and now."""
-    screen, request = Screen(), read(path, changes)
+    screen, request = Screen(), _read(path, changes)
     with place.open(must_exist=False) as store:
         job = submit(request, store, key=key, tell=screen.line)
         screen.line(f"Job {job.id} is {job.status}.")

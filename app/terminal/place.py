@@ -55,6 +55,10 @@ def opened_run(place: Place, name: str | None, *, or_search: bool = False) -> It
                 f"{place.command(f'status {run.id}')}; to go on with it, repeat the `querist "
                 "choose` command that began it."
             )
+        if run.row.kind == "create":
+            raise InvalidInput(
+                f"{run.id} belongs to a job that creates rows. See: {place.command('job list')}"
+            )
         yield run
 
 

@@ -100,10 +100,6 @@ def show_run(place: Place, name: str) -> None:
         if run.row.kind == "choice":
             show_search(screen, place, run.store, run.row)
             return
-        if run.row.kind == "create":
-            raise InvalidInput(
-                f"{run.id} belongs to a job that creates rows. See: {place.command('job list')}"
-            )
         data = gather(run)
         screen.title(f"{data.run}: {data.status}")
         if data.reason and data.status != "waiting":  # the summary says what it waits for

@@ -38,7 +38,7 @@ def gate_counts(accounts: Sequence[Round]) -> dict[str, tuple[int, int]]:
     return {name: (seen[name], passed[name]) for name in names}
 
 
-def measure_drift(bench: Workbench, rows: Sequence[CreatedRow]) -> Drift | None:
+def _measure_drift(bench: Workbench, rows: Sequence[CreatedRow]) -> Drift | None:
     """Compare the accepted rows with the seeds; None where there are none to compare."""
     seeds = [example.text for example in bench.seeds.rows]
     texts = [row.text for row in rows]
@@ -64,7 +64,7 @@ def write_card(job: Job, bench: Workbench) -> str:
         *_made(bench, rows),
         *_gates(request, accounts),
         *_distributions(request, rows),
-        *_drift(measure_drift(bench, rows)),
+        *_drift(_measure_drift(bench, rows)),
         *_limits(request),
     ]
     return "\n".join(lines) + "\n"

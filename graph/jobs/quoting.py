@@ -19,7 +19,7 @@ from querist.tools.calls import read_call
 from querist.tools.money.prices import PriceList
 from querist.tools.money.tokens import counter_for
 
-ACCEPTANCE = 0.4
+_ACCEPTANCE = 0.4
 """What share of rows is taken to be accepted; nobody knows before some were written."""
 _SECONDS = {"local": 4.0}
 _SECONDS_A_CALL = 3.0
@@ -44,7 +44,7 @@ class JobQuote:
     """How many rows the cap is expected to pay for."""
     seconds: float
     cells: int
-    acceptance: float = ACCEPTANCE
+    acceptance: float = _ACCEPTANCE
 
 
 def quote_create(
@@ -58,12 +58,12 @@ def quote_create(
         check_creation_models(request)
     seeds = seeds_of(read_seeds(request))
     cells = cells_of(request.labels, request.shares, request.attributes, request.never)
-    calls = math.ceil(request.rows / (request.per_call * ACCEPTANCE))
+    calls = math.ceil(request.rows / (request.per_call * _ACCEPTANCE))
     counted = _writer_tokens(request, seeds)
     output = request.per_call * request.tokens // 2
     prices = PriceList.load(request.prices)
     cost = _price(prices, request.models.writer, calls, counted, output)
-    checked = math.ceil(request.rows / ACCEPTANCE * _FREE_PASS)
+    checked = math.ceil(request.rows / _ACCEPTANCE * _FREE_PASS)
     asked = 0
     tokens = calls * (counted + output)
     for text in request.asking_gates:

@@ -25,7 +25,7 @@ from querist.tools.gates.form import validator_of
 from querist.tools.gates.port import GATES
 from querist.tools.kinds import DEFAULT
 
-MOST_ROWS = 100_000_000
+_MOST_ROWS = 100_000_000
 _USUAL_GATES = ("schema", "length", "exact", "embedding")
 
 
@@ -33,7 +33,7 @@ class WebhookSection(Section):
     """Who is told when a job is done, failed, waits for people or has spent 80 %."""
 
     url: str
-    secret_env: str = "QUERIST_WEBHOOK_SECRET"  # noqa: S105 - its name
+    secret_env: str = "QUERIST_SECRET"  # noqa: S105 - its name
     """The environment variable, of the worker, that holds the secret for the signature."""
     private: bool = False
     """Whether the address may be a private one."""
@@ -94,7 +94,7 @@ class AttributeSection(Section):
         if self.shares is not None:
             if len(self.shares) != len(self.values):
                 raise ValueError(f"{len(self.values)} values have {len(self.shares)} shares")
-            check_shares(self.shares)
+            _check_shares(self.shares)
         return self
 
 
@@ -132,7 +132,7 @@ class CreateRequest(_Common):
     """Create rows that pass gates."""
 
     kind: Literal["create"]
-    rows: int = Field(ge=1, le=MOST_ROWS)
+    rows: int = Field(ge=1, le=_MOST_ROWS)
     task: TaskSection | None = None
     shares: dict[str, float] = Field(default_factory=dict)
     """Of each label; equal ones, if not given. A label of share 0 is not written."""
@@ -170,7 +170,7 @@ class CreateRequest(_Common):
         if unknown := set(self.shares) - set(self.labels):
             raise ValueError(f"shares names {sorted(unknown)}, which are no labels of the task")
         if self.shares:
-            check_shares(tuple(self.shares.values()))
+            _check_shares(tuple(self.shares.values()))
         check_cells(self.labels, self.shares, self.attributes, self.never)
         return self
 
@@ -222,7 +222,7 @@ JobRequest = Annotated[LabelRequest | CreateRequest, Field(discriminator="kind")
 _ADAPTER: TypeAdapter[LabelRequest | CreateRequest] = TypeAdapter(JobRequest)
 
 
-def check_shares(shares: tuple[float, ...]) -> None:
+def _check_shares(shares: tuple[float, ...]) -> None:
     """Refuse shares that are negative or do not add up to 1."""
     if min(shares) < 0 or abs(sum(shares) - 1) > 0.001:
         written = " + ".join(f"{share:g}" for share in shares)

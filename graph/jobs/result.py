@@ -21,7 +21,7 @@ from querist.tools.data.export import ExportRow, export_rows
 from querist.tools.data.places import ExportFormat
 from querist.tools.kinds import find_kind
 
-ROWS, CARD = "result/rows.jsonl", "result/CARD.md"
+_ROWS, _CARD = "result/rows.jsonl", "result/CARD.md"
 """Keys of the files that a finished job has."""
 
 
@@ -78,14 +78,14 @@ def deliver(store: Store, job: Job, lease: Lease, *, reason: str) -> int:
     request = request_of(job)
     files = RunFiles(store, job.run, lease=lease)
     rows, task = _rows_and_task(store, job, request, rejected=False)
-    path = files.path(ROWS)
+    path = files.path(_ROWS)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".part")
     export_rows(rows, draft, format="jsonl", task=task)
-    files.write(ROWS, draft.read_bytes())
+    files.write(_ROWS, draft.read_bytes())
     draft.unlink()
     if card := card_of(store, job):
-        files.write(CARD, card.encode())
+        files.write(_CARD, card.encode())
     return len(rows)
 
 
@@ -93,8 +93,8 @@ def _rows_and_task(
     store: Store, job: Job, request: LabelRequest | CreateRequest, *, rejected: bool
 ) -> tuple[Sequence[ExportRow], Task]:
     if isinstance(request, LabelRequest):
-        from querist.graph.round.exporting import label_rows
         from querist.graph.run import Run
+        from querist.graph.workplace.exporting import label_rows
 
         context = Run(store, job.run).view()
         return label_rows(context, everything=False), context.task

@@ -88,7 +88,7 @@ async def send(message: Message, *, seconds: float = _SECONDS) -> str:
         "Content-Type": "application/json",
         "User-Agent": "querist",
         "Querist-Id": message.token,
-        **signed(body, os.environ.get(hook.secret_env, "")),
+        **_signed(body, os.environ.get(hook.secret_env, "")),
     }
     host = urlsplit(hook.url).hostname or ""
     # An address in numbers is never looked up, so the resolver does not see it.
@@ -112,7 +112,7 @@ async def send(message: Message, *, seconds: float = _SECONDS) -> str:
     return "" if status < 300 else f"answered {status}"
 
 
-def signed(body: bytes, secret: str) -> dict[str, str]:
+def _signed(body: bytes, secret: str) -> dict[str, str]:
     """Sign a body; without a secret there is no signature."""
     if not secret:
         return {}

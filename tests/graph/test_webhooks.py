@@ -48,7 +48,7 @@ def message(url, *, private=True):
 
 
 def test_a_body_is_signed_so_that_the_receiver_can_check_it(monkeypatch):
-    monkeypatch.setenv("QUERIST_WEBHOOK_SECRET", "s3cret")
+    monkeypatch.setenv("QUERIST_SECRET", "s3cret")
 
     async def go():
         async with receiver(ok) as (url, got):

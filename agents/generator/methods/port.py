@@ -133,12 +133,12 @@ def request_of(turns: tuple[Message, ...], brief: Brief) -> ChatRequest:
         turns,
         max_tokens=min(_MOST_TOKENS, 40 + brief.count * brief.tokens),
         temperature=_HEAT,
-        schema=reply_schema(brief),
+        schema=_reply_schema(brief),
         sample=brief.sample,
     )
 
 
-def reply_schema(brief: Brief) -> dict[str, Any]:
+def _reply_schema(brief: Brief) -> dict[str, Any]:
     """Give the JSON schema of a reply with the brief's rows."""
     name = "texts" if brief.schema is None else "rows"
     row = {"type": "string"} if brief.schema is None else dict(brief.schema)
