@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
 from querist.memory.extras import need
@@ -59,37 +60,65 @@ class MinHash:
 
     def check(self, candidates: Sequence[Candidate], setting: Setting, /) -> list[Finding]:
         """Compare with all that is known, and with the candidates before that passed."""
-        index = self._tools.MinHashLSH(
-            threshold=min(0.99, max(0.05, self._at - 0.1)), num_perm=self._permutations
-        )
-        known: list[tuple[str, Any]] = []
-        for text in (*setting.seeds, *setting.accepted):
-            self._add(index, known, text, self._sketch(text, setting))
+        known = self._known(setting)
+        wave = self._new_index()
         findings = []
         for candidate in candidates:
-            sketch = self._sketch(candidate.text, setting)
-            # The index finds likely ones; their own sketches say how alike they are.
-            near = [(known[int(key)][1].jaccard(sketch), int(key)) for key in index.query(sketch)]
-            likeness, place = max(near, default=(0.0, -1))
-            if likeness >= self._at and place >= 0:
-                reason = f"much like a known row: {_cut(known[place][0])}"
+            sketch = self._sketch(candidate.text)
+            likeness, text = max(known.nearest(sketch), wave.nearest(sketch))
+            if likeness >= self._at:
+                reason = f"much like a known row: {_cut(text)}"
                 findings.append(Finding(passed=False, reason=reason, score=likeness))
                 continue
             findings.append(Finding(passed=True, score=likeness))
-            self._add(index, known, candidate.text, sketch)
+            wave.add(candidate.text, sketch)
         return findings
 
-    def _add(self, index: Any, known: list[tuple[str, Any]], text: str, sketch: Any) -> None:
-        index.insert(str(len(known)), sketch)
-        known.append((text, sketch))
+    def _known(self, setting: Setting) -> _Index:
+        """Index seeds and accepted rows; what was indexed for an earlier wave stays."""
+        key = f"minhash {self._at} {self._permutations}"
+        index: _Index = setting.memo.setdefault(key, self._new_index())
+        for text in _later(setting, len(index)):
+            index.add(text, self._sketch(text))
+        return index
 
-    def _sketch(self, text: str, setting: Setting) -> Any:
-        memo = setting.memo.setdefault(f"minhash{self._permutations}", {})
-        if text not in memo:
-            sketch = self._tools.MinHash(num_perm=self._permutations, seed=1)
-            sketch.update_batch([piece.encode() for piece in _triples(text)])
-            memo[text] = sketch
-        return memo[text]
+    def _new_index(self) -> _Index:
+        # The index only finds likely ones; their own sketches say how alike they are.
+        threshold = min(0.99, max(0.05, self._at - 0.1))
+        return _Index(self._tools.MinHashLSH(threshold=threshold, num_perm=self._permutations))
+
+    def _sketch(self, text: str) -> Any:
+        sketch = self._tools.MinHash(num_perm=self._permutations, seed=1)
+        sketch.update_batch([piece.encode() for piece in _triples(text)])
+        return sketch
+
+
+class _Index:
+    """Texts by their sketches."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        self._known: list[tuple[str, Any]] = []
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, text: str, sketch: Any) -> None:
+        """Take a text in."""
+        self._index.insert(str(len(self._known)), sketch)
+        self._known.append((text, sketch))
+
+    def nearest(self, sketch: Any) -> tuple[float, str]:
+        """Give the highest likeness of what is likely alike, and its text; 0 for none."""
+        found = (self._known[int(key)] for key in self._index.query(sketch))
+        return max(((other.jaccard(sketch), text) for text, other in found), default=(0.0, ""))
+
+
+def _later(setting: Setting, count: int) -> list[str]:
+    """List what is known beyond the first `count`: seeds first, then rows as they are accepted."""
+    seeds = len(setting.seeds)
+    first = list(setting.seeds[count:]) if count < seeds else []
+    return first + list(setting.accepted[max(0, count - seeds) :])
 
 
 @gate(
@@ -113,16 +142,20 @@ class Embedding:
         """Compare with all that is known, and with the candidates before that passed."""
         if setting.embed is None:
             raise InvalidInput("The gate embedding needs an embedder.")
-        known_texts = [*setting.seeds, *setting.accepted]
-        known = setting.embed(known_texts) if known_texts else None
+        texts: list[str] = setting.memo.setdefault("embedded texts", [])
+        parts: list[NDArray[np.float32]] = setting.memo.setdefault("embedded", [])
+        if news := _later(setting, len(texts)):
+            parts[:] = [np.concatenate([*parts, setting.embed(news)])]
+            texts += news
         vectors = setting.embed([candidate.text for candidate in candidates])
         passed: list[int] = []
         findings = []
         for place, vector in enumerate(vectors):
             nearest, text = 0.0, ""
-            if known is not None:
-                best = int(np.argmax(known @ vector))
-                nearest, text = float(known[best] @ vector), known_texts[best]
+            if texts:
+                likeness = parts[0] @ vector
+                best = int(np.argmax(likeness))
+                nearest, text = float(likeness[best]), texts[best]
             for other in passed:
                 cosine = float(vectors[other] @ vector)
                 if cosine > nearest:
