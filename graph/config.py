@@ -24,6 +24,7 @@ from querist.graph.sections import (
     BudgetSection,
     DataSection,
     GeneratorSection,
+    LessonsSection,
     LoopSection,
     MindsSection,
     ModelsSection,
@@ -53,6 +54,7 @@ class RunConfig(Section):
     budget: BudgetSection = BudgetSection()
     models: ModelsSection = ModelsSection()
     minds: MindsSection = MindsSection()
+    lessons: LessonsSection = LessonsSection()
     loop: LoopSection = LoopSection()
     annotator: AnnotatorSection = AnnotatorSection()
     generator: GeneratorSection = GeneratorSection()

@@ -9,6 +9,7 @@ from langgraph.graph import END, START, StateGraph
 from querist.graph import nodes, routes
 from querist.graph.state import LoopState
 from querist.graph.workplace.context import Context
+from querist.tools.tracing import traced
 
 
 def build_loop() -> StateGraph[LoopState, Context, LoopState, LoopState]:
@@ -30,7 +31,7 @@ def build_loop() -> StateGraph[LoopState, Context, LoopState, LoopState]:
         "finish": nodes.finish,
     }
     for name, node in steps.items():
-        loop.add_node(name, node)
+        loop.add_node(name, traced(name, node))
 
     loop.add_edge(START, "initialize")
     loop.add_edge("initialize", "control")

@@ -20,6 +20,9 @@ from querist.agents.mind import Agent
 from querist.agents.selector import rules as selector
 from querist.agents.verifier import rules as verifier
 from querist.graph.commands import apply_commands, stop_command
+from querist.graph.lessons.outcomes import keep_outcomes
+from querist.graph.lessons.proposing import learn_guidelines
+from querist.graph.lessons.recalling import recall_lessons
 from querist.graph.round import evidence
 from querist.graph.round.annotate import annotate_chunk
 from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
@@ -63,6 +66,7 @@ async def initialize(state: LoopState, runtime: Step) -> LoopState:
     context = runtime.context
     view = context.view
     context.emit(Initialized(len(view.ids), test=context.pool.count(Split.TEST)))
+    recall_lessons(context, number=max(state.get("round", -1), 0), afresh=True)
     return update(
         run_id=context.run.id,
         round=state.get("round", -1),
@@ -86,6 +90,7 @@ async def control(state: LoopState, runtime: Step) -> LoopState:
         # Answers that came after the round was measured are learnt from before all else.
         return update(phase="train")
     number, turn = number + 1, turn + 1
+    recall_lessons(context, number=number)
     ruling = await rule(
         context,
         budget.SPEC,
@@ -94,17 +99,7 @@ async def control(state: LoopState, runtime: Step) -> LoopState:
         number=number,
         step="plan",
     )
-    context.emit(
-        Planned(
-            number,
-            action=ruling.action,
-            reason=ruling.reason,
-            batch=ruling.batch,
-            questions=ruling.questions,
-            cap=context.ledger.balance().cap,
-            rounds=context.config.loop.rounds,
-        )
-    )
+    _tell_plan(context, ruling, number=number)
     moves_on = ruling.action in ("select", "generate")
     return update(
         round=number if moves_on else number - 1,
@@ -292,6 +287,7 @@ async def evaluate(state: LoopState, runtime: Step) -> LoopState:
             usd=done.usd,
         )
     )
+    await learn_guidelines(context, number=number)
     tail = [*state.get("metric_tail", []), done.metric or 0.0][-TAIL:]
     return update(metric_tail=tail, remaining_usd=str(context.ledger.balance().remaining))
 
@@ -314,11 +310,26 @@ async def finish(state: LoopState, runtime: Step) -> LoopState:
     if stop is not None:
         context.mailbox.close(stop, status="done", result="stopped", lease=context.lease)
     await deliver_last(context)
+    keep_outcomes(context, number=state["round"])
     decisions = context.journal.decisions(agent=Agent.BUDGET_CONTROLLER)
     reason = decisions[-1].reason if decisions else ""
     context.runs.set_status(context.lease, "finished", reason)
     context.emit(Finished(state.get("stop", ""), reason=reason))
     return {}
+
+
+def _tell_plan(context: Context, ruling: budget.Plan, *, number: int) -> None:
+    context.emit(
+        Planned(
+            number,
+            action=ruling.action,
+            reason=ruling.reason,
+            batch=ruling.batch,
+            questions=ruling.questions,
+            cap=context.ledger.balance().cap,
+            rounds=context.config.loop.rounds,
+        )
+    )
 
 
 def _selected(result: QueryResult, name: str, *, number: int) -> Selected:

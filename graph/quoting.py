@@ -17,6 +17,7 @@ from querist.agents.budget_controller import rules as budget
 from querist.agents.mind import Agent
 from querist.agents.models.embedding import AGENT
 from querist.graph.config import RunConfig
+from querist.graph.lessons.trial import most_for_lessons
 from querist.graph.minds.consulting import most_for_minds
 from querist.graph.round import evidence
 from querist.graph.round.annotate import PROBES
@@ -159,6 +160,9 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
     if (most := most_for_minds(context)) > 0:
         what = "decisions that a language model takes"
         yield QuoteLine("minds", what, most * _SHARE_ASKED, most)
+    if (most := most_for_lessons(context)) > 0:
+        what = "guidelines from corrections, written and measured"
+        yield QuoteLine("lessons", what, most * _SHARE_ASKED, most)
     if (advice := most_for_advice(context)) > 0:
         what = f"questions of the strategy {config.loop.strategy}"
         yield QuoteLine("selector", what, advice * _SHARE_ADVISED, advice)

@@ -31,6 +31,7 @@ from querist.memory.mailbox import Mailbox
 from querist.memory.records import Event, RunId, utc_now
 from querist.memory.runs import Heartbeat, RunRow, Runs
 from querist.memory.store import Lease, Store
+from querist.tools.tracing import span
 
 CHECKPOINTS = "checkpoints.db"
 _PAUSE = "pause"
@@ -146,6 +147,10 @@ class Run:
         Raises `RunBusy` if another process drives it, and what failed otherwise; in every case a
         later `drive` goes on where this one stopped.
         """
+        with span("drive", querist__run=self.id):
+            return await self._drive(listener, attend=attend)
+
+    async def _drive(self, listener: Listener | None, *, attend: bool) -> Outcome:
         async with self.borrowed(listener) as context:
             self._is_drained = False
             try:

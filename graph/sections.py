@@ -230,11 +230,30 @@ class MindsSection(Section):
     """Of the budget, for all decisions of a run together."""
     every: int = Field(default=5, ge=1)
     """Rounds after which `auto` asks in any case."""
+    turns: int = Field(default=2, ge=0, le=6)
+    """Turns that each of two agents has where they want different things; 0 lets none speak."""
 
     def of(self, agent: str) -> MindName:
         """Give the mind of an agent."""
         own: MindName | None = getattr(self, agent, None)
         return own or self.mind
+
+
+class LessonsSection(Section):
+    """What is learnt for later rounds and runs, and what of that is used."""
+
+    recall: bool = True
+    """Use lessons of like tasks: active guidelines in prompts, the rest as facts for minds."""
+    adopt: Literal["ask", "measured", "off"] = "ask"
+    """When a proposed guideline is taken up: a person approves, or it gained on held-out labels."""
+    writer: Literal["rules", "llm"] = "rules"
+    """Who writes guidelines; the model is `models.mind`."""
+    likeness: float = Field(default=0.6, ge=0, le=1)
+    """Cosine of two tasks' vectors from which they are alike."""
+    most: int = Field(default=3, ge=0, le=20)
+    """Guidelines that a prompt holds, and that a run proposes, at most."""
+    usd: Decimal = Field(default=Decimal("0.05"), ge=0, le=MOST_USD)
+    """The most that writing and measuring guidelines costs in a run."""
 
 
 class GeneratorSection(Section):

@@ -6,11 +6,12 @@ from decimal import Decimal
 from functools import cached_property
 from typing import NamedTuple
 
-from querist.agents.annotator.prompt import Demonstration, Prompt
+from querist.agents.annotator.prompt import Demonstration, Guideline, Prompt
 from querist.agents.annotator.rules import NEAREST
 from querist.agents.mind import Agent
 from querist.agents.models.port import ChatRequest
 from querist.agents.models.thinking import BY_NAME, thinks_by_name
+from querist.graph.lessons.recalling import expected_guidelines
 from querist.graph.workplace.context import Context
 from querist.memory.records import Example, ExampleId
 from querist.tools.money.tokens import TokenCounter, count_messages, counter_for
@@ -80,7 +81,11 @@ class Sizes:
         task = self._context.task
         example = Example(ExampleId("usual"), dict.fromkeys(task.fields, text or self.text))
         shown = (Demonstration(example, self._context.answers.answers[0]),) * demonstrations
-        return Prompt(task, shown).request(example)
+        return Prompt(task, shown, guidelines=self._guidelines).request(example)
+
+    @cached_property
+    def _guidelines(self) -> tuple[Guideline, ...]:
+        return expected_guidelines(self._context)
 
     @cached_property
     def _counter(self) -> TokenCounter:

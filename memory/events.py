@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
 from querist.memory.codec import from_json, to_json
+from querist.memory.event_parts import ArmRow, PullNote, UsedLesson
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,23 @@ class TookOver(EventBody):
 
 
 @dataclass(frozen=True, slots=True)
+class Convened(EventBody):
+    """Two agents want different things, and speak about it: what they are told, and may use."""
+
+    kind: ClassVar[str] = "convened"
+    round: int
+    turn: int
+    agent: str
+    step: str
+    other: str
+    about: str
+    page: str
+    usd: Decimal
+    calls: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class LookedUp(EventBody):
     """A tool told a language model something, which it is told again after a crash."""
 
@@ -130,6 +148,29 @@ class LookedUp(EventBody):
     result: str
     usd: Decimal
     """What the tool spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class LessonsUsed(EventBody):
+    """What is used of the lessons from here on; the last such event holds."""
+
+    kind: ClassVar[str] = "lessons"
+    round: int
+    guidelines: tuple[UsedLesson, ...]
+    facts: tuple[UsedLesson, ...]
+    """What minds are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class LessonLearnt(EventBody):
+    """A guideline was proposed, or measured."""
+
+    kind: ClassVar[str] = "lesson"
+    round: int
+    id: str
+    state: str
+    words: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,16 +339,6 @@ class Notice(EventBody):
 # ---------------------------------------------------------------- choices
 
 
-class PullNote(NamedTuple):
-    """One try of an arm: its reward, its cost, and the arms that have a share in the reward."""
-
-    arm: int
-    resource: int
-    reward: float
-    usd: Decimal
-    sharers: tuple[int, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class ArmsTried(EventBody):
     """Arms of a choice were tried by a plan; from these notes a choice that was killed goes on."""
@@ -319,22 +350,6 @@ class ArmsTried(EventBody):
     total: int
     best: str
     usd: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class ArmRow:
-    """How an arm of a choice did."""
-
-    name: str
-    pulls: int = 0
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    usd: Decimal = Decimal(0)
-    rejected_after: int | None = None
-    """How many evaluations, of all arms together, it took to leave it out."""
-    levelled_after: int | None = None
-    """How many of its own tries it took to see that it no longer gets better (TI-UCB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,10 +372,10 @@ class Chosen(EventBody):
 # ---------------------------------------------------------------- JSON
 
 _TYPES: tuple[type[EventBody], ...] = (
-    Embedded, Initialized, Planned, Selected, Unadvised, Consulted, TookOver, LookedUp,
-    Generated, Annotated, OutOfMoney, Verified, Asked, AnswersFolded, Trained, RoundDone,
-    Finished, WaitingForPeople, Proceeded, CommandClosed, TargetTraining, Delivered, Notice,
-    ArmsTried, Chosen,
+    Embedded, Initialized, Planned, Selected, Unadvised, Consulted, TookOver, Convened,
+    LookedUp, LessonsUsed, LessonLearnt, Generated, Annotated, OutOfMoney, Verified, Asked,
+    AnswersFolded, Trained, RoundDone, Finished, WaitingForPeople, Proceeded, CommandClosed,
+    TargetTraining, Delivered, Notice, ArmsTried, Chosen,
 )  # fmt: skip
 EVENT_TYPES: Mapping[str, type[EventBody]] = {body.kind: body for body in _TYPES}
 

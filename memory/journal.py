@@ -1,4 +1,4 @@
-"""The account of a run: events as they happen, decisions with their reasons, rounds, lessons."""
+"""The account of a run: events as they happen, decisions with their reasons, rounds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from querist.memory import schema
 from querist.memory.codec import from_json, to_json
 from querist.memory.events import EventBody, body_to_json
-from querist.memory.records import Decision, Event, Lesson, Round, utc_now
+from querist.memory.records import Decision, Event, Round, utc_now
 from querist.memory.store import Lease, Store, upsert
 
 Body = TypeVar("Body", bound=EventBody)
@@ -112,25 +112,3 @@ def _decision(body: Mapping[str, Any]) -> Decision:
 def _step(turn: int, step: str) -> str:
     """Make turns part of the key under which a decision is kept."""
     return f"{turn}/{step}" if turn else step
-
-
-class Lessons:
-    """What agents may recall in later rounds and runs of the same task."""
-
-    def __init__(self, store: Store, task: str) -> None:
-        """Lessons belong to a task, not to a run."""
-        self._store = store
-        self._task = task
-
-    def learn(self, lesson: Lesson) -> None:
-        """Keep a lesson."""
-        row = {"id": lesson.id, "task": self._task, "body": to_json(lesson)}
-        with self._store.write() as connection:
-            upsert(connection, schema.lessons, [row])
-
-    def all(self) -> list[Lesson]:
-        """List the lessons of the task."""
-        table = schema.lessons
-        query = sa.select(table.c.body).where(table.c.task == self._task).order_by(table.c.id)
-        with self._store.read() as connection:
-            return [from_json(Lesson, body) for body in connection.execute(query).scalars()]

@@ -227,6 +227,22 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Settlement:
+    """How it was settled that another agent wanted something else."""
+
+    other: str
+    about: str
+    wishes: Mapping[str, str]
+    """By agent, in words."""
+    outcome: str
+    """Whose wish held, or `rules`."""
+    why: str
+    turns: tuple[Turn, ...] = ()
+    usd: Decimal = Decimal(0)
+    """A part of the decision's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What an agent decided, on what evidence, why, by which mind and at what cost."""
 
@@ -251,6 +267,8 @@ class Decision:
     turns: tuple[Turn, ...] = ()
     rules_say: Mapping[str, object] = field(default_factory=dict)
     """What the rules would have ruled, where a model was asked."""
+    settled: Settlement | None = None
+    """Where another agent wanted something else."""
 
 
 class SpendKind(StrEnum):
@@ -357,14 +375,3 @@ class Job:
     lease_until: datetime | None
     at: datetime
     changed: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A guideline or a mistake worth remembering in later rounds and runs."""
-
-    id: str
-    task: str
-    text: str
-    source: str
-    examples: tuple[ExampleId, ...] = ()

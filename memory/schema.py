@@ -298,4 +298,15 @@ outbox = _table(
     sa.Index("outbox_due", "status", "due"),
 )
 
-lessons = _table("lessons", _key("id"), _column("task", sa.String), _column("body", sa.JSON))
+lessons = _table(
+    "lessons",
+    _key("id"),
+    _key("version", sa.Integer),
+    _column("kind", sa.String),
+    _column("state", sa.String),
+    _column("labels", sa.String),
+    _column("run", sa.String),
+    _column("body", sa.JSON),
+    _column("at", Utc),
+    sa.Index("lessons_labels", "labels", "kind"),
+)

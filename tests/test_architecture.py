@@ -15,7 +15,8 @@ START, END = "<!-- drawn by tests/test_architecture.py -->\n", "<!-- drawn up to
 MOST_MODULES = 15
 """In a folder: more are hard to look over."""
 # The nouns and their homes stay side by side, as the design lists them.
-MORE = {"memory": 24}
+# An experiment is a module that is run by itself.
+MORE = {"memory": 26, "app/terminal": 16}
 
 
 def room_of(module):

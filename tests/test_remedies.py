@@ -47,7 +47,7 @@ def commands(group: Any, path: str = "") -> dict[str, set[str]]:
 
 
 KNOWN = commands(get_command(app))
-GROUPS = {"app", "inbox", "job", "strategies"}
+GROUPS = {"app", "inbox", "job", "lessons", "strategies"}
 """Names under which the command line declares its commands."""
 
 

@@ -47,7 +47,16 @@ def _facts(evidence: AnnotatorEvidence) -> list[Fact]:
             if evidence.is_local
             else "It runs elsewhere: examples chosen for each text cost tokens only."
         ),
+        *_lessons(evidence),
     ]
+
+
+def _lessons(evidence: AnnotatorEvidence) -> list[Fact]:
+    found = [Fact(f"Another run, on a like task: {words}") for words in evidence.lessons]
+    if evidence.guidelines:
+        held = counted(evidence.guidelines, "guideline")
+        found.append(Fact(f"Its prompts hold {held} from earlier corrections."))
+    return found
 
 
 def _limits(evidence: AnnotatorEvidence) -> Mapping[str, Mapping[str, Any]]:

@@ -1,7 +1,8 @@
 """The prompt that asks for the answer to an example.
 
-Order: instructions, shared demonstrations, nearest demonstrations, the example. What does not
-change from call to call comes first, because providers and llama.cpp keep that prefix computed.
+Order: instructions with guidelines, the guidelines' examples, shared demonstrations, nearest
+demonstrations, the example. What does not change from call to call comes first, because providers
+and llama.cpp keep that prefix computed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,17 @@ class Demonstration:
 
 
 @dataclass(frozen=True, slots=True)
+class Guideline:
+    """What earlier corrections taught, in one sentence, with examples of it."""
+
+    reference: str
+    """The lesson with its version."""
+    text: str
+    """It goes into the system role, so it holds no text of a pool; `shown` do not go there."""
+    shown: tuple[Demonstration, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """Everything about a prompt but the example: equal prompts have equal versions."""
 
@@ -34,6 +46,7 @@ class Prompt:
     shared: tuple[Demonstration, ...] = ()
     nearest: int = 0
     """How many of the closest labelled examples are added for each example."""
+    guidelines: tuple[Guideline, ...] = ()
 
     @property
     def asking(self) -> Asking:
@@ -42,13 +55,23 @@ class Prompt:
 
     @property
     def version(self) -> str:
-        """Name the prompt by its content."""
+        """Name the prompt by its content; the guidelines that it holds are named in full."""
         labels = [(label.name, label.description) for label in self.task.labels]
         asking = self.asking
         shown = [(demo.example.id, asking.reply(demo.answer)) for demo in self.shared]
-        return content_id(
+        bare = content_id(
             asking.template, self.task.instructions, labels, shown, self.nearest, size=12
         )
+        return "+".join([bare, *(guideline.reference for guideline in self.guidelines)])
+
+    @property
+    def instructions(self) -> str:
+        """What stands in the system role."""
+        said = self.asking.instructions(self.task)
+        if not self.guidelines:
+            return said
+        lines = [f"- {guideline.text}" for guideline in self.guidelines]
+        return "\n".join([said, "Guidelines:", *lines])
 
     def request(
         self,
@@ -60,8 +83,15 @@ class Prompt:
     ) -> ChatRequest:
         """Ask for the answer to one example."""
         asking = self.asking
-        turns = [Message("system", asking.instructions(self.task))]
-        for demo in (*self.shared, *nearest):
+        turns = [Message("system", self.instructions)]
+        # A guideline's own text is not shown with its answer where it is the one that is asked.
+        taught = [
+            demo
+            for guideline in self.guidelines
+            for demo in guideline.shown
+            if demo.example.words != example.words
+        ]
+        for demo in (*taught, *self.shared, *nearest):
             shown = asking.show(demo.example, longest=LONGEST_DEMONSTRATION)
             turns += [Message("user", shown), Message("assistant", asking.reply(demo.answer))]
         turns.append(Message("user", asking.show(example, longest=_LONGEST)))

@@ -36,6 +36,10 @@ class AnnotatorEvidence:
     has_logprobs: bool
     skill: float | None
     """The model's measured accuracy on examples that people labelled, if any."""
+    lessons: tuple[str, ...] = ()
+    """What models confused in runs of like tasks; for a mind."""
+    guidelines: int = 0
+    """Guidelines from earlier corrections that its prompts hold."""
 
 
 class Annotating(Ruling):

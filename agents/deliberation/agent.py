@@ -25,6 +25,7 @@ from querist.agents.mind import Deliberated, DeliberationFailed, Ruling
 from querist.agents.models.port import ToolsRefused
 from querist.memory.errors import LeaseLost, QueristError, StoreError
 from querist.memory.records import ToolCall, Turn
+from querist.tools.tracing import current, span, under
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Ruling)
@@ -55,7 +56,13 @@ class Session(Generic[E, R]):
         its messages into the run's checkpoints and end it where the run is told to pause.
         """
         messages: list[BaseMessage] = []
-        task = asyncio.create_task(self._run(evidence, messages), context=Variables())
+        parent = current()
+
+        async def run() -> R:
+            with under(parent):
+                return await self._run(evidence, messages)
+
+        task = asyncio.create_task(run(), context=Variables())
         try:
             async with asyncio.timeout(self.account.allowance.seconds):
                 ruling = await task
@@ -172,8 +179,10 @@ class Session(Generic[E, R]):
             told = self.memo.recall(tool.name, plain)
             if told is None:
                 before = self.account.charged
-                result = await _told(tool, arguments)
-                told = Told(result, self.account.charged - before)
+                with span(f"execute_tool {tool.name}", gen_ai__tool__name=tool.name) as timed:
+                    result = await _told(tool, arguments)
+                    told = Told(result, self.account.charged - before)
+                    timed.note(querist__usd=told.usd)
                 self.memo.keep(tool.name, plain, told)
             else:
                 self.account.charge(told.usd)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -32,6 +33,7 @@ from querist.memory.group_commit import GroupCommit
 from querist.memory.ledger import Bill, Hold, Ledger, Request
 from querist.memory.records import CallKey
 from querist.tools.money.prices import Price
+from querist.tools.tracing import Span, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,13 @@ class MeteredModel:
     ) -> MeteredReply:
         ceiling = hold.request.ceiling
         try:
-            reply = await self.model.complete(request)
+            with self._span() as told:
+                reply = await self.model.complete(request)
+                told.note(
+                    gen_ai__usage__input_tokens=reply.usage.input_tokens,
+                    gen_ai__usage__output_tokens=reply.usage.output_tokens,
+                    querist__usd=self._cost(reply.usage),
+                )
         except Garbled:
             # It may have been billed, so the account assumes that it was.
             lost = Bill(hold, ceiling, {"model": self.name, "lost": True})
@@ -202,6 +210,15 @@ class MeteredModel:
         if again:
             raise _CutOffError
         return MeteredReply(reply, usd, key)
+
+    def _span(self) -> AbstractContextManager[Span]:
+        return span(
+            f"chat {self.name}",
+            gen_ai__operation__name="chat",
+            gen_ai__request__model=self.name,
+            gen_ai__agent__name=self._agent,
+            querist__round=self._number,
+        )
 
     async def _money_comes_back(self) -> bool:
         """Wait until a call under way is settled; False if there is none."""

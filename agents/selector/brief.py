@@ -51,11 +51,18 @@ def _facts(evidence: SelectorEvidence) -> list[Fact]:
             )
             for past in evidence.past[-_NAMED_ROUNDS:]
         ],
+        *[Fact(f"Another run, on a like task: {words}") for words in evidence.lessons],
         Fact(
             f"{counted(evidence.pool_left, 'text')} are left to choose from; the round may take "
-            f"{evidence.batch}."
+            f"{evidence.batch}{_more(evidence)}."
         ),
     ]
+
+
+def _more(evidence: SelectorEvidence) -> str:
+    planned = min(evidence.batch, evidence.pool_left)
+    more = evidence.bound > planned
+    return f", or up to {evidence.bound} if the budget controller agrees" if more else ""
 
 
 def _labels(evidence: SelectorEvidence) -> Fact:
@@ -81,7 +88,7 @@ def _annotator(evidence: SelectorEvidence) -> Fact:
 
 
 def _limits(evidence: SelectorEvidence) -> Mapping[str, Mapping[str, Any]]:
-    most = min(evidence.batch, evidence.pool_left)
+    most = evidence.bound
     return {
         "strategy": {
             "enum": list(_usual(has_model=evidence.has_model)),

@@ -14,6 +14,8 @@ from querist.tools.strategies import Capability, get
 TYPICAL = "facility_location"
 _MOST_CANDIDATES = 2_000
 """Rows that typical ones are looked for in: clustering more of a large pool takes its time."""
+_MOST_CLUSTERS = 200
+"""Of so many candidates: in a group under five nothing is typical, and more take longer."""
 _MANY_CLASSES = 4.0
 """Labels a class below which the classes are many for what is labelled."""
 _UNEVEN = 0.65
@@ -24,7 +26,7 @@ def _mixed(count: int) -> str:
     """Name the half typical, half doubtful strategy for a batch; `random@n` bounds its work."""
     # A hundred times the half of a batch are typical enough of any pool.
     times = max(10, min(100, 2 * _MOST_CANDIDATES // max(1, count)))
-    return f"0.5*random@{times} > typiclust + 0.5*margin"
+    return f"0.5*random@{times} > typiclust(most_clusters={_MOST_CLUSTERS}) + 0.5*margin"
 
 
 MIXED = _mixed(1)
@@ -65,6 +67,15 @@ class SelectorEvidence:
     capabilities: tuple[str, ...] = ()
     """What a strategy can be shown in this run; () where nobody asked."""
     past: tuple[PastChoice, ...] = ()
+    most: int = 0
+    """What it may want at most, if the budget controller agrees; the batch where that is more."""
+    lessons: tuple[str, ...] = ()
+    """What strategies led to in runs of like tasks; for a mind."""
+
+    @property
+    def bound(self) -> int:
+        """The most that a ruling may name."""
+        return min(max(self.batch, self.most), self.pool_left)
 
 
 class Selection(Ruling):
@@ -126,7 +137,7 @@ def _needs_model(evidence: SelectorEvidence) -> bool:
 
 def check(evidence: SelectorEvidence, ruling: Selection) -> None:
     """Refuse a batch larger than the allowance or the pool."""
-    most = min(evidence.batch, evidence.pool_left)
+    most = evidence.bound
     if ruling.count > most:
         raise ValueError(f"count {ruling.count} is more than the {most} allowed")
     missing = get(ruling.strategy).requires - set(evidence.capabilities)

@@ -27,7 +27,8 @@ from querist.graph.choosing.heads import Proposer
 from querist.graph.choosing.session import Session, last_result, opened
 from querist.graph.config import RunConfig, put
 from querist.memory.errors import BudgetExceeded
-from querist.memory.events import ArmRow, ArmsTried, Chosen, Embedded
+from querist.memory.event_parts import ArmRow
+from querist.memory.events import ArmsTried, Chosen, Embedded
 from querist.memory.ledger import Ledger
 from querist.memory.records import Event
 from querist.tools.money.prices import PriceList

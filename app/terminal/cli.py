@@ -17,8 +17,10 @@ from querist.app.terminal.commands import DEBUG, Commands
 from querist.app.terminal.file_commands import doctor, export, predict
 from querist.app.terminal.inbox_command import inbox
 from querist.app.terminal.job_commands import job, worker
+from querist.app.terminal.lessons_command import lessons
 from querist.app.terminal.mind_commands import decide, decisions
 from querist.app.terminal.strategies_command import strategies
+from querist.tools.tracing import is_wanted, start_tracing
 
 if TYPE_CHECKING:
     from querist.app.terminal.place import Place
@@ -69,6 +71,8 @@ def note_flags(
     del version
     if debug:
         os.environ[DEBUG] = "1"
+    if is_wanted():
+        start_tracing()
 
 
 def _place(workspace: Path, database: str | None) -> Place:
@@ -340,6 +344,7 @@ def models() -> None:
 
 app.add_typer(inbox, name="inbox")
 app.add_typer(job, name="job")
+app.add_typer(lessons, name="lessons")
 app.add_typer(strategies, name="strategies")
 
 

@@ -8,7 +8,7 @@ from querist.app.terminal.place import Place, opened_run
 from querist.app.terminal.screen import Screen, dollars
 from querist.app.views.facts import facts, mind_of
 from querist.memory.errors import InvalidInput
-from querist.memory.records import Decision
+from querist.memory.records import Decision, Settlement
 
 _LONGEST = 2_000
 
@@ -53,12 +53,22 @@ def show_decision(screen: Screen, decision: Decision) -> None:
         _pairs(screen, "What it knew", facts(decision.evidence))
     _pairs(screen, "What it ruled", facts(decision.action))
     screen.line(f"Because: {decision.reason}")
+    if decision.settled is not None:
+        _show_settlement(screen, decision.settled)
     if decision.rules_say and decision.mind == "llm":
         rules = {key: value for key, value in decision.rules_say.items() if key != "reason"}
         _pairs(screen, "What the rules would have ruled", facts(rules))
         screen.line(f"Because: {decision.rules_say.get('reason', '')}")
     if decision.usd > 0:
         screen.line(f"Deliberating cost {dollars(decision.usd)}.")
+
+
+def _show_settlement(screen: Screen, settled: Settlement) -> None:
+    wishes = [(agent.replace("_", " "), words) for agent, words in settled.wishes.items()]
+    _pairs(screen, settled.about, wishes)
+    for turn in settled.turns:
+        screen.line(f"    [{turn.who.replace('_', ' ')}] {turn.text}")
+    screen.line(f"    what held: {settled.outcome.replace('_', ' ')}, since {settled.why}")
 
 
 def _show_turns(screen: Screen, decision: Decision) -> None:

@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Self
 
 from querist.app.terminal.screen import Screen, clean, dollars, duration, percent, plural
 from querist.app.views.figures import headline_word, place_words
+from querist.app.views.lessons import lesson_line
 from querist.memory.events import (
     Annotated,
     AnswersFolded,
     Asked,
     CommandClosed,
     Consulted,
+    Convened,
     Delivered,
     Embedded,
     EventBody,
     Finished,
     Generated,
     Initialized,
+    LessonLearnt,
+    LessonsUsed,
     Notice,
     OutOfMoney,
     Planned,
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _LAST_LINES = 6
-_KEPT = (RoundDone, Delivered, Notice, WaitingForPeople, CommandClosed)
+_KEPT = (RoundDone, Delivered, Notice, WaitingForPeople, CommandClosed, LessonsUsed, LessonLearnt)
 """Events whose lines stay on a terminal; the others scroll by on the panel."""
 RECENT = 3
 
@@ -169,7 +173,7 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
             return f"  {body.text}"
         case Delivered() if body.test is not None:
             return f"The model to take home ({body.trainer}): test {percent(body.test)}"
-        case Notice() | Consulted() | TookOver():
+        case Notice() | Consulted() | TookOver() | Convened() | LessonsUsed() | LessonLearnt():
             return _note(body)
         case AnswersFolded():
             return f"  {plural(body.folded, 'answer')} of people taken in"
@@ -184,12 +188,19 @@ def describe(body: EventBody, tally: Tally) -> str | None:  # noqa: C901, PLR091
     return None
 
 
-def _note(body: Notice | Consulted | TookOver) -> str:
+def _note(
+    body: Notice | Consulted | TookOver | Convened | LessonsUsed | LessonLearnt,
+) -> str:
+    if isinstance(body, LessonsUsed | LessonLearnt):
+        return lesson_line(body)
     if isinstance(body, Notice):
         return f"  note: {body.text}"
     agent = body.agent.replace("_", " ")
     if isinstance(body, TookOver):
         return f"  the rules decide for the {agent}: {body.reason}"
+    if isinstance(body, Convened):
+        other = body.other.replace("_", " ")
+        return f"  {agent} and {other} speak about it: {body.about}"
     return f"  {body.model} is asked to decide for the {agent}"
 
 

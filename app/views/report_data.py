@@ -11,11 +11,13 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from querist.agents.annotator.guidelines import in_words
 from querist.app.terminal.place import status_of
 from querist.app.views.figures import Figure, Measured, share_right
+from querist.app.views.lessons import used_words
 from querist.app.views.predictions import Judged, on_people, on_test
 from querist.app.views.troubles import LostRow, lost_rows, notices
-from querist.memory.events import Delivered
+from querist.memory.events import Delivered, LessonsUsed
 from querist.memory.journal import Journal
 from querist.memory.ledger import Ledger
 from querist.memory.records import Decision, Label, Question, Round, SpendKind, Split, Task
@@ -178,6 +180,8 @@ class ReportData:
     doubts: Sequence[DoubtRow]
     lost: Sequence[LostRow]
     notices: Sequence[str]
+    lessons: Sequence[str]
+    """What of the lessons the run used last, and what it left: in words, a line each."""
     decisions: Sequence[Decision]
     config: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -218,6 +222,7 @@ def gather(run: Run) -> ReportData:
         doubts=doubts,
         lost=lost_rows(context.labelling, {label.example for label in labels}),
         notices=notices(context.journal),
+        lessons=_lessons(context),
         decisions=_decisions(context.journal),
         config=_config(context),
         versions=_versions(),
@@ -225,6 +230,17 @@ def gather(run: Run) -> ReportData:
         error_rate=context.config.people.error_rate,
         model_folder=str(model) if (model / CONFIG).is_file() else "",
     )
+
+
+def _lessons(context: Context) -> list[str]:
+    told = context.journal.bodies(LessonsUsed)
+    used = [*told[-1].guidelines, *told[-1].facts] if told else []
+    held = [f"Used: {used_words(lesson)}" for lesson in used]
+    own = context.lessons.all(run=context.run.id)
+    return held + [
+        f"Learnt: {lesson.reference} ({lesson.kind.value}, {lesson.state}): {in_words(lesson)}"
+        for lesson in own
+    ]
 
 
 def _decisions(journal: Journal) -> list[Decision]:

@@ -59,7 +59,7 @@ def _body(rows: int, in_flight: int) -> dict[str, Any]:
     }
 
 
-def measure(rows: int, delay: float, in_flight: int) -> Mapping[str, float]:
+def _measure(rows: int, delay: float, in_flight: int) -> Mapping[str, float]:
     """Run one job to its end; return rows, seconds and rows a second."""
     models = {
         _WRITER: ScriptedModel(_write, name=_WRITER, in_flight=in_flight, delay=delay),
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.2)
     parser.add_argument("--in-flight", type=int, default=100)
     options = parser.parse_args()
-    found = measure(options.rows, options.delay, options.in_flight)
+    found = _measure(options.rows, options.delay, options.in_flight)
     bound = options.in_flight / options.delay / 2
     print(
         f"{found['rows']:.0f} rows in {found['seconds']:.1f} s: {found['rows_a_second']:.0f} rows "

@@ -138,7 +138,7 @@ def _draw_cell(dataset: str, seed: int, options: argparse.Namespace) -> _Cell:
     source, work = data_folder() / dataset, options.work / f"{dataset}-{seed}"
     work.mkdir(parents=True, exist_ok=True)
     pool, test = (
-        _sample(source / f"{part}.jsonl.gz", work / f"{part}.jsonl", count=count, seed=seed)
+        sample(source / f"{part}.jsonl.gz", work / f"{part}.jsonl", count=count, seed=seed)
         for part, count in (("train", options.pool), ("test", options.test))
     )
     return _Cell(
@@ -155,7 +155,8 @@ def _draw_cell(dataset: str, seed: int, options: argparse.Namespace) -> _Cell:
     )
 
 
-def _sample(source: Path, target: Path, *, count: int, seed: int) -> Path:
+def sample(source: Path, target: Path, *, count: int, seed: int) -> Path:
+    """Draw rows of a file into another."""
     with gzip.open(source, "rt", encoding="utf-8") as lines:
         rows = lines.readlines()
     if len(rows) > count:

@@ -22,7 +22,8 @@ from querist.graph.choosing.session import (
 )
 from querist.memory.answers import Answer, name_of
 from querist.memory.errors import InvalidInput
-from querist.memory.events import ArmRow, Chosen
+from querist.memory.event_parts import ArmRow
+from querist.memory.events import Chosen
 from querist.memory.records import Example
 from querist.tools.arms import (
     AcceptsRejects,

@@ -22,7 +22,8 @@ from querist.graph.choosing.heads import (
 )
 from querist.graph.choosing.session import Session, Tried, doubts
 from querist.memory.errors import InvalidInput
-from querist.memory.events import ArmRow, Chosen
+from querist.memory.event_parts import ArmRow
+from querist.memory.events import Chosen
 from querist.memory.records import content_id
 from querist.tools.arms import (
     ArmSelector,

@@ -19,7 +19,8 @@ from querist.graph.config import RunConfig
 from querist.graph.intake import import_data
 from querist.graph.workplace.context import Context, Listener
 from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
-from querist.memory.events import ArmRow, ArmsTried, Chosen, PullNote
+from querist.memory.event_parts import ArmRow, PullNote
+from querist.memory.events import ArmsTried, Chosen
 from querist.memory.journal import Journal
 from querist.memory.records import Example, RunId, Split, content_id
 from querist.memory.runs import Heartbeat, Runs

@@ -22,7 +22,8 @@ from querist.agents.selector.acquisition.trying import Labeller, Said, Work, lab
 from querist.agents.selector.advice.advisor import Advisor
 from querist.graph.choosing.session import Session, how_many, known_examples
 from querist.memory.errors import InvalidInput
-from querist.memory.events import ArmRow, ArmsTried, Chosen
+from querist.memory.event_parts import ArmRow
+from querist.memory.events import ArmsTried, Chosen
 from querist.memory.records import Example, Split
 from querist.tools.arms.annotation_subset import choose_for_annotation
 from querist.tools.compute.arrays import FloatArray, IntArray, one_hot, unit_rows

@@ -82,7 +82,7 @@ def _begin(
         if exam is None or not exam.passed:
             what = "has not passed" if exam else "did not sit"
             _tell(context, f"{model.name} {what} the exam of the {_spoken(place.agent)}", is_auto)
-    usd = _allowed(context)
+    usd = allowed(context)
     if usd <= 0 and not model.is_free:
         return f"{section.share:.0%} of the budget, its share, is spent", None
     speech: Speech = speech_of(model.model) if section.speech == "auto" else section.speech
@@ -118,7 +118,7 @@ def most_for_minds(context: Context) -> Decimal:
     return min(rounds, context.ledger.balance().cap * Decimal(str(config.minds.share)))
 
 
-def _allowed(context: Context) -> Decimal:
+def allowed(context: Context) -> Decimal:
     """Give what one decision may cost: of the run's share for minds, what is left of it."""
     section, balance = context.config.minds, context.ledger.balance()
     spent = sum((decision.usd for decision in context.journal.decisions()), Decimal(0))

@@ -12,7 +12,7 @@ from typing import Any
 
 from querist.agents.deliberation.toolbox import Told
 from querist.graph.workplace.context import Context
-from querist.memory.events import Consulted, LookedUp
+from querist.memory.events import Consulted, Convened, LookedUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Place:
     number: int
     """The round."""
 
-    def is_of(self, body: Consulted | LookedUp) -> bool:
+    def is_of(self, body: Consulted | LookedUp | Convened) -> bool:
         """Tell whether an event belongs here."""
         return (body.agent, body.step, body.turn) == (self.agent, self.step, self.turn)
 

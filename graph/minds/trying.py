@@ -15,6 +15,7 @@ from querist.agents.deliberation.brief import usd
 from querist.agents.deliberation.toolbox import CannotTellError
 from querist.agents.generator.tools import ClassRecord, OnTrial
 from querist.agents.mind import Agent
+from querist.graph.lessons.recalling import guidelines_of, taught_texts
 from querist.graph.round.evidence import counts_of_labels
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.model_files import current_model
@@ -45,8 +46,10 @@ class PromptDesk:
         context, number = self._context, self._number
         bank = bank_of(context)
         demonstrations = (*context.given, *shared_demonstrations(context, bank, count=shared))
-        prompt = Prompt(context.task, demonstrations, nearest=nearest)
+        guidelines = guidelines_of(context)
+        prompt = Prompt(context.task, demonstrations, nearest=nearest, guidelines=guidelines)
         shown = {demonstration.example.id for demonstration in demonstrations}
+        shown |= taught_texts(context)
         known = [label.example for label in bank if label.example not in shown][-count:]
         if not known:
             raise CannotTellError(

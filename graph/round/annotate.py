@@ -16,6 +16,7 @@ from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import RowRefused
 from querist.graph.config import RunConfig
+from querist.graph.lessons.recalling import guidelines_of, taught_texts
 from querist.graph.round import evidence
 from querist.graph.round.deciding import rule
 from querist.graph.round.prompts import bank_of, bias, items_of, shared_demonstrations
@@ -91,7 +92,8 @@ async def _prompt(
     )
     shared = shared_demonstrations(context, bank, count=ruling.shared)
     shown = (*context.given, *shared)
-    return ruling, Prompt(context.task, shown, nearest=ruling.nearest)
+    guidelines = guidelines_of(context)
+    return ruling, Prompt(context.task, shown, nearest=ruling.nearest, guidelines=guidelines)
 
 
 async def _probe(
@@ -104,9 +106,10 @@ async def _probe(
     number: int,
 ) -> None:
     """Try a new prompt on what people labelled: that shows what its answers are worth."""
-    if not prompt.shared:
+    if not prompt.shared and not prompt.guidelines:
         return
     shown = {demonstration.example.id for demonstration in prompt.shared}
+    shown |= taught_texts(context)
     known = [label.example for label in bank_of(context) if label.example not in shown][:PROBES]
     said = context.labelling.annotations(known)
     done = {

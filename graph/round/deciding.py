@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from querist.agents.mind import AgentSpec, Ruling, decide, recall
+from querist.graph.minds.committee import settle
 from querist.graph.minds.consulting import consult
 from querist.graph.minds.records import Place
 from querist.graph.workplace.context import Context
 from querist.memory.events import TookOver
+from querist.tools.tracing import span
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Ruling)
@@ -37,15 +39,23 @@ async def rule(
     if deliberate is None:
         place = Place(spec.name, step=step, turn=turn, number=number)
         deliberate, asked = consult(context, evidence, place)
-    ruling, decision = await decide(
-        spec,
-        evidence,
-        turn=turn,
-        number=number,
-        step=step,
-        deliberate=deliberate,
-        asked=asked,
-    )
+    with span(f"decide {spec.name}", gen_ai__agent__name=spec.name, querist__round=number) as told:
+        ruling, decision = await decide(
+            spec,
+            evidence,
+            turn=turn,
+            number=number,
+            step=step,
+            deliberate=deliberate,
+            asked=asked,
+        )
+        ruling, decision = await settle(context, spec, evidence, ruling, decision)
+        told.note(
+            querist__mind=decision.mind,
+            querist__usd=decision.usd,
+            querist__tool_calls=len(decision.tool_calls),
+            querist__fell_back=bool(decision.fell_back),
+        )
     context.journal.decided(decision)
     if decision.fell_back:
         context.emit(TookOver(number, spec.name, decision.fell_back))

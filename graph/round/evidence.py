@@ -15,6 +15,7 @@ from querist.agents.selector.rules import PastChoice, SelectorEvidence
 from querist.agents.verifier.rules import VerifierEvidence
 from querist.agents.verifier.tools import in_bands
 from querist.graph.commands import stop_command
+from querist.graph.lessons.recalling import expected_guidelines, facts_of, guidelines_of
 from querist.graph.round.audit import audit_size, audited, learnable, selectable
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.model_files import current_model
@@ -135,8 +136,10 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         has_model=current_model(context.files) is not None,
         skill=_last_skill(context.journal),
         random_only=number == 0 and asks,
-        past=_past_choices(context.journal),
+        past=past_choices(context.journal),
         capabilities=_capabilities(context),
+        most=_most_wanted(context, plan, number=number),
+        lessons=facts_of(context, Agent.SELECTOR),
     )
 
 
@@ -156,7 +159,20 @@ def _capabilities(context: Context) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _past_choices(journal: Journal) -> tuple[PastChoice, ...]:
+def _most_wanted(context: Context, plan: Plan, *, number: int) -> int:
+    """How many texts a selector's mind may ask for: what the task file and the money allow."""
+    config = context.config
+    if not number or not config.annotator.enabled or not config.minds.turns:
+        return 0
+    if config.minds.of(Agent.SELECTOR) == "rules":
+        return 0
+    price = _example_price(context)
+    left = context.ledger.balance().remaining
+    left -= plan.questions * config.budget.human_label_usd
+    return config.loop.batch if not price else max(0, min(config.loop.batch, int(left / price)))
+
+
+def past_choices(journal: Journal) -> tuple[PastChoice, ...]:
     """What each round's strategy led to, where rounds were measured alike."""
     chosen = {
         decision.round: str(decision.action.get("strategy", ""))
@@ -203,6 +219,8 @@ def for_annotator(context: Context, *, number: int, batch: int, bank: int) -> An
         calibrate=section.calibrate,
         has_logprobs=_has_logprobs(context.labelling, number),
         skill=_last_skill(context.journal),
+        lessons=facts_of(context, Agent.ANNOTATOR),
+        guidelines=len(guidelines_of(context)),
     )
 
 
@@ -275,8 +293,9 @@ def example_ceiling(context: Context) -> Decimal:
     section = context.config.annotator
     text = _typical_text(context.pool)
     example = Example(ExampleId("typical"), dict.fromkeys(context.task.fields, text))
-    prompt = Prompt(context.task)
+    prompt = Prompt(context.task, guidelines=expected_guidelines(context))
     bound = model.ceiling(prompt.request(example))
+    # Two ceilings differ by one text, whatever stands before it.
     bare = model.ceiling(prompt.request(Example(ExampleId("bare"), {"text": ""})))
     shared = max(section.shared, len(section.demonstrations))
     demonstrations = shared + (NEAREST if section.nearest is None else section.nearest)

@@ -11,6 +11,7 @@ from querist.agents.annotator.port import Item
 from querist.agents.annotator.prompt import Demonstration, Prompt
 from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
+from querist.graph.lessons.recalling import guidelines_of
 from querist.graph.round.audit import learnable
 from querist.graph.workplace.context import Context
 from querist.memory.labelling import BatchItem
@@ -65,7 +66,7 @@ def final_prompt(context: Context) -> Prompt:
     count = max(0, context.config.annotator.shared - len(given))
     shown = (*given, *shared_demonstrations(context, bank_of(context), count=count))
     nearest = int(str(decided[-1].action["nearest"])) if decided else 0
-    return Prompt(context.task, shown, nearest=nearest)
+    return Prompt(context.task, shown, nearest=nearest, guidelines=guidelines_of(context))
 
 
 async def bias(context: Context, prompt: Prompt, *, model: MeteredModel) -> Probabilities | None:

@@ -21,6 +21,7 @@ from querist.graph.config import RunConfig, make_config
 from querist.graph.workplace.embedding import metering
 from querist.graph.workplace.models import Models
 from querist.graph.workplace.pool_view import Bank, PoolView
+from querist.graph.workplace.task_likeness import TaskLikeness
 from querist.memory.embeddings import EmbeddingCache
 from querist.memory.events import EventBody, Notice
 from querist.memory.files import RunFiles
@@ -28,6 +29,7 @@ from querist.memory.inbox import Inbox
 from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
 from querist.memory.ledger import Ledger
+from querist.memory.lessons import Lessons
 from querist.memory.mailbox import Mailbox
 from querist.memory.pool import Pool
 from querist.memory.records import Event, Example, ExampleId, Split, Task, content_id
@@ -81,6 +83,7 @@ class Context:
         self.labelling = Labelling(store, run.id, lease=lease)
         self.journal = Journal(store, run.id, lease=lease)
         self.inbox = Inbox(store, run.id)
+        self.lessons = Lessons(store)
         self.files = RunFiles(store, run.id, lease=lease)
         self.mailbox = Mailbox(store, run.id)
         self.deliberations = deliberations or Deliberations()
@@ -113,6 +116,16 @@ class Context:
         """The labelled examples that demonstrations are retrieved from."""
         name = f"bank {self.run.id}"
         return Bank(self.view, lambda: VectorIndex(self.store.folder / "chroma", name=name))
+
+    @cached_property
+    def likeness(self) -> TaskLikeness:
+        """How alike tasks are, by the run's own embedder."""
+        name = f"lessons {self.config.data.embedder}"
+        return TaskLikeness(
+            lambda: self.embedder,
+            self._vectors,
+            lambda: VectorIndex(self.store.folder / "chroma", name=name),
+        )
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -269,7 +269,7 @@ def test_the_selector_draws_at_random_first_and_covers_until_there_is_a_model():
     assert selector.rule(warm).strategy == selector.MIXED
     # Of a large batch's candidates fewer are looked at: a round is not to wait for clusters.
     large = selector.rule(replace(warm, batch=200, pool_left=90_000))
-    assert large.strategy == "0.5*random@20 > typiclust + 0.5*margin"
+    assert large.strategy == "0.5*random@20 > typiclust(most_clusters=200) + 0.5*margin"
     assert selector.rule(replace(warm, labels={"a": 9, "b": 0})).strategy == selector.TYPICAL
     named = replace(warm, configured="margin")
     assert selector.rule(named).strategy == "margin"

@@ -1,6 +1,6 @@
 """The bench of decisions tells the rules from chance."""
 
-from querist.evals.experiments.decisions import score_plain
+from querist.evals.minds.decisions import score_plain
 from querist.graph.minds.exams import EXAMS
 
 

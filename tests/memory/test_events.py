@@ -9,14 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from querist.memory import schema
+from querist.memory.event_parts import ArmRow, PullNote, UsedLesson
 from querist.memory.events import (
     EVENT_TYPES,
     Annotated,
-    ArmRow,
     ArmsTried,
     Chosen,
     Notice,
-    PullNote,
     RoundDone,
     Trained,
     Unread,
@@ -40,6 +39,7 @@ VALUES = {
     "tuple[str, ...]": ("a", "b"),
     "tuple[PullNote, ...]": (PullNote(1, 2, 0.5, Decimal("0.10"), (3,)),),
     "tuple[ArmRow, ...]": (ArmRow("margin", 4, 0.5, 0.2, 0.8), ArmRow("never tried")),
+    "tuple[UsedLesson, ...]": (UsedLesson("g", 2, "guideline", "So it is.", "run", 0.9, (0,)),),
     "Mapping[str, object]": {"loop.strategy": "margin"},
     "tuple[Mapping[str, object], ...]": ({"text": "a"},),
 }

@@ -14,7 +14,7 @@ from querist.memory.answers import Choice, Choices, Number, Preference, Span, Sp
 from querist.memory.errors import InvalidInput, LeaseLost, NewerWorkspace, RunBusy, StoreError
 from querist.memory.events import Notice
 from querist.memory.inbox import Inbox
-from querist.memory.journal import Journal, Lessons
+from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
 from querist.memory.mailbox import Mailbox
 from querist.memory.pool import Pool, keep_dataset
@@ -26,7 +26,6 @@ from querist.memory.records import (
     ExampleId,
     Label,
     LabelClass,
-    Lesson,
     Origin,
     Round,
     RunId,
@@ -188,13 +187,6 @@ def test_a_decision_and_a_round_come_back_as_they_were(store, run):
     done = Round(1, 40, 10, Decimal("0.5"), 0.8, 0.7, 0.9, {"classes": {"a": 3}})
     journal.round_done(done)
     assert journal.rounds() == [done]
-
-
-def test_lessons_belong_to_a_task(store):
-    lesson = Lesson("1", "t", "Water is plumbing.", "human:ann", (ExampleId("e"),))
-    Lessons(store, "t").learn(lesson)
-    assert Lessons(store, "t").all() == [lesson]
-    assert Lessons(store, "u").all() == []
 
 
 def test_the_same_command_posted_twice_is_one(store, run):

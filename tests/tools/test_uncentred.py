@@ -228,3 +228,23 @@ def test_linkage_of_rows_that_are_equally_far_apart_ends() -> None:
     rows = np.eye(300, dtype=np.float32) / np.float32(3) + np.float32(0.7)
     assert average_linkage(rows, cut=0.1).tolist() == list(range(300))
     assert set(average_linkage(rows, cut=1.0)) == {0}
+
+
+@pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-5])
+def test_rows_near_their_centre_go_where_doubles_say(spread: float) -> None:
+    """Products in float32 alone would send some of the tightest elsewhere."""
+    points = rng(0).normal(size=(40, 30)).astype(np.float32)
+    near = points[rng(1).integers(40, size=500)] + spread * rng(2).normal(size=(500, 30))
+    rows = np.concatenate([near, points + np.float32(spread)]).astype(np.float32)
+    centres = np.concatenate([points, points + np.float32(2 * spread)])
+    exact = np.square(rows[:, None].astype(np.float64) - centres[None]).sum(axis=-1)
+    labels, gaps = assign(rows, centres)
+    chosen = exact[np.arange(len(rows)), labels]
+    assert (chosen <= exact.min(axis=1) * (1 + 1e-4) + 1e-12).all()
+    np.testing.assert_allclose(gaps, chosen, rtol=1e-3, atol=1e-12)
+
+
+def test_centres_that_are_all_the_same_leave_the_first() -> None:
+    rows = np.ones((50, 8), np.float32) + rng(0).normal(size=(50, 8)).astype(np.float32) * 1e-4
+    labels, _ = assign(rows, np.ones((30, 8), np.float32))
+    assert (labels == 0).all()

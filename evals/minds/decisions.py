@@ -1,7 +1,7 @@
 """How minds decide where the right ruling is beyond doubt: 60 situations, 12 for each agent.
 
-    python -m querist.evals.experiments.decisions --mind rules --mind random --mind local
-    python -m querist.evals.experiments.decisions --mind openai:NAME --base-url URL --price 1,2
+    python -m querist.evals.minds.decisions --mind rules --mind random --mind local
+    python -m querist.evals.minds.decisions --mind openai:NAME --base-url URL --price 1,2
 
 The situations are those of the agents' exams, mirrored so that a constant answer is right in half
 of them at best. For each mind: the share ruled on rightly with its 90 % interval (Wilson), the
