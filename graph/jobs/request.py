@@ -23,6 +23,7 @@ from querist.tools.calls import read_call
 from querist.tools.data.encoding import decode
 from querist.tools.gates.form import validator_of
 from querist.tools.gates.port import GATES
+from querist.tools.gates.sampling import least_sample
 from querist.tools.kinds import DEFAULT
 
 _MOST_ROWS = 100_000_000
@@ -116,6 +117,24 @@ class RecordSection(Section):
         return value
 
 
+class SampleSection(Section):
+    """A sample of the rows that people label, without being told what they were written as."""
+
+    sample: int = Field(default=0, ge=0, le=10_000)
+    """How many rows; 0 asks nobody."""
+    bound: float = Field(default=0.1, gt=0, lt=1)
+    """The share of wrong rows that must not be reached (with 90 % confidence)."""
+
+    @model_validator(mode="after")
+    def _can_tell(self) -> SampleSection:
+        if self.sample and self.sample < (least := least_sample(self.bound)):
+            raise ValueError(
+                f"{self.sample} answers cannot show an error below {self.bound:.0%}, not even "
+                f"without a wrong one: ask about {least} rows at least"
+            )
+        return self
+
+
 class CreateModels(ModelsSection):
     """Who writes and who checks."""
 
@@ -143,6 +162,7 @@ class CreateRequest(_Common):
     """Combinations that are not written: `{tone = "angry", label = "praise"}`."""
     methods: tuple[str, ...] = Field(default=("conditioned",), min_length=1)
     gates: tuple[str, ...] = _USUAL_GATES
+    people: SampleSection = SampleSection()
     tests: tuple[str, ...] = ()
     """Files whose texts must not be given away; see the gate `contamination`."""
     budget: BudgetSection = BudgetSection()
@@ -187,6 +207,8 @@ class CreateRequest(_Common):
                     f"the method {name} needs a task of two labels or more, and seeds with labels "
                     "(seeds.label names their column)"
                 )
+        if self.people.sample and not self.labels:
+            raise ValueError("people.sample compares labels, and free records have none")
         for name, _ in map(read_call, self.gates):
             if name in {"label_check", "classifier"} and not self.labels:
                 raise ValueError(f"the gate {name} compares labels, and free records have none")

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from querist.agents.models.port import ChatModel
+from querist.graph.jobs.acceptance import Sample
 from querist.graph.jobs.creating import Creation, Ended
 from querist.graph.jobs.request import CreateRequest, LabelRequest, cap_of
 from querist.graph.jobs.result import deliver, request_of
@@ -28,6 +29,7 @@ from querist.memory.errors import (
     RunBusy,
     StoreError,
 )
+from querist.memory.inbox import Inbox
 from querist.memory.jobs import JobLease, Jobs
 from querist.memory.ledger import Ledger
 from querist.memory.outbox import Outbox
@@ -167,6 +169,8 @@ class Worker:
             bench = Workbench(self._store, job.run, held, request=request, models=self._models)
             try:
                 runs.set_status(held, "running")
+                if request.people.sample:
+                    Sample(bench, job.run).reserve()
                 creation = Creation(
                     bench,
                     deadline=job.deadline,
@@ -174,13 +178,13 @@ class Worker:
                     listener=lambda account: self._note(job, request, account),
                 )
                 ended = await creation.run()
-                return self._end(job, held, ended)
+                return self._end(job, held, ended, bench=bench)
             finally:
                 kept, self._kept = self._kept, bench
                 if kept is not None:
                     await kept.models.aclose()
 
-    def _end(self, job: Job, held: Lease, ended: Ended) -> _Closed | None:
+    def _end(self, job: Job, held: Lease, ended: Ended, *, bench: Workbench) -> _Closed | None:
         runs = Runs(self._store)
         if ended.stop == "stop":
             runs.set_status(held, "paused", "Handed back by its worker.")
@@ -190,13 +194,15 @@ class Worker:
             "cancel": JobStatus.CANCELLED,
             "gates": JobStatus.FAILED,
         }.get(ended.stop, JobStatus.DONE)
-        rows = 0
+        rows, reason = 0, ended.reason
+        if status is JobStatus.DONE and bench.request.people.sample:
+            status, reason = _sampled(bench, job, ended)
         if status is JobStatus.DONE:
-            rows = deliver(self._store, job, held, reason=ended.reason)
+            rows = deliver(self._store, job, held, reason=reason)
             if not rows:
                 status = JobStatus.FAILED
-        runs.set_status(held, "finished" if status is JobStatus.DONE else status, ended.reason)
-        return _Closed(status, ended.reason, ended.stop, rows)
+        runs.set_status(held, "finished" if status is JobStatus.DONE else status, reason)
+        return _Closed(status, reason, ended.stop, rows)
 
     def _wish(self, lease: JobLease) -> str:
         """What a person wants, or the worker itself: `stop` hands the job back."""
@@ -284,6 +290,11 @@ class Worker:
     def _wake(self) -> None:
         """Put jobs back into the queue whose people have answered."""
         for job in self.jobs.all([JobStatus.WAITING]):
+            if job.kind == "create":
+                if not Inbox(self._store, job.run).counts().get("open", 0):
+                    with contextlib.suppress(QueristError):
+                        self.jobs.resume(job.id, reason="People have answered.")
+                continue
             from querist.graph.run import Run
             from querist.graph.waiting import pending
 
@@ -311,3 +322,23 @@ class Worker:
             message = message_of(job, closed.status.value, once=once, webhook=webhook, facts=facts)
         self.jobs.close(lease, closed.status, closed.reason, result=result, message=message)
         self._tell(f"Job {job.id}: {closed.status}. {closed.reason}".rstrip())
+
+
+def _sampled(bench: Workbench, job: Job, ended: Ended) -> tuple[JobStatus, str]:
+    """Ask people about a sample of what was accepted, or take their answers in."""
+    sample = Sample(bench, job.run)
+    rows = bench.creations.all("accepted")
+    if not rows:
+        return JobStatus.FAILED, ended.reason
+    sample.ask(rows)
+    sample.settle()
+    found = sample.result()
+    reason = f"{ended.reason} {found.words}"
+    if found.is_open:
+        return JobStatus.WAITING, reason
+    if found.is_accepted:
+        return JobStatus.DONE, reason
+    return JobStatus.FAILED, (
+        f"{reason} Tighten a gate, name a better checker or other methods, and hand it in anew; "
+        "the rows can still be taken."
+    )
