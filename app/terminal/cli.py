@@ -94,7 +94,7 @@ def demo(
     workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
-    """Run the whole loop on an example, with models included; or create rows."""
+    """Run the loop on an example, models included; or create rows."""
     if what == "create":
         from querist.app.actions.demo_create import show_creation
 

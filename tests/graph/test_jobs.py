@@ -407,27 +407,3 @@ def test_the_scripted_checker_is_the_truth():
 
     asked = ChatRequest((Message("user", "a bad thing"),), 4, choices=("good", "bad"))
     assert checked(asked)["bad"] == 0.9
-
-
-@pytest.mark.slow
-def test_the_embedded_model_writes_a_row_that_passes_real_gates(store):
-    pytest.importorskip("xllamacpp")
-    job = jobs.submit(
-        request(
-            rows=1,
-            task={
-                "labels": {"noise": "loud neighbours, parties", "rent": "rent, deposits"},
-                "instructions": "Messages of tenants to the manager of their building.",
-            },
-            shares={"noise": 1.0},
-            gates=["schema", "length(least=8, most=400)", "exact", "script"],
-            models={"annotator": "local"},
-            per_call=2,
-            tokens=30,
-        ),
-        store,
-    )
-    asyncio.run(jobs.Worker(store).work_off())
-    ended = Jobs(store).get(job.id)
-    assert ended.status is JobStatus.DONE, ended.reason
-    assert jobs.rows_of(store, ended)[0].writer == "local"
