@@ -31,8 +31,8 @@ SET = re.compile(r"--set ([A-Za-z_]+\.[A-Za-z_.]+)=([\w./-]+)")
 COMMAND = re.compile(r"querist ([a-z]+)([^\n]*)")
 VARIABLE = re.compile(r"QUERIST_[A-Z]+")
 EXTRA = re.compile(r"querist\[([a-z,]+)\]")
-# Ends of files' names, what stands for a key, and a key of job files.
-NO_KEYS = {"checker", "toml", "py", "jsonl", "json", "csv", "md", "KEY", "html"}
+# Ends of files' names, what stands for a key, and keys of job files.
+NO_KEYS = {"checker", "sample", "toml", "py", "jsonl", "json", "csv", "md", "KEY", "html"}
 
 
 def commands(group: Any, path: str = "") -> dict[str, set[str]]:

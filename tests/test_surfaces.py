@@ -23,8 +23,8 @@ SURFACES = {
     "querist.agents.verifier.gates.port": "Bench Judged MODEL_GATES ModelGate model_gate",
     "querist.graph": "Run",
     "querist.evals.contracts": (
-        "check_annotator check_embedder check_gate check_generator check_kind check_method check_signal "
-        "check_stopping_rule check_strategy check_trainer"
+        "check_annotator check_embedder check_gate check_generator check_kind check_method "
+        "check_signal check_stopping_rule check_strategy check_trainer"
     ),
     "querist.agents.selector.acquisition": (
         "Acquisition Advisor Imputer NearRows PartialBuyer PreferenceInference"
