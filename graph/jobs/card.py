@@ -15,6 +15,7 @@ from querist.memory.records import Job, Round
 from querist.tools.calls import read_call
 from querist.tools.gates.drift import Drift, drift
 from querist.tools.gates.port import GATES
+from querist.tools.wording import counted
 
 _LOCAL = (
     "Gemma 3 270M (`local`): Gemma's own terms of use apply to the weights and to what is made "
@@ -40,7 +41,11 @@ def gate_counts(accounts: Sequence[Round]) -> dict[str, tuple[int, int]]:
 
 def _measure_drift(bench: Workbench, rows: Sequence[CreatedRow]) -> Drift | None:
     """Compare the accepted rows with the seeds; None where there are none to compare."""
-    seeds = [example.text for example in bench.seeds.rows]
+    # Of the written labels only: else a test would tell labels apart, and not written from real.
+    labels = {row.label for row in rows if row.label is not None}
+    by_label = bench.seeds.by_label
+    likes = [example for label in sorted(labels) for example in by_label.get(label, ())]
+    seeds = [example.text for example in (likes or bench.seeds.rows)]
     texts = [row.text for row in rows]
     if len(seeds) < 2 or len(texts) < 2:
         return None
@@ -98,7 +103,7 @@ def _made(bench: Workbench, rows: Sequence[CreatedRow]) -> Iterator[str]:
         name = read_call(text)[0]
         card = METHODS.find(name).card
         source = f" ({card.citation})" if card.citation else ""
-        yield f"- `{text}`: {counts[name]:,} rows. {card.summary}{source}"
+        yield f"- `{text}`: {counted(counts[name], 'row')}. {card.summary}{source}"
 
 
 def _gates(request: CreateRequest, accounts: Sequence[Round]) -> Iterator[str]:
@@ -155,9 +160,12 @@ def _drift(found: Drift | None) -> Iterator[str]:
 
 def _limits(request: CreateRequest) -> Iterator[str]:
     yield from ("", "## Limits", "")
-    yield "- Nobody has looked at these rows, unless you did: gates are no people."
+    if request.people.sample:
+        yield f"- People looked at a sample of {request.people.sample} rows, and at no other."
+    else:
+        yield "- Nobody has looked at these rows, unless you did: gates are no people."
     if request.models.checker is None:
-        yield "- No model checked the rows."
+        yield "- No language model checked the rows."
     elif request.models.checker == request.models.writer:
         yield "- The writer checked itself: its mistakes pass its own check."
     yield "- Use them to train, never to measure: a test set is made of real rows."
