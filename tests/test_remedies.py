@@ -110,6 +110,7 @@ def test_every_option_that_a_message_names_exists():
     known = {option for options in KNOWN.values() for option in options}
     experiments = " ".join(path.read_text() for path in (ROOT / "evals").rglob("*.py"))
     known |= set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', experiments))
+    known.add("--allow-blocking")  # of LangGraph's own command
     wrong = [
         (where, option)
         for where, text in SAID
