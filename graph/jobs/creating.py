@@ -23,6 +23,7 @@ from querist.graph.jobs.workbench import Workbench
 from querist.memory.creations import CreatedRow, RowStatus
 from querist.memory.errors import BudgetExceeded, QueristError
 from querist.memory.records import Round, content_id
+from querist.tools.arms.thompson import Choose, choose_by_yield
 from querist.tools.gates.port import Candidate
 from querist.tools.wording import counted
 
@@ -65,6 +66,7 @@ class Creation:
         deadline: datetime | None = None,
         wish: Callable[[], str] = lambda: "",
         listener: Listener = lambda _: None,
+        choose: Choose = choose_by_yield,
     ) -> None:
         """`wish` tells what a person wants (pause, cancel); it is asked between waves."""
         self._bench = workbench
@@ -73,7 +75,7 @@ class Creation:
         cells = cells_of(request.labels, request.shares, request.attributes, request.never)
         self.progress = Progress.of(cells, request.rows)
         self.checks = Checks(workbench)
-        self._planner = Planner(request, workbench.task, workbench.seeds)
+        self._planner = Planner(request, workbench.task, workbench.seeds, choose=choose)
         self._is_out_of_money = False
         for row in workbench.creations.all():
             self.progress.take(row)

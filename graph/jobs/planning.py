@@ -14,7 +14,7 @@ from querist.graph.jobs.request import CreateRequest
 from querist.graph.jobs.workbench import Seeds
 from querist.memory.creations import CreatedRow
 from querist.memory.records import Example, Task
-from querist.tools.arms.thompson import Tries, choose_by_yield
+from querist.tools.arms.thompson import Choose, Tries, choose_by_yield
 from querist.tools.calls import read_call
 
 _SHOWN = 4
@@ -117,8 +117,16 @@ class Progress:
 class Planner:
     """Plans waves: a pure function of progress and the wave's number."""
 
-    def __init__(self, request: CreateRequest, task: Task, seeds: Seeds) -> None:
-        """`seeds` may be empty, if the methods need none."""
+    def __init__(
+        self,
+        request: CreateRequest,
+        task: Task,
+        seeds: Seeds,
+        *,
+        choose: Choose = choose_by_yield,
+    ) -> None:
+        """`seeds` may be empty, if the methods need none; `choose` takes the method of a call."""
+        self._choose = choose
         self._request, self._task, self._seeds = request, task, seeds
         self._methods = {read_call(text)[0]: METHODS.read(text) for text in request.methods}
 
@@ -154,7 +162,7 @@ class Planner:
         spec = progress.cells[cell]
         names = [name for name in self._methods if self._can(name, spec.label)]
         arms = [(name, spec.label or "") for name in names]
-        arm = arms[choose_by_yield(arms, progress.tries, rng=rng)]
+        arm = arms[self._choose(arms, progress.tries, rng=rng)]
         seeds = self._seeds
         own = seeds.by_label.get(spec.label or "", ()) if spec.label else seeds.rows
         shown = _draw(own or (() if seeds.by_label else seeds.rows), _SHOWN, rng)

@@ -36,6 +36,7 @@ from querist.memory.outbox import Outbox
 from querist.memory.records import Job, JobStatus, Round
 from querist.memory.runs import LEASE, Heartbeat, Runs
 from querist.memory.store import Lease, Store
+from querist.tools.arms.thompson import Choose, choose_by_yield
 
 if TYPE_CHECKING:
     from querist.graph.run import Run
@@ -69,8 +70,13 @@ class Worker:
         tell: Tell = lambda _: None,
         poll: float = _POLL,
         only: str | None = None,
+        choose: Choose = choose_by_yield,
     ) -> None:
-        """`models` replaces models by name (tests); `only` names the one job to work on."""
+        """`models` replaces models by name (tests); `only` names the one job to work on.
+
+        `choose` takes the method of each call; another one is what ours is compared with.
+        """
+        self._choose = choose
         self._store = store
         self.jobs = Jobs(store, lease=lease)
         self._beat = lease.total_seconds() / 4
@@ -176,6 +182,7 @@ class Worker:
                     deadline=job.deadline,
                     wish=lambda: self._wish(lease),
                     listener=lambda account: self._note(job, request, account),
+                    choose=self._choose,
                 )
                 ended = await creation.run()
                 return self._end(job, held, ended, bench=bench)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +28,19 @@ class Tries:
     def plus(self, *, written: int, accepted: int, usd: float) -> Tries:
         """Add what came of another try."""
         return Tries(self.written + written, self.accepted + accepted, self.usd + usd)
+
+
+class Choose(Protocol):
+    """Chooses whose turn it is among ways to write."""
+
+    def __call__(
+        self,
+        arms: Sequence[Hashable],
+        known: Mapping[Hashable, Tries],
+        *,
+        rng: np.random.Generator,
+    ) -> int:
+        """Give the place of the chosen arm, by what is known of each."""
 
 
 def choose_by_yield(

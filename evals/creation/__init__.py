@@ -1,0 +1,1 @@
+"""What create jobs are measured at with scripted models, so that the truth of each row is known."""
