@@ -140,9 +140,7 @@ def judge(
 
 def _cells(found: Sequence[tuple[float, float, float, float]]) -> str:
     precision, lost, tries, usd = zip(*found, strict=True)
-    return " | ".join(
-        [told(precision, ".1%"), told(lost, ".1%"), told(tries), told(usd)]
-    )
+    return " | ".join([told(precision, ".1%"), told(lost, ".1%"), told(tries), told(usd)])
 
 
 def _asked_table(seeds: int, rows: int) -> str:
@@ -167,8 +165,7 @@ def _asked_table(seeds: int, rows: int) -> str:
 
 def _solvers_table(seeds: int, rows: int) -> str:
     lines = [
-        "| gates | right answers among accepted | right and hard | right and hard rows lost "
-        "| tries a row | USD per 1,000 rows |",
+        "| gates | right answers | right and hard | those lost | tries a row | USD per 1,000 |",
         "|---|---|---|---|---|---|",
     ]
     for name, gates in _SOLVERS.items():
@@ -180,7 +177,7 @@ def _solvers_table(seeds: int, rows: int) -> str:
 
 
 def run_questions(seed: int, gates: Sequence[str], *, rows: int) -> Ran:
-    """Work off one job of questions; the strong solver is right in 0.9 of hard ones, weak in 0.3."""
+    """Work off one job of questions; of hard ones strong solves 0.9 and weak 0.3."""
     world = Questions(seed, {"rents": 0.8, "repairs": 0.5})
     models: list[ChatModel] = [
         world.writer(WRITER),
@@ -199,8 +196,7 @@ def run_questions(seed: int, gates: Sequence[str], *, rows: int) -> Ran:
 
 def _learning_table(seeds: int) -> str:
     lines = [
-        "| worlds | rows | plan | tries a row | USD per 1,000 rows | tries less than in turn "
-        "| USD less, of 100 |",
+        "| worlds | rows | plan | tries a row | USD per 1,000 | fewer tries a row | USD less, % |",
         "|---|---|---|---|---|---|---|",
     ]
     for words, low, high, dear, sizes in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -62,16 +63,22 @@ def run_job(
     seeds: Sequence[tuple[str, str]] = (),
     tests: Sequence[str] = (),
     choose: Choose = choose_by_yield,
+    within: Path | None = None,
 ) -> Ran:
-    """Work one job off; `seeds` are texts with labels, `tests` the texts of a test file."""
-    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "work") as store:
+    """Work one job off; `seeds` are texts with labels, `tests` the texts of a test file.
+
+    Jobs `within` one folder embed a text once for all of them.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = within or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        store = stack.enter_context(open_store(folder / "work"))
         more: dict[str, Any] = {}
         if seeds:
             lines = [{"text": text, "label": label} for text, label in seeds]
-            file = _write(Path(folder) / "seeds.jsonl", lines)
+            file = _write(folder / "seeds.jsonl", lines)
             more["seeds"] = {"file": file, "text": "text", "label": "label"}
         if tests:
-            more["tests"] = [_write(Path(folder) / "tests.jsonl", [{"text": t} for t in tests])]
+            more["tests"] = [_write(folder / "tests.jsonl", [{"text": t} for t in tests])]
         request = jobs.read_request({**_COMMON, **body, **more}, source="the experiment")
         job = jobs.submit(request, store)
         given = {model.name: model for model in models}

@@ -103,6 +103,16 @@ def test_contamination_is_a_run_of_words_or_a_whole_short_text():
     )
 
 
+def test_a_short_test_text_is_found_inside_a_longer_row():
+    tests = ["my shower is stone cold", "no heat"]
+    rows = ["Hello, my shower is STONE cold. Please help!", "no heat", "there is no heat at all"]
+    # Two words are a phrase that anybody may use: only as the whole row they are the test text.
+    assert passed("contamination", *rows, tests=tests) == [False, False, True]
+    assert "my shower is stone cold" in reason("contamination", rows[0], tests=tests)
+    # Where the run that was asked for is shorter still, it goes by that.
+    assert passed("contamination(words=2)", rows[2], tests=tests) == [False]
+
+
 def test_regular_expressions_fit_the_whole_field():
     gate = r"regex(pattern='[A-Z]{2}-[0-9]+', field='code')"
     rows = [candidate(code="AB-12"), candidate(code="AB-12x"), candidate(other="AB-12")]

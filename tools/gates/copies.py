@@ -17,6 +17,8 @@ from querist.tools.registry import Count, Share
 _PASSED = Finding(passed=True)
 _WORD = re.compile(r"\w+")
 _SHOWN = 60
+_SHORTEST = 4
+"""Words of a test text that gives it away inside a longer row: fewer are phrases of anybody."""
 
 
 @gate("exact", summary="No row says the same as a seed or an earlier row.", cost="nothing")
@@ -175,8 +177,9 @@ class Embedding:
     summary="No row shares a long run of words with a text of the named test files.",
     cost="nothing",
     citation="Brown et al., Language Models are Few-Shot Learners, 2020, appendix C",
-    explanation="A run of `words` equal words, or the whole of a shorter text. It finds copying, "
-    "not knowing: a test text told in other words passes.",
+    explanation="A run of `words` equal words, or the whole of a shorter text; one of under "
+    f"{_SHORTEST} words only where the row says nothing else. It finds copying, not knowing: "
+    "a test text told in other words passes.",
 )
 class Contamination:
     """Compares runs of words."""
@@ -196,17 +199,21 @@ class Contamination:
                 run for text in setting.tests for run in _runs(_words(text), self._words)
             }
         known = setting.memo[key]
+        # The lengths that test texts have: a shorter one may stand anywhere in a row.
+        sizes = sorted({len(run) for run in known if len(run) >= min(self._words, _SHORTEST)})
         findings = []
         for candidate in candidates:
-            shared = next((run for run in self._read(candidate.text) if run in known), None)
+            runs = self._read(candidate.text, sizes)
+            shared = next((run for run in runs if run in known), None)
             reason = f"gives a test text away: {' '.join(shared)}" if shared else ""
             findings.append(Finding(passed=shared is None, reason=reason))
         return findings
 
-    def _read(self, text: str) -> Iterable[tuple[str, ...]]:
+    def _read(self, text: str, sizes: Iterable[int]) -> Iterable[tuple[str, ...]]:
         words = _words(text)
-        yield words  # a whole test text that is shorter than a run
-        yield from _runs(words, self._words)
+        yield words  # a whole test text, however short
+        for size in sizes:
+            yield from _runs(words, size)
 
 
 def _runs(words: tuple[str, ...], size: int) -> list[tuple[str, ...]]:
