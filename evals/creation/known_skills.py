@@ -10,17 +10,17 @@ generator's Thompson sampling against methods in turn, and against a plan that k
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from querist.agents.models.port import ChatModel
 from querist.evals.creation.one_job import STRONG, WEAK, WRITER, Ran, run_job, told
+from querist.evals.creation.plans import BestKnown, InTurn, run_plan
 from querist.evals.creation.scripted_questions import RECORD, TOPICS, Questions, is_hard, is_sound
 from querist.evals.creation.scripted_world import LABELS, METHODS, World
 from querist.tools.arms.protocol import wilson
-from querist.tools.arms.thompson import Choose, Tries, choose_by_yield
+from querist.tools.arms.thompson import Choose, choose_by_yield
 
 _STRONG, _WEAK = (0.8, 1.0), (0.4, 1.0)
 """Chances of being right: 0.9 and 0.7 on average."""
@@ -42,46 +42,7 @@ _SOLVERS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class InTurn:
-    """The fixed plan: every method as often as any other, in each class."""
-
-    def __init__(self) -> None:
-        """Begin with the first."""
-        self._turns: Counter[Hashable] = Counter()
-
-    def __call__(
-        self,
-        arms: Sequence[Hashable],
-        known: Mapping[Hashable, Tries],  # noqa: ARG002 - it learns nothing
-        *,
-        rng: np.random.Generator,  # noqa: ARG002
-    ) -> int:
-        """Take the next one; the first arm stands for the class."""
-        self._turns[arms[0]] += 1
-        return (self._turns[arms[0]] - 1) % len(arms)
-
-
-class BestKnown:
-    """The plan of whoever knows each method's hit rate: no learning does better at one price."""
-
-    def __init__(self, hits: Mapping[tuple[str, str], float]) -> None:
-        """`hits` by method and label."""
-        self._hits: Mapping[Hashable, float] = dict(hits)
-
-    def __call__(
-        self,
-        arms: Sequence[Hashable],
-        known: Mapping[Hashable, Tries],  # noqa: ARG002
-        *,
-        rng: np.random.Generator,  # noqa: ARG002
-    ) -> int:
-        """Take the best."""
-        return int(np.argmax([self._hits[arm] for arm in arms]))
-
-
-def run_world(
-    world: World, gates: Sequence[str], *, rows: int, choose: Choose = choose_by_yield
-) -> Ran:
+def run_world(world: World, gates: Sequence[str], *, rows: int) -> Ran:
     """Work off one job of labelled texts."""
     models: list[ChatModel] = [
         world.writer(WRITER),
@@ -95,7 +56,7 @@ def run_world(
         "gates": ("schema", *gates),
         "seed": world.seed,
     }
-    return run_job(body, models, seeds=world.seeds(), choose=choose)
+    return run_job(body, models, seeds=world.seeds())
 
 
 def _gates_table(seeds: int, rows: int) -> str:
@@ -218,7 +179,7 @@ def _learning(words: str, worlds: Sequence[World], *, rows: int, with_best: bool
     if with_best:
         plans["best known"] = lambda world: BestKnown(world.hits)
     done = {
-        name: [run_world(w, ["label_check"], rows=rows, choose=plan(w)) for w in worlds]
+        name: [run_plan(world, rows=rows, choose=plan(world)) for world in worlds]
         for name, plan in plans.items()
     }
     lines = []

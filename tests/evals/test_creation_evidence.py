@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from querist.agents.models.port import ChatRequest, Message
-from querist.evals.creation.known_skills import BestKnown, InTurn, judge, paired, run_world
+from querist.evals.creation.known_skills import judge, paired, run_world
 from querist.evals.creation.one_job import Ran, mean_interval
+from querist.evals.creation.plans import BestKnown, InTurn, run_plan
 from querist.evals.creation.planted_faults import FAULTS, GOOD, Plot, caught, plot
 from querist.evals.creation.scripted_questions import Questions, is_hard, is_sound
 from querist.evals.creation.scripted_world import LABELS, METHODS, World
@@ -117,6 +118,18 @@ def test_the_fixed_plan_takes_turns_within_a_class_and_the_best_known_never():
     arms = [(method, "beta") for method in METHODS]
     best = BestKnown({arm: place for place, arm in enumerate(arms)})
     assert best(arms, {arms[0]: Tries(9, 9)}, rng=rng) == 4
+
+
+def test_a_plan_takes_as_many_tries_as_its_hit_rate_and_the_checker_let_it():
+    ran = [
+        run_plan(World.drawn(seed, low=0.6, high=0.6), rows=90, choose=InTurn())
+        for seed in range(6)
+    ]
+    assert all(len(one.accepted) == 90 for one in ran)
+    written = [one for job in ran for one in job.rows]
+    passed = np.mean([one.status != "rejected" for one in written])
+    # Right ones that are seen to be right, and wrong ones that are taken for this class.
+    assert passed == pytest.approx(0.6 * 0.9 + 0.4 * 0.1 / 2, abs=0.04)
 
 
 def test_the_plot_plants_what_it_says_and_a_catch_is_counted_by_fault():

@@ -75,6 +75,15 @@ def test_minhash_finds_what_shares_most_word_triples():
     assert passed("minhash(at=0.7)", close, close) == [True, False]
 
 
+def test_minhash_of_single_words_finds_a_short_copy_with_a_few_words_changed():
+    seed = "the boiler in the cellar makes a noise like thunder every night please send somebody"
+    near = "the boiler in the garage makes a noise like thunder every day please send somebody"
+    other = "please send somebody to the cellar, the light in there went off and it is dark"
+    # Two of fifteen words, and seven of thirteen triples.
+    assert passed("minhash", near, other, seeds=[seed]) == [True, True]
+    assert passed("minhash(run=1)", near, other, seeds=[seed]) == [False, True]
+
+
 def test_embedding_compares_with_all_that_is_known_and_tells_what_is_near():
     assert passed("embedding(at=0.95)", "the tap drips", "the taps drip", "rent is due",
                   seeds=["the tap drips"], embed=EMBED) == [False, True, True]  # fmt: skip

@@ -46,18 +46,19 @@ class Exact:
     summary="No row shares most of its word triples with a known one.",
     cost="about a millisecond a row",
     citation="Broder, On the resemblance and containment of documents, 1997",
-    explanation="Estimated Jaccard likeness of word triples. Not for texts of under ten words, "
-    "where one changed word changes three triples of few. Needs querist[gates].",
+    explanation="Estimated Jaccard likeness of word triples. Texts of under some 40 words want "
+    "run=1, single words: a changed word changes three triples, which are many of few. Needs "
+    "querist[gates].",
 )
 class MinHash:
     """Finds near-copies by MinHash and locality-sensitive hashing."""
 
     rank = 6
 
-    def __init__(self, *, at: Share = 0.7, permutations: Count = 128) -> None:
-        """`at` is the Jaccard likeness above which a row is a copy."""
+    def __init__(self, *, at: Share = 0.7, permutations: Count = 128, run: Count = 3) -> None:
+        """`at` is the likeness above which a row is a copy; `run` is the words that are a piece."""
         self._tools: Any = need("datasketch", extra="gates")
-        self._at, self._permutations = at, permutations
+        self._at, self._permutations, self._run = at, permutations, run
         self.remedy = f"raise minhash(at={at}), or give more to write about"
 
     def check(self, candidates: Sequence[Candidate], setting: Setting, /) -> list[Finding]:
@@ -78,7 +79,7 @@ class MinHash:
 
     def _known(self, setting: Setting) -> _Index:
         """Index seeds and accepted rows; what was indexed for an earlier wave stays."""
-        key = f"minhash {self._at} {self._permutations}"
+        key = f"minhash {self._at} {self._permutations} {self._run}"
         index: _Index = setting.memo.setdefault(key, self._new_index())
         for text in _later(setting, len(index)):
             index.add(text, self._sketch(text))
@@ -91,7 +92,7 @@ class MinHash:
 
     def _sketch(self, text: str) -> Any:
         sketch = self._tools.MinHash(num_perm=self._permutations, seed=1)
-        sketch.update_batch([piece.encode() for piece in _triples(text)])
+        sketch.update_batch([piece.encode() for piece in _pieces(text, self._run)])
         return sketch
 
 
@@ -226,9 +227,9 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.casefold()))
 
 
-def _triples(text: str) -> set[str]:
+def _pieces(text: str, size: int) -> set[str]:
     words = _words(text)
-    return {" ".join(run) for run in _runs(words, 3)} or {text}
+    return {" ".join(run) for run in _runs(words, size)} or {text}
 
 
 def _cut(text: str) -> str:
