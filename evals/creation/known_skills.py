@@ -130,14 +130,14 @@ def _solvers_table(seeds: int, rows: int) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, gates in _SOLVERS.items():
-        ran = [run_questions(seed, gates, rows=rows) for seed in range(seeds)]
+        ran = [_run_questions(seed, gates, rows=rows) for seed in range(seeds)]
         right = [judge(one, is_sound)[0] for one in ran]
         found = [judge(one, lambda row: is_sound(row) and is_hard(row)) for one in ran]
         lines.append(f"| {name} | {told(right, '.1%')} | {_cells(found)} |")
     return "\n".join(lines)
 
 
-def run_questions(seed: int, gates: Sequence[str], *, rows: int) -> Ran:
+def _run_questions(seed: int, gates: Sequence[str], *, rows: int) -> Ran:
     """Work off one job of questions; of hard ones strong solves 0.9 and weak 0.3."""
     world = Questions(seed, {"rents": 0.8, "repairs": 0.5})
     models: list[ChatModel] = [

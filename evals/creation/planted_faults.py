@@ -40,7 +40,7 @@ FAULTS = (
     "test text, one word in six changed",
     "one topic only",
 )
-GATES: Mapping[str, tuple[str, ...]] = {
+_GATES: Mapping[str, tuple[str, ...]] = {
     "exact": ("exact",),
     "minhash": ("minhash",),
     "embedding": ("embedding",),
@@ -230,7 +230,7 @@ def _strings(content: str) -> list[str]:
     return [value for value in found.values() if isinstance(value, str)] if found else []
 
 
-def run_plot(drawn: Plot, gates: Sequence[str], *, seed: int, within: Path | None = None) -> Ran:
+def _run_plot(drawn: Plot, gates: Sequence[str], *, seed: int, within: Path | None = None) -> Ran:
     """Work the rows of a plot off; the job ends when there are no more to be had.
 
     Jobs `within` one folder need a `seed` each: equal calls would be replayed there.
@@ -263,7 +263,7 @@ def caught(drawn: Plot, ran: Ran) -> Caught:
     return found
 
 
-def share(flags: Sequence[bool]) -> str:
+def _share(flags: Sequence[bool]) -> str:
     """Write a share with its 90 % Wilson interval as a cell of a table."""
     if not flags:
         return "-"
@@ -277,15 +277,15 @@ def _table(seeds: int, rows: int, names: Sequence[str]) -> str:
     for seed in range(seeds):
         drawn = plot(seed, rows=rows)
         with tempfile.TemporaryDirectory() as folder:
-            for number, (name, gates) in enumerate(GATES.items()):
+            for number, (name, gates) in enumerate(_GATES.items()):
                 if name not in names:
                     continue
-                ran = run_plot(drawn, gates, seed=100 * seed + number, within=Path(folder))
+                ran = _run_plot(drawn, gates, seed=100 * seed + number, within=Path(folder))
                 for fault, flags in caught(drawn, ran).items():
                     found[name][fault] += flags
     lines = [f"| planted | rows | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
     for fault in (*FAULTS, GOOD):
-        cells = " | ".join(share(found[name][fault]) for name in names)
+        cells = " | ".join(_share(found[name][fault]) for name in names)
         lines.append(f"| {fault} | {len(found[names[0]][fault])} | {cells} |")
     return "\n".join(lines)
 
@@ -295,7 +295,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--rows", type=int, default=300)
-    parser.add_argument("--gates", nargs="*", default=list(GATES), choices=list(GATES))
+    parser.add_argument("--gates", nargs="*", default=list(_GATES), choices=list(_GATES))
     options = parser.parse_args()
     print(_table(options.seeds, options.rows, options.gates))
 

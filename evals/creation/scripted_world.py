@@ -76,7 +76,7 @@ class World:
 
     def _write(self, request: ChatRequest) -> ChatReply:
         rng = random.Random(f"{self.seed}{request.messages}{request.sample}")  # noqa: S311
-        method, wanted = method_of(request), label_of(request)
+        method, wanted = _method_of(request), label_of(request)
         texts = []
         for _ in range(4):
             is_hit = rng.random() < self.hits[method, wanted]
@@ -124,7 +124,7 @@ def _points(request: ChatRequest, truth: str, *, is_right: bool) -> ChatReply:
     return ChatReply(json.dumps({"correct": 4 if is_good else 2}), Usage(tokens, 8))
 
 
-def method_of(request: ChatRequest) -> str:
+def _method_of(request: ChatRequest) -> str:
     """Tell which method wrote a prompt."""
     system = request.messages[0].content
     return next((name for duty, name in _DUTIES.items() if duty in system), "conditioned")
