@@ -16,7 +16,7 @@ from querist.graph.round.audit import learnable, selectable
 from querist.graph.round.evidence import counts_of_labels
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.model_files import current_model
-from querist.graph.round.select import query_context
+from querist.graph.round.select import query_context, strategy_for
 from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
 from querist.memory.errors import InvalidInput, QueristError
@@ -24,7 +24,6 @@ from querist.memory.records import Action, Example, ExampleId
 from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.engines.neighbours import nearest_neighbours
 from querist.tools.strategies import Capability
-from querist.tools.strategies import get as strategy
 
 _NEAREST = 10
 """Texts of the pool that a text's typicality is measured on."""
@@ -63,10 +62,10 @@ class PoolDesk:
             typicality=self._typicality(sample),
         )
 
-    def choose(self, name: str, count: int) -> Batch:
+    def choose(self, name: str, count: int, favour: Sequence[str] = ()) -> Batch:
         """Let a strategy choose as it would in this round; what it remembers is not kept."""
         asked = query_context(self._context, self._rows, number=self._number)
-        found = strategy(name)
+        found = strategy_for(self._context, name, favour)
         if Capability.LLM in found.requires:
             raise InvalidInput("it asks a language model, which costs money to try")
         missing = found.requires - set(asked.sources)

@@ -6,6 +6,9 @@ import itertools
 from collections.abc import Mapping
 from decimal import Decimal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence
 from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, PastRound, Plan, gain_of
@@ -19,6 +22,7 @@ from querist.graph.lessons.recalling import expected_guidelines, facts_of, guide
 from querist.graph.round.audit import audit_size, audited, learnable, selectable
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.model_files import current_model
+from querist.graph.round.select import expected
 from querist.graph.round.stopping import judge_curve
 from querist.graph.sizes import Sizes
 from querist.graph.waiting import waiting_for
@@ -122,14 +126,15 @@ def past_rounds(journal: Journal) -> tuple[PastRound, ...]:
     )
 
 
-def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEvidence:
-    """What there is to choose from."""
+def for_selector(context: Context, *, number: int, rows: NDArray[np.intp]) -> SelectorEvidence:
+    """What there is to choose from: `rows` of the pool."""
+    is_minded = context.config.minds.of(Agent.SELECTOR) != "rules"
     labels, plan = learnable(context), plan_of(context.journal, number)
     learnt = plan.questions - plan.audits  # where people label all that is selected, no more is
     asks = context.config.people.kind != "none"
     return SelectorEvidence(
         round=number,
-        pool_left=pool_left,
+        pool_left=len(rows),
         batch=plan.batch if context.config.annotator.enabled else min(plan.batch, learnt),
         configured=context.config.loop.strategy,
         labels=_counts(context, labels),
@@ -140,6 +145,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         capabilities=_capabilities(context),
         most=_most_wanted(context, plan, number=number),
         lessons=facts_of(context, Agent.SELECTOR),
+        expected=expected(context, rows) if is_minded else {},
     )
 
 
