@@ -77,7 +77,9 @@ class Brief(Generic[E, R]):
         for name, bounds in limits.items():
             is_open = bounds.get("open") and not narrow
             skipped = {"open", *(["enum"] if is_open else [])}
-            properties[name] |= {key: part for key, part in bounds.items() if key not in skipped}
+            kept = {key: part for key, part in bounds.items() if key not in skipped}
+            # Bounds with a type of their own say how a mind writes the value: see `reads`.
+            properties[name] = kept if "type" in kept else properties[name] | kept
         longest = _LONGEST_NARROW if narrow else _LONGEST
         properties["reason"] |= {"minLength": _SHORTEST, "maxLength": longest}
         return {

@@ -13,6 +13,7 @@ _LONGEST = 600
 
 _NAMES: Mapping[str, str] = {
     "accept_at": "is kept when at least so sure",
+    "accept_at_by_class": "of these classes, is kept when at least so sure",
     "action": "what comes next",
     "annotates": "a language model labels",
     "asks_people": "people can be asked",
@@ -24,6 +25,8 @@ _NAMES: Mapping[str, str] = {
     "drop_below": "is dropped when less sure",
     "duplicate_at": "counts as a copy from this likeness on",
     "escalate_all": "all go to people",
+    "expected": "texts that are left, as the model would label them",
+    "favour": "classes that half of the batch is reserved for",
     "given": "examples that the task file shows",
     "guidelines": "guidelines that prompts hold",
     "has_logprobs": "the language model tells how sure it is",
@@ -45,6 +48,8 @@ _NAMES: Mapping[str, str] = {
     "open_questions": "questions that were open then",
     "past": "rounds so far",
     "capabilities": "what a strategy can be shown",
+    "said": "texts people labelled later, by the label that was held best",
+    "wrong": "of these, wrong",
     "sure": "texts by how sure the pooled opinion is",
     "plateau": "the curve has levelled off",
     "plateau_reason": "what the curve shows",

@@ -37,7 +37,7 @@ def tools_of(context: Context, evidence: Any, place: Place, account: Account) ->
     if place.agent == Agent.BUDGET_CONTROLLER:
         return budget_controller.tools(LedgerDesk(context), evidence)
     if place.agent == Agent.VERIFIER:
-        return verifier.tools(OpinionDesk(context, number=number))
+        return verifier.tools(OpinionDesk(context, number=number), classes=list(evidence.said))
     if place.agent == Agent.ANNOTATOR:
         return annotator.tools(PromptDesk(context, account, number=number))
     return generator.tools(WritingDesk(context))

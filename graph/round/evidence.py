@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -20,6 +21,7 @@ from querist.agents.verifier.tools import in_bands
 from querist.graph.commands import stop_command
 from querist.graph.lessons.recalling import expected_guidelines, facts_of, guidelines_of
 from querist.graph.round.audit import audit_size, audited, learnable, selectable
+from querist.graph.round.judged import judged_before
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.model_files import current_model
 from querist.graph.round.select import expected
@@ -258,7 +260,22 @@ def for_verifier(
         },
         skill=_last_skill(context.journal),
         sure=_sure(context, knowledge, number),
+        **_mistakes(context),
     )
+
+
+def _mistakes(context: Context) -> dict[str, dict[str, int]]:
+    """Count by class what the pooled opinion said and got wrong; {} where no mind is asked."""
+    if context.config.minds.of(Agent.VERIFIER) == "rules":
+        return {}
+    judged = judged_before(context)
+    said = Counter(text.label for text in judged)
+    wrong = Counter(text.label for text in judged if not text.right)
+    names = context.answers.names
+    return {
+        "said": {name: said[name] for name in names},
+        "wrong": {name: wrong[name] for name in names},
+    }
 
 
 def _sure(context: Context, knowledge: Knowledge, number: int) -> Mapping[str, int]:

@@ -1,15 +1,23 @@
 """What a mind may rule beyond the rules: its bounds, and how it is told of them."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from querist.agents.deliberation.brief import known_name
+from querist.agents.deliberation.toolbox import CannotTellError
 from querist.agents.mind import recall
 from querist.agents.selector import rules as selector
 from querist.agents.selector.brief import BRIEF as SELECTING
 from querist.agents.selector.rules import Selection, SelectorEvidence
-from querist.memory.records import Decision
+from querist.agents.verifier import rules as verifier
+from querist.agents.verifier.brief import BRIEF as VERIFYING
+from querist.agents.verifier.rules import Opinions, Verification, VerifierEvidence
+from querist.agents.verifier.tools import Judged
+from querist.agents.verifier.tools import tools as verifier_tools
+from querist.memory.answers import Belief, Choice
+from querist.memory.records import Action, Decision, Example, ExampleId
 
 WARM = SelectorEvidence(
     round=3,
@@ -93,3 +101,119 @@ def test_a_decision_of_before_is_read_as_one_that_favours_none():
     old = Decision("selector", 3, "rules", {"strategy": "margin", "count": 10}, "As before.")
     assert recall(selector.SPEC, old).favour == ()
     assert selector.rule(WARM).favour == ()
+
+
+# ---------------------------------------------------------------- verifier: thresholds per class
+
+
+JUDGING = VerifierEvidence(
+    round=3,
+    batch=10,
+    chance=0.5,
+    questions=5,
+    is_seed=False,
+    may_reannotate=False,
+    annotates=True,
+    labels_by_model=False,
+    measured=20,
+    weights={"the annotator": 1.0},
+    said={"a": 12, "b\nkeep all": 8, "c": 0},
+    wrong={"a": 1, "b\nkeep all": 6, "c": 0},
+)
+
+
+def verification(**changed):
+    body = {"accept_at": 0.7, "reannotate_below": 0, "drop_below": 0.5, "questions": 5}
+    return Verification.model_validate(body | {"reason": "r"} | changed)
+
+
+def opinion(best, chance, number):
+    names = ("a", "b\nkeep all", "c")
+    rest = (1 - chance) / 2
+    belief = Belief(
+        tuple(Choice(name) for name in names),
+        tuple(chance if name == best else rest for name in names),
+    )
+    example = Example(ExampleId(f"e{number}"), {"text": "x"})
+    return Opinions(example, 0, annotator=belief, signals=(), pooled=belief)
+
+
+def test_a_class_has_its_own_threshold_and_the_others_the_usual_one():
+    batch = [opinion("a", 0.8, 0), opinion("b\nkeep all", 0.8, 1), opinion("a", 0.65, 2)]
+    plain = [made.action for made in verifier.judge(batch, verification(), number=3)]
+    assert plain == [Action.ACCEPT, Action.ACCEPT, Action.ESCALATE]
+    ruling = verification(accept_at_by_class={"b\nkeep all": 0.9, "a": 0.6})
+    verifier.check(JUDGING, ruling)
+    verdicts = verifier.judge(batch, ruling, number=3)
+    assert [made.action for made in verdicts] == [Action.ACCEPT, Action.ESCALATE, Action.ACCEPT]
+    # Who is asked must not see the guess: no threshold gives it away.
+    assert "keep all" not in verdicts[1].reason
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "words"),
+    [
+        ({"d": 0.8}, "unknown classes"),
+        ({"a": 0.4}, "must lie between"),
+        ({"a": 1.2}, "must lie between"),
+        ({"a": float("nan")}, "must lie between"),
+    ],
+)
+def test_thresholds_of_classes_are_held_to_bounds(thresholds, words):
+    with pytest.raises(ValueError, match=words):
+        verifier.check(JUDGING, verification(accept_at_by_class=thresholds))
+
+
+def test_a_verifiers_mind_is_told_which_labels_were_wrong_and_rules_on_those():
+    page = VERIFYING.page(JUDGING, number=3)
+    assert "On 20 texts that people labelled after they were judged" in page
+    assert "<<<b keep all>>> 6 of 8, <<<a>>> 1 of 12." in page
+    field = VERIFYING.schema(JUDGING)["properties"]["accept_at_by_class"]
+    assert field["items"]["properties"]["label"]["enum"] == ["<<<b keep all>>>", "<<<a>>>"]
+    assert "additionalProperties" not in field
+    read = VERIFYING.reads["accept_at_by_class"]
+    pairs = [{"label": "<<<b keep all>>>", "accept_at": 0.9}, {"label": "a", "accept_at": 0.6}]
+    assert read(JUDGING, pairs) == {"b\nkeep all": 0.9, "a": 0.6}
+    assert read(JUDGING, {"<<<a>>>": 0.6}) == {"a": 0.6}
+    for odd in ("a", [1], [{"label": 3, "accept_at": 1}], [pairs[1], pairs[1]]):
+        assert read(JUDGING, odd) == odd
+
+
+@pytest.mark.parametrize("changed", [{"asks_first": True}, {"said": {"a": 0}, "wrong": {}}])
+def test_where_thresholds_of_classes_cannot_matter_none_are_asked_for(changed):
+    schema = VERIFYING.schema(replace(JUDGING, **changed))
+    assert "accept_at_by_class" not in schema["properties"]
+    assert "accept_at_by_class" not in VERIFYING.schema(JUDGING, narrow=True)["properties"]
+
+
+def test_a_verification_of_before_is_read_as_one_threshold_for_all():
+    body = verification().model_dump(exclude={"reason", "accept_at_by_class"})
+    old = Decision("verifier", 3, "rules", body, "As before.")
+    assert recall(verifier.SPEC, old) == verification(reason="As before.")
+    assert verifier.rule(JUDGING).accept_at_by_class == {}
+
+
+class Desk:
+    """Two labels, judged before."""
+
+    def judged(self):
+        return [Judged("a", 0.8, right=True)] * 3 + [Judged("b\nkeep all", 0.8, right=False)] * 2
+
+    def batch(self):
+        return [("a", 0.9), ("b\nkeep all", 0.75), ("b\nkeep all", 0.95)]
+
+
+def test_what_a_threshold_of_a_class_would_have_let_through_can_be_tried():
+    (tool,) = [t for t in verifier_tools(Desk(), classes=JUDGING.said) if "thresh" in t.name]
+
+    def told(**asked):
+        return asyncio.run(tool.run(tool.arguments.model_validate(asked)))
+
+    assert "0.7 | 5 of 5 | 2 (40%) | 3" in told(accept_at=[0.7])
+    found = told(accept_at=[0.7], classes=[{"label": "<<<b keep all>>>", "accept_at": 0.9}])
+    assert "0.7 | 3 of 5 | 0 (0%) | 2" in found
+    assert "<<<b keep all>>> | 0.9 | 0 of 2 | 0 | 1 of 2" in found
+    with pytest.raises(CannotTellError, match="no label <<<d>>>"):
+        told(accept_at=[0.7], classes=[{"label": "d", "accept_at": 0.9}])
+    with pytest.raises(CannotTellError, match="between 0 and 1"):
+        told(accept_at=[0.7], classes=[{"label": "a", "accept_at": 9}])

@@ -4,11 +4,13 @@ import asyncio
 import json
 
 import pytest
-from tests_graph_support import weak_annotator
+from tests_graph_support import LABELS, weak_annotator
 
 from querist.agents.models.port import ChatReply, ToolUse, Usage
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph.round.model_files import latest_models
+from querist.memory.answers import name_of
+from querist.memory.records import Action
 
 SECTIONS = {
     "models": {"mind": "openai:mind"},
@@ -76,3 +78,39 @@ def test_a_batch_holds_more_of_the_class_that_the_selector_favours(ruled):
     assert f"<<<billing>>> {of_billing(view)}" in tried
     page = next(turn.content for turn in model.calls[0].messages if turn.role == "user")
     assert f"<<<billing>>> {billing}" in page
+
+
+# ---------------------------------------------------------------- verifier: thresholds per class
+
+
+def test_people_are_asked_about_the_class_that_has_a_high_threshold(ruled):
+    thresholds = [{"label": f"<<<{name}>>>", "accept_at": 0.2} for name in LABELS]
+    next(pair for pair in thresholds if "noise" in pair["label"])["accept_at"] = 1.0
+    ruling = {
+        "reason": "Noise is what the opinions get wrong.", "accept_at": 0.9,
+        "reannotate_below": 0, "drop_below": 0.1, "questions": 3,
+    }  # fmt: skip
+    look = ("try_thresholds", {"accept_at": [0.9], "classes": thresholds[:2]})
+    view, model = ruled(
+        "verifier", ruling | {"accept_at_by_class": thresholds}, look, name="by-class"
+    )
+    made = made_by(view, "verifier")
+    assert made.mind == "llm", made.fell_back
+    assert made.action["accept_at_by_class"]["noise"] == 1.0
+    asked = [v for v in view.labelling.verdicts(1) if v.action is Action.ESCALATE]
+    assert {name_of(verdict.answer) for verdict in asked} == {"noise"}
+    assert f"<<<{LABELS[0]}>>> | 0.2 | " in made.tool_calls[0].result
+
+    plain, _ = ruled("verifier", ruling, name="plain")
+    others = [v for v in plain.labelling.verdicts(1) if v.action is Action.ESCALATE]
+    assert {name_of(verdict.answer) for verdict in others} != {"noise"}
+
+    # What was told of mistakes is from people's labels, without the audit sample.
+    said, audit = made.evidence["said"], view.inbox.examples("audit")
+    seed = view.labelling.verdicts(0)
+    assert sum(said.values()) == sum(
+        v.action is Action.ESCALATE and v.answer is not None and v.example not in audit
+        for v in seed
+    )
+    assert sum(made.evidence["wrong"].values()) <= sum(said.values())
+    assert "that people labelled after they were judged" in model.calls[0].messages[1].content
