@@ -14,8 +14,7 @@ from querist.agents.selector.tools import Batch, PoolSummary
 from querist.agents.verifier.tools import Judged, Source
 from querist.graph.round.audit import selectable
 from querist.graph.round.evidence import counts_of_labels
-from querist.graph.round.judged import judged_before
-from querist.graph.round.knowledge import Knowledge
+from querist.graph.round.knowledge import Knowledge, judged_before
 from querist.graph.round.model_files import current_model
 from querist.graph.round.select import query_context, strategy_for
 from querist.graph.workplace.context import Context

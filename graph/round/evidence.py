@@ -21,8 +21,7 @@ from querist.agents.verifier.tools import in_bands
 from querist.graph.commands import stop_command
 from querist.graph.lessons.recalling import expected_guidelines, facts_of, guidelines_of
 from querist.graph.round.audit import audit_size, audited, learnable, selectable
-from querist.graph.round.judged import judged_before
-from querist.graph.round.knowledge import Knowledge, count_groups
+from querist.graph.round.knowledge import Knowledge, count_groups, judged_before
 from querist.graph.round.model_files import current_model
 from querist.graph.round.select import expected
 from querist.graph.round.stopping import judge_curve
