@@ -58,7 +58,7 @@ class _Score:
     usd: Decimal = Decimal(0)
 
 
-def _draw(brief: Brief[Any, Any], evidence: Any, rng: random.Random) -> Ruling | None:
+def draw(brief: Brief[Any, Any], evidence: Any, rng: random.Random) -> Ruling | None:
     """Draw a ruling evenly within its bounds; None where its values contradict each other."""
     schema = brief.schema(evidence, narrow=True)
     given = {name: _value(part, rng) for name, part in schema["properties"].items()}
@@ -88,7 +88,7 @@ def score_plain(mind: str, agent: str, *, seed: int = 0) -> _Score:
     for situation in EXAMS[agent]:
         evidence = situation.evidence
         by_rules = mind == "rules"
-        ruling = brief.spec.rule(evidence) if by_rules else _draw(brief, evidence, rng)
+        ruling = brief.spec.rule(evidence) if by_rules else draw(brief, evidence, rng)
         score.total += 1
         score.fell_back += ruling is None
         score.right += ruling is not None and situation.is_right(ruling)

@@ -40,13 +40,13 @@ from querist.memory.events import RoundDone
 from querist.memory.records import Event, Split
 from querist.memory.store import open_store
 
-DATASETS = ("trec6", "ag_news", "sst2", "subj", "hate_offensive")
+_DATASETS = ("trec6", "ag_news", "sst2", "subj", "hate_offensive")
 AGENTS = (Agent.BUDGET_CONTROLLER, Agent.SELECTOR, Agent.ANNOTATOR, Agent.VERIFIER)
-ROUNDS = (1, 2, 3, 4)
-STRATEGIES = ("random", "margin", "facility_location", "typiclust", "k_means")
-STOP = {"action": "finish", "batch": 0, "questions": 0, "audits": 0, "stop": "command"}
+_ROUNDS = (1, 2, 3, 4)
+_STRATEGIES = ("random", "margin", "facility_location", "typiclust", "k_means")
+_STOP = {"action": "finish", "batch": 0, "questions": 0, "audits": 0, "stop": "command"}
 """A person's command before the round: what any ruling is counted against."""
-_ROUNDS_OF_RUN, _BATCH, _USD, _LABEL_USD = 5, 40, 6, "0.05"
+_LENGTH, _BATCH, _USD, _LABEL_USD = 5, 40, 6, "0.05"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +92,18 @@ def main() -> None:
     """Record the runs and play every option."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("evals/results/played_out"))
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
+    parser.add_argument("--datasets", nargs="+", default=list(_DATASETS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--agents", nargs="+", default=list(AGENTS))
     options = parser.parse_args()
     for seed in range(options.seeds):
         for dataset in options.datasets:
-            for situation in record(dataset, seed, options.out):
+            for situation in _record_cell(dataset, seed, options.out):
                 if situation.agent in options.agents:
                     Player(options.out, situation).play_options()
 
 
-def record(dataset: str, seed: int, out: Path) -> list[Situation]:
+def _record_cell(dataset: str, seed: int, out: Path) -> list[Situation]:
     """Halt a run by rules at every decision of interest, and keep its store as it is then."""
     cell = out / "states" / f"{dataset}-{seed}"
     if not (cell / "done").exists():
@@ -111,11 +111,18 @@ def record(dataset: str, seed: int, out: Path) -> list[Situation]:
         with open_store(cell / "run") as store:
             asyncio.run(_record(Run.create(_config(dataset, seed, cell), store), cell))
         (cell / "done").touch()
-    found = (folder.name.rsplit("-", 1) for folder in sorted(cell.glob("at/*")))
-    return [
-        Situation(dataset, seed, agent, int(number), cell / "at" / f"{agent}-{number}")
-        for agent, number in found
-    ]
+    return [found for found in recorded(out) if (found.dataset, found.seed) == (dataset, seed)]
+
+
+def recorded(out: Path) -> list[Situation]:
+    """List what was recorded."""
+    found = []
+    for done in sorted(out.glob("states/*/done")):
+        dataset, seed = done.parent.name.rsplit("-", 1)
+        for folder in sorted(done.parent.glob("at/*")):
+            agent, number = folder.name.rsplit("-", 1)
+            found.append(Situation(dataset, int(seed), agent, int(number), folder))
+    return found
 
 
 def _config(dataset: str, seed: int, cell: Path) -> Any:
@@ -141,7 +148,7 @@ def _config(dataset: str, seed: int, cell: Path) -> Any:
         "budget": {"usd": _USD, "human_label_usd": _LABEL_USD},
         "people": people,
         "models": {"threads": 1},
-        "loop": {"rounds": _ROUNDS_OF_RUN, "batch": _BATCH, "seed": seed},
+        "loop": {"rounds": _LENGTH, "batch": _BATCH, "seed": seed},
         "training": {"target": "linear"},
     }
     return make_config(body, source=dataset)
@@ -155,7 +162,7 @@ async def _record(run: Run, cell: Path) -> None:
         async def deliberate(evidence: Any) -> Deliberated[Any]:
             nonlocal at
             place = (agent, evidence.round)
-            if evidence.round in ROUNDS and place not in halted:
+            if evidence.round in _ROUNDS and place not in halted:
                 at = place
                 raise _Halt
             return Deliberated(BRIEFS[agent].spec.rule(evidence))
@@ -203,19 +210,19 @@ class Player:
         if self.situation.agent == Agent.BUDGET_CONTROLLER:
             # No option where nothing speaks for it, but what every option is counted against.
             stop = BRIEFS[Agent.BUDGET_CONTROLLER].spec.ruling
-            self.play(stop.model_validate({**STOP, "reason": "To compare."}), ("stop",))
-        for ruling, names in options_of(self.situation.agent, evidence):
+            self.play(stop.model_validate({**_STOP, "reason": "To compare."}), ("stop",))
+        for ruling, names in _options_of(self.situation.agent, evidence):
             self.play(ruling, names)
 
     def play(self, ruling: Ruling, names: tuple[str, ...] = ()) -> Outcome:
         """Play a ruling, unless it was."""
-        key = _canonical(plain(ruling))
+        key = _canonical(_plain(ruling))
         if key not in self.outcomes:
             began = time.monotonic()
             usd, right = asyncio.run(self._drive(ruling))
             outcome = Outcome(
                 self.situation.key,
-                plain(ruling),
+                _plain(ruling),
                 names,
                 usd=usd,
                 right=tuple(right),
@@ -260,7 +267,7 @@ class Player:
                 if isinstance(event.body, RoundDone) and event.body.round >= wanted.number:
                     run.post("stop", who="the experiment")
 
-            if ruling is not None and plain(ruling) == STOP:
+            if ruling is not None and _plain(ruling) == _STOP:
                 run.post("stop", who="the experiment")
             try:
                 await run.drive(end_after_it)
@@ -281,11 +288,11 @@ async def _hits(run: Run) -> list[int]:
         return [int(hit) for hit in said == truth]
 
 
-def options_of(agent: str, evidence: Any) -> list[tuple[Ruling, tuple[str, ...]]]:
+def _options_of(agent: str, evidence: Any) -> list[tuple[Ruling, tuple[str, ...]]]:
     """List the rulings to play, each with all its names; the first is the rules'."""
     spec = BRIEFS[agent].spec
     rules = spec.rule(evidence)
-    options: dict[str, tuple[Ruling, list[str]]] = {_canonical(plain(rules)): (rules, ["rules"])}
+    options: dict[str, tuple[Ruling, list[str]]] = {_canonical(_plain(rules)): (rules, ["rules"])}
     for name, change in _CHANGES[agent](evidence, rules).items():
         given = {**rules.model_dump(), **change}
         given |= {part: value(evidence, given) for part, value in BRIEFS[agent].derived.items()}
@@ -295,12 +302,12 @@ def options_of(agent: str, evidence: Any) -> list[tuple[Ruling, tuple[str, ...]]
                 spec.check(evidence, ruling)
         except ValueError:
             continue
-        options.setdefault(_canonical(plain(ruling)), (ruling, []))[1].append(name)
+        options.setdefault(_canonical(_plain(ruling)), (ruling, []))[1].append(name)
     return [(ruling, tuple(names)) for ruling, names in options.values()]
 
 
 def _of_selector(_: Any, __: Any) -> dict[str, dict[str, Any]]:
-    return {name: {"strategy": name} for name in STRATEGIES}
+    return {name: {"strategy": name} for name in _STRATEGIES}
 
 
 def _of_budget(evidence: Any, rules: Any) -> dict[str, dict[str, Any]]:
@@ -348,7 +355,7 @@ _CHANGES: Mapping[str, Callable[[Any, Any], dict[str, dict[str, Any]]]] = {
 }
 
 
-def plain(ruling: Ruling) -> dict[str, Any]:
+def _plain(ruling: Ruling) -> dict[str, Any]:
     """Give a ruling without its words."""
     return ruling.model_dump(mode="json", exclude={"reason"})
 
