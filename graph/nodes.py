@@ -203,8 +203,9 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     examples = context.view.get([item.example for item in items])
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
     verdicts = verifier.judge(opinions, ruling, number=number)
+    usual = f"llm:{context.config.models.annotator}"
     labels = [
-        machine_label(context.config, verdict, opinion)
+        machine_label(verdict, opinion, who=knowledge.reliability.who.get(verdict.example, usual))
         for verdict, opinion in zip(verdicts, opinions, strict=True)
         if verdict.action is Action.ACCEPT and verdict.answer is not None
     ]

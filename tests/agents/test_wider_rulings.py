@@ -2,9 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
+from querist.agents.annotator import rules as annotator
+from querist.agents.annotator.brief import BRIEF as ANNOTATING
+from querist.agents.annotator.rules import Annotating, AnnotatorEvidence, ModelRecord
 from querist.agents.deliberation.brief import known_name
 from querist.agents.deliberation.toolbox import CannotTellError
 from querist.agents.mind import recall
@@ -217,3 +221,66 @@ def test_what_a_threshold_of_a_class_would_have_let_through_can_be_tried():
         told(accept_at=[0.7], classes=[{"label": "d", "accept_at": 0.9}])
     with pytest.raises(CannotTellError, match="between 0 and 1"):
         told(accept_at=[0.7], classes=[{"label": "a", "accept_at": 9}])
+
+
+# ---------------------------------------------------------------- annotator: which model
+
+
+USUAL = ModelRecord("local", Decimal(0), right=12, total=20)
+DEAR = ModelRecord("openai:dear", Decimal("0.01"), right=0, total=0, has_logprobs=False, probes=10)
+ASKING = AnnotatorEvidence(
+    round=3,
+    model="local",
+    batch=20,
+    classes=3,
+    bank=20,
+    given=0,
+    votes=1,
+    shared=8,
+    nearest=None,
+    is_local=True,
+    calibrate=True,
+    has_logprobs=True,
+    skill=0.6,
+    models=(USUAL, DEAR),
+    usd_left=Decimal("0.50"),
+)
+
+
+def annotating(**changed):
+    body = {"votes": 1, "shared": 4, "nearest": 0, "calibrate": False, "reason": "r"}
+    return Annotating.model_validate(body | changed)
+
+
+def test_a_model_that_the_task_file_names_may_be_chosen_where_the_money_is_there():
+    check = annotator.SPEC.check
+    check(ASKING, annotating(model="openai:dear"))
+    check(ASKING, annotating(model="local", calibrate=True))
+    check(ASKING, annotating())
+    refused = {
+        "may be chosen": annotating(model="openai:other"),
+        "no bias to divide out": annotating(model="openai:dear", calibrate=True),
+        # 20 texts and 10 that it is tried on, 3 times, at a cent.
+        "would cost 0.9000 USD": annotating(model="openai:dear", votes=3),
+    }
+    for words, ruling in refused.items():
+        with pytest.raises(ValueError, match=words):
+            check(ASKING, ruling)
+
+
+def test_an_annotators_mind_is_told_what_models_cost_and_how_right_they_were():
+    page = ANNOTATING.page(ASKING, number=3)
+    assert "local costs 0.00 USD a text and vote and was right on 12 of 20 texts" in page
+    assert "openai:dear costs 0.01 USD a text and vote and was not measured yet." in page
+    assert "- model: local; openai:dear" in page
+    assert ANNOTATING.schema(ASKING)["properties"]["model"]["enum"] == ["local", "openai:dear"]
+    assert "model" not in ANNOTATING.schema(ASKING, narrow=True)["properties"]
+    alone = replace(ASKING, models=())
+    assert "model" not in ANNOTATING.schema(alone)["properties"]
+
+
+def test_a_way_of_asking_of_before_is_the_usual_models():
+    body = annotating().model_dump(exclude={"reason", "model"})
+    old = Decision("annotator", 3, "rules", body, "As before.")
+    assert recall(annotator.SPEC, old).model == ""
+    assert annotator.rule(ASKING).model == ""

@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import re
 
 import pytest
-from tests_graph_support import LABELS, weak_annotator
+from tests_graph_support import LABELS, gold_texts, weak_annotator
 
 from querist.agents.models.port import ChatReply, ToolUse, Usage
 from querist.agents.models.providers.scripted import ScriptedModel
+from querist.graph.config import RunConfig
+from querist.graph.intake import check_models
+from querist.graph.quoting import make_quote
+from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.model_files import latest_models
 from querist.memory.answers import name_of
+from querist.memory.errors import ModelRefused
 from querist.memory.records import Action
 
 SECTIONS = {
@@ -27,7 +33,7 @@ def call(name, arguments):
 def ruled(scripted):
     """Drive a run one of whose agents rules as told, after one look if there is one."""
 
-    def make(agent, ruling, look=None, name="work", reply=weak_annotator, **sections):
+    def make(agent, ruling, look=None, name="work", more=None, **sections):
         def mind(request):
             told = any(turn.role == "tool" for turn in request.messages)
             if look is not None and not told:
@@ -36,8 +42,8 @@ def ruled(scripted):
 
         run, _ = scripted(name, **(SECTIONS | {"minds": {agent: "llm"}} | sections))
         model = ScriptedModel(mind, name="openai:mind")
-        local = ScriptedModel(reply, name="local")
-        run.use(models={"openai:mind": model, "local": local})
+        local = ScriptedModel(weak_annotator, name="local")
+        run.use(models={"openai:mind": model, "local": local} | (more or {}))
         assert asyncio.run(run.drive()).status == "finished"
         return run.view(), model
 
@@ -114,3 +120,75 @@ def test_people_are_asked_about_the_class_that_has_a_high_threshold(ruled):
     )
     assert sum(made.evidence["wrong"].values()) <= sum(said.values())
     assert "that people labelled after they were judged" in model.calls[0].messages[1].content
+
+
+# ---------------------------------------------------------------- annotator: which model
+
+
+DEAR = {"input": 0.5, "output": 1}
+
+
+def right_annotator(request):
+    """Names the right label for every text of the example."""
+    text = json.loads(request.messages[-1].content.split(": ", 1)[1])
+    label = gold_texts().get(text, "noise")
+    return {name: 0.9 if name == label else 0.02 for name in LABELS}
+
+
+def test_the_model_that_the_annotator_chooses_labels_is_paid_and_measured_as_itself(ruled):
+    ruling = {
+        "reason": "The dear one is right more often.", "votes": 1, "shared": 2, "nearest": 0,
+        "calibrate": True, "model": "openai:dear",
+    }  # fmt: skip
+    look = ("try_prompt", {"shared": 2, "nearest": 0, "count": 3, "model": "openai:dear"})
+    sections = {
+        "annotator": {"models": ["openai:dear"]},
+        "prices": SECTIONS["prices"] | {"openai:dear": DEAR},
+    }
+    dear = ScriptedModel(right_annotator, name="openai:dear")
+    view, model = ruled("annotator", ruling, look, more={"openai:dear": dear}, **sections)
+    made = made_by(view, "annotator")
+    assert made.mind == "llm", made.fell_back
+    assert made.action["model"] == "openai:dear"
+    assert re.match(r"openai:dear: \d of 3 right, for 0\.0", made.tool_calls[0].result)
+    batch = {item.example for item in view.labelling.batch(1)}
+    said = [told for told in view.labelling.annotations(batch) if told.round == 1]
+    assert {told.who for told in said if told.who.startswith("llm:")} == {"llm:openai:dear"}
+    assert sum(told.usd for told in said) > 0
+    machine = [label for label in view.labelling.labels() if label.source == "llm"]
+    assert {label.who for label in machine if label.round == 1} == {"llm:openai:dear"}
+    # In round 0 the usual one labelled, and each is measured apart.
+    known = Knowledge(view, model=None).reliability
+    right, total = known.skill_of("llm:openai:dear")
+    assert right / total > 0.75
+    assert known.skill_of("llm:local")[1] > 0
+    page = model.calls[0].messages[1].content
+    assert "openai:dear costs 0.00" in page
+    assert "not measured yet" in page
+
+
+def test_a_dear_model_that_a_mind_may_choose_is_in_the_quote(scripted):
+    sections = {
+        "annotator": {"models": ["openai:dear"]},
+        "prices": SECTIONS["prices"] | {"openai:dear": DEAR},
+        "models": {"mind": "openai:mind"},
+    }
+
+    def most(name, **more):
+        run, _ = scripted(name, **(sections | more))
+        run.use(models={
+            "local": ScriptedModel(weak_annotator, name="local"),
+            "openai:dear": ScriptedModel(right_annotator, name="openai:dear"),
+            "openai:mind": ScriptedModel(weak_annotator, name="openai:mind"),
+        })  # fmt: skip
+        lines = {line.agent: line for line in make_quote(run.view()).lines}
+        return lines["annotator"].ceiling
+
+    assert most("rules") == 0
+    assert most("minded", minds={"annotator": "llm"}) > 0
+
+
+def test_a_model_without_a_price_is_refused_before_the_run(make_run):
+    run = make_run(annotator={"models": ["openai:unheard-of"]})
+    with pytest.raises(ModelRefused, match="openai:unheard-of"):
+        check_models(RunConfig.model_validate(run.row.config))
