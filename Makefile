@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check format evals clean
+.PHONY: help demo demo-create test check format evals clean
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Querist needs Python 3.11 or newer; name one with: make PYTHON=python3.12")'
@@ -17,6 +17,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY) ## the whole loop on the bundled example: embedded models, no key, no network
 	$(BIN)/querist demo
+
+demo-create: $(READY) ## a job that writes rows for thin classes, with gates; offline as well
+	$(BIN)/querist demo create
 
 test: $(READY) ## every check and every test
 	$(BIN)/python -m pytest -n 2 -rs

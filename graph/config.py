@@ -133,7 +133,7 @@ def make_config(body: Mapping[str, Any], *, source: str) -> RunConfig:
     try:
         config = RunConfig.model_validate(body)
     except ValidationError as error:
-        raise InvalidInput(_explain(error, source)) from error
+        raise InvalidInput(explain(error, source)) from error
     # Columns that nobody names are found in the file, and checked when it is read.
     if config.data.text is not None:
         try:
@@ -179,14 +179,21 @@ def _located(embedder: str, folder: Path) -> str:
     return write_call(name, {**values, "model": str((folder / model).resolve())})
 
 
-def _explain(error: ValidationError, source: str) -> str:
+def explain(error: ValidationError, source: str, *, prefix: str = "") -> str:
+    """Say what is wrong with a file: its name, the key, the value and what to do.
+
+    `prefix` is a first part of the keys that the file does not write.
+    """
     problems = error.errors()
     lines = []
     for problem in problems[:_MOST_ERRORS]:
-        key = ".".join(str(part) for part in problem["loc"]) or "the file"
+        place = problem["loc"]
+        is_inner = prefix and place and place[0] == prefix
+        place = place[1:] if is_inner else place
+        key = ".".join(str(part) for part in place) or "the file"
         shown = _written(problem.get("input"))
         remedy = (
-            _no_such_key(problem["loc"])
+            (_no_such_key(place) if not prefix else "there is no such key; remove it")
             if problem["type"] == "extra_forbidden"
             else problem["msg"].removeprefix("Value error, ")
         )

@@ -73,12 +73,13 @@ def _stopping_rule(value: object) -> object:
 def _trainer(value: object) -> object:
     from querist.tools.training.port import TRAINERS
 
-    if value == "auto":
+    if value in ("auto", "prompt"):
         return value
     try:
         return _validated(value, TRAINERS)
     except ValueError as error:
-        raise ValueError(f"{error} Or auto, which chooses.") from None
+        words = f"{error} Or auto, which chooses, or prompt, the language model's own."
+        raise ValueError(words) from None
 
 
 # A strategy's name is looked up when a run is made: `auto` and mixtures are no entries, and the

@@ -36,8 +36,8 @@ from querist.graph.round.model_files import current_model, save_model
 from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
 from querist.graph.round.select import query_context, strategy_for
 from querist.graph.round.stopping import keep_hits
-from querist.graph.round.target import deliver_last, deliver_round
 from querist.graph.state import TAIL, LoopState, update
+from querist.graph.target.delivering import deliver_last, deliver_round
 from querist.graph.waiting import note_waiting, waiting_for
 from querist.graph.workplace.context import Context
 from querist.graph.workplace.strategy_state import save_state

@@ -28,6 +28,7 @@ from querist.graph.workplace.context import Context
 from querist.graph.workplace.embedding import paid_parts
 from querist.memory.records import Split
 from querist.tools.embedding.joined import may_cost
+from querist.tools.training.prompted import PROMPT
 
 _ZERO = Decimal(0)
 _SECONDS_A_CALL = 1.0
@@ -154,6 +155,10 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         )
         dearest = _dearest(context, ceiling) * total.calls
         yield QuoteLine("annotator", what, max(cost, _ZERO), max(dearest, cost, _ZERO))
+    if config.training.target == PROMPT and (texts := _measured_texts(context)):
+        cost = Sizes(context).usd(Shown(config.annotator.shared, 0, 0)) * texts
+        what = f"the prompt to take home, on {texts:,} texts of known labels"
+        yield QuoteLine("annotator", what, cost, ceiling * texts)
     if config.people.kind != "none":
         each = config.budget.human_label_usd
         what = f"up to {total.questions:,} answers at {each:f} USD"
@@ -172,6 +177,10 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
     if (advice := most_for_advice(context)) > 0:
         what = f"questions of the strategy {config.loop.strategy}"
         yield QuoteLine("selector", what, advice * _SHARE_ADVISED, advice)
+
+
+def _measured_texts(context: Context) -> int:
+    return sum(context.pool.count(split) for split in (Split.VALIDATION, Split.TEST))
 
 
 def _embedding(context: Context) -> list[QuoteLine]:

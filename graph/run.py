@@ -24,6 +24,7 @@ from querist.graph.loop import build_loop
 from querist.graph.quoting import Quote, make_quote, time_a_call
 from querist.graph.round.select import check_strategy
 from querist.graph.state import GRAPH_VERSION, LoopState
+from querist.graph.target.prompted import check_target
 from querist.graph.waiting import note_waiting, pending
 from querist.graph.workplace.context import Context, Deliberations, Listener
 from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
@@ -74,6 +75,7 @@ class Run:
         """
         check_labels(config)
         check_strategy(config)
+        check_target(config)
         dataset, config = import_data(config, store, tell=tell)
         task = config.as_task()
         run = RunId(f"{_slug(task.name)}-{utc_now():%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}")

@@ -336,12 +336,42 @@ class Event:
         return body_from_json(self.kind, self.data)
 
 
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    """For people's answers."""
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+JobKind = Literal["label", "create"]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A request for labelled or created data, run by a worker under a lease."""
 
     id: str
-    kind: Literal["label", "create"]
+    kind: JobKind
+    name: str
     request: Mapping[str, object]
-    status: Literal["queued", "running", "done", "failed", "cancelled"] = "queued"
-    result: str = ""
+    run: RunId
+    """Whose ledger, journal and files it uses."""
+    status: JobStatus
+    reason: str
+    priority: int
+    key: str | None
+    deadline: datetime | None
+    wish: Literal["", "pause", "cancel"]
+    """What a person wants of it while it runs."""
+    result: Mapping[str, object] | None
+    worker: str
+    """Who has it now: a random name, never a host's."""
+    lease_until: datetime | None
+    at: datetime
+    changed: datetime

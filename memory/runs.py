@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, Self
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import sqlalchemy as sa
 
@@ -27,8 +27,9 @@ from querist.memory.store import Lease, Store, database_time, upsert
 
 LEASE = timedelta(seconds=60)
 _HEARTBEAT = 15.0
-RunKind = Literal["loop", "choice"]
+RunKind = Literal["loop", "choice", "create"]
 _runs = schema.runs
+AnyLease_contra = TypeVar("AnyLease_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class RunRow:
 
     id: RunId
     kind: RunKind
-    """A run of the loop, or a choice (`querist choose`)."""
+    """A run of the loop, a choice (`querist choose`), or a job that creates rows."""
     task: str
     dataset: str
     config: Mapping[str, Any]
@@ -191,12 +192,24 @@ def _is_live(row: RunRow, now: datetime) -> bool:
     return not row.owner.is_dead()
 
 
-class Heartbeat:
+class Leases(Protocol[AnyLease_contra]):
+    """What a lease can be renewed with, and handed back to."""
+
+    def renew(self, lease: AnyLease_contra) -> None:
+        """Keep it for a while longer; raises `LeaseLost`."""
+
+    def give_up(self, lease: AnyLease_contra) -> None:
+        """Hand it back; raises `LeaseLost`."""
+
+
+class Heartbeat(Generic[AnyLease_contra]):
     """Renews a lease from a thread while a `with` block runs."""
 
-    def __init__(self, runs: Runs, lease: Lease, *, every: float = _HEARTBEAT) -> None:
+    def __init__(
+        self, leases: Leases[AnyLease_contra], lease: AnyLease_contra, *, every: float = _HEARTBEAT
+    ) -> None:
         """`every` is in seconds."""
-        self._runs = runs
+        self._runs = leases
         self._lease = lease
         self._every = every
         self._done = threading.Event()

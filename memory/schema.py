@@ -251,12 +251,51 @@ events = _table(
 jobs = _table(
     "jobs",
     _key("id"),
+    _column("kind", sa.String),
+    _column("name", sa.String),
     _column("status", sa.String),
-    _column("body", sa.JSON),
+    _column("reason", sa.String, default=""),
+    _column("request", sa.JSON),
+    _column("digest", sa.String),  # of the request, to tell another one under the same key
+    _optional("key", sa.String),
+    _column("run", sa.String),
+    _column("priority", sa.Integer, default=0),
+    _optional("deadline", Utc),
+    _column("wish", sa.String, default=""),  # what a person wants of a running one
+    _optional("result", _Json),
     _column("owner", sa.String, default=""),
     _column("fencing", sa.Integer, default=0),
     _optional("lease_until", Utc),
     _column("at", Utc),
+    _column("changed", Utc),
+    sa.UniqueConstraint("key", name="jobs_key"),
+    sa.Index("jobs_status", "status", "priority", "at"),
+)
+
+created_rows = _table(
+    "created_rows",
+    _key("run"),
+    _key("wave", sa.Integer),
+    _key("place", sa.Integer),
+    _column("id", sa.String),
+    _column("status", sa.String),
+    _column("gate", sa.String),
+    _column("usd", Usd),
+    _column("body", sa.JSON),
+    sa.Index("created_rows_status", "run", "status"),
+)
+
+outbox = _table(
+    "outbox",
+    _key("token"),
+    _column("job", sa.String),
+    _column("body", sa.JSON),
+    _column("status", sa.String),
+    _column("attempts", sa.Integer, default=0),
+    _column("due", Utc),
+    _column("trouble", sa.String, default=""),
+    _column("at", Utc),
+    sa.Index("outbox_due", "status", "due"),
 )
 
 lessons = _table(

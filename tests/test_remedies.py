@@ -31,8 +31,8 @@ SET = re.compile(r"--set ([A-Za-z_]+\.[A-Za-z_.]+)=([\w./-]+)")
 COMMAND = re.compile(r"querist ([a-z]+)([^\n]*)")
 VARIABLE = re.compile(r"QUERIST_[A-Z]+")
 EXTRA = re.compile(r"querist\[([a-z,]+)\]")
-# Ends of files' names, and what stands for a key.
-NO_KEYS = {"toml", "py", "jsonl", "json", "csv", "md", "KEY", "html"}
+# Ends of files' names, what stands for a key, and keys of job files.
+NO_KEYS = {"checker", "sample", "toml", "py", "jsonl", "json", "csv", "md", "KEY", "html"}
 
 
 def commands(group: Any, path: str = "") -> dict[str, set[str]]:
@@ -47,7 +47,7 @@ def commands(group: Any, path: str = "") -> dict[str, set[str]]:
 
 
 KNOWN = commands(get_command(app))
-GROUPS = {"app", "inbox", "lessons", "strategies"}
+GROUPS = {"app", "inbox", "job", "lessons", "strategies"}
 """Names under which the command line declares its commands."""
 
 
@@ -110,6 +110,7 @@ def test_every_option_that_a_message_names_exists():
     known = {option for options in KNOWN.values() for option in options}
     experiments = " ".join(path.read_text() for path in (ROOT / "evals").rglob("*.py"))
     known |= set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', experiments))
+    known.add("--allow-blocking")  # of LangGraph's own command
     wrong = [
         (where, option)
         for where, text in SAID
@@ -133,7 +134,8 @@ def test_every_command_that_a_message_names_exists_with_its_options():
     wrong = [
         (where, command, option)
         for where, text in SAID
-        for command, rest in COMMAND.findall(text)
+        for first, rest in COMMAND.findall(text)
+        for command in (_command_in(first + re.match(r"( [a-z]+)?", rest)[0]),)
         for option in ("", *OPTION.findall(re.split(r"\.\s|querist |`", rest)[0]))
         if command not in KNOWN or (option and option not in KNOWN[command])
     ]

@@ -34,20 +34,26 @@ class Conditioned:
 
     async def write(self, wanted: Wanted, /, *, sample: int, model: MeteredModel) -> list[str]:
         """Ask for four texts."""
-        label, task = name_of(wanted.answer), wanted.task
-        meaning = next((known.description for known in task.labels if known.name == label), "")
-        system = (
-            f"{task.instructions}\nWrite new, varied texts of the class {label!r}"
-            f"{f' ({meaning})' if meaning else ''}, in the style of the ones given, but about "
-            'other things. Reply with JSON only: {"texts": [...]}.'
-        )
-        turns: list[Message] = [Message("system", system)]
-        for start in range(0, len(wanted.shown), _PER_CALL):
-            texts = [example.text for example in wanted.shown[start : start + _PER_CALL]]
-            turns.append(Message("user", f"{len(texts)} texts of the class {label}:"))
-            said = json.dumps({"texts": texts}, ensure_ascii=False)
-            turns.append(Message("assistant", said))
-        turns.append(Message("user", f"{_PER_CALL} new texts of the class {label}:"))
-        request = ChatRequest(tuple(turns), max_tokens=400, temperature=_HEAT, sample=sample)
+        turns = conditioned_turns(wanted, count=_PER_CALL)
+        request = ChatRequest(turns, max_tokens=400, temperature=_HEAT, sample=sample)
         reply = await ask_for(Written, request, model=model)
         return reply.texts
+
+
+def conditioned_turns(wanted: Wanted, *, count: int, more: str = "") -> tuple[Message, ...]:
+    """Show texts of a class, a few a turn, and ask for `count` others; `more` says what else."""
+    label, task = name_of(wanted.answer), wanted.task
+    meaning = next((known.description for known in task.labels if known.name == label), "")
+    system = (
+        f"{task.instructions}\nWrite new, varied texts of the class {label!r}"
+        f"{f' ({meaning})' if meaning else ''}, in the style of the ones given, but about "
+        'other things. Reply with JSON only: {"texts": [...]}.'
+    )
+    turns: list[Message] = [Message("system", system)]
+    for start in range(0, len(wanted.shown), count):
+        texts = [example.text for example in wanted.shown[start : start + count]]
+        turns.append(Message("user", f"{len(texts)} texts of the class {label}:"))
+        said = json.dumps({"texts": texts}, ensure_ascii=False)
+        turns.append(Message("assistant", said))
+    turns.append(Message("user", f"{more}{count} new texts of the class {label}:"))
+    return tuple(turns)

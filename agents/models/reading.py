@@ -102,6 +102,30 @@ def read_object(text: str) -> dict[str, Any] | None:
     return None if best is None else best[1]
 
 
+def read_list(text: str, name: str) -> list[Any] | None:
+    """Find the list that a reply holds under a name; None if there is none.
+
+    Of a reply that was cut off the whole elements are read: they were paid for.
+    """
+    body = read_object(text)
+    if body is not None and isinstance(body.get(name), list):
+        found: list[Any] = body[name]
+        return found
+    text = without_thoughts(text)
+    begun = re.search(rf'"{re.escape(name)}"\s*:\s*\[', text)
+    if begun is None:
+        return None
+    elements: list[Any] = []
+    place, decoder = begun.end(), json.JSONDecoder(strict=False)
+    while True:
+        place += len(text[place:]) - len(text[place:].lstrip(" ,\r\n\t"))
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            return elements
+        elements.append(value)
+
+
 def read_choice(text: str, choices: Sequence[str]) -> Chosen | None:
     """Find the choice that a reply names; None where it names none, or could mean several."""
     text = without_thoughts(text)

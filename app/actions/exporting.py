@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from querist.app.terminal.place import Place, opened_run
 from querist.app.terminal.screen import Screen, plural
 from querist.memory.errors import InvalidInput
-from querist.memory.records import Annotation, ExampleId, Label, Split
+from querist.memory.records import Label
 from querist.tools.data.export import ExportRow, export_rows
 from querist.tools.data.places import ExportFormat, format_of
 from querist.tools.kinds import kind_of
 from querist.tools.training.model_folder import Model
-
-if TYPE_CHECKING:
-    from querist.graph.workplace.context import Context
 
 
 def write_labels(
@@ -36,11 +30,12 @@ def write_labels(
     With `predicts` these get what the trained model says, marked as `prediction`.
     """
     from querist.graph.round.model_files import MODEL
+    from querist.graph.workplace.exporting import label_rows
 
     form = format_of(output, form)
     with opened_run(place, name) as run:
         context = run.view()
-        rows = _rows(context, everything=everything)
+        rows = label_rows(context, everything=everything)
         if not rows:
             raise InvalidInput(
                 f"Run {run.id} has no labels yet. Export the unlabelled examples with --all, or "
@@ -79,28 +74,4 @@ def _with_predictions(rows: list[ExportRow], model: Model) -> list[ExportRow]:
     }
     return [
         row if row.label is not None else replace(row, label=labels[row.example.id]) for row in rows
-    ]
-
-
-def _rows(context: Context, *, everything: bool) -> list[ExportRow]:
-    labels = {label.example: label for label in context.labelling.labels()}
-    said: dict[ExampleId, list[Annotation]] = defaultdict(list)
-    for annotation in context.labelling.annotations():
-        said[annotation.example].append(annotation)
-    wanted = context.pool.ids(Split.POOL) if everything else []
-    # In the pool's order, whatever order labels came in: two exports of one run are alike.
-    ids = wanted or [
-        example_id for example_id in context.pool.ids(Split.POOL) if example_id in labels
-    ]
-    return [
-        ExportRow(
-            example,
-            labels.get(example.id),
-            usd=sum((opinion.usd for opinion in said[example.id]), Decimal(0)),
-            annotators=tuple(dict.fromkeys(opinion.who for opinion in said[example.id])),
-            rationale=next(
-                (opinion.rationale for opinion in said[example.id] if opinion.rationale), ""
-            ),
-        )
-        for example in context.view.get(ids)
     ]

@@ -64,16 +64,22 @@ def predict(
 
 @contextmanager
 def _ready(place: Place, name: str) -> Iterator[Model]:
-    """Load a model; where its vectors cost money, hold the run that trained it, which pays."""
+    """Load a model; where vectors or a prompt cost money, hold the run that made it, which pays."""
+    from querist.graph.target.prompted import ask_by
+
     trained = _model(place, name).opened()
-    if not trained.is_served:
+    prompt = trained.prompt
+    if not trained.is_served and prompt is None:
         yield trained
         return
     with opened_run(place, str(trained.facts.get("run", name))) as run, asyncio.Runner() as runner:
         held = run.borrowed()
         context = runner.run(held.__aenter__())
         try:
-            yield trained.connected(context.meter)
+            if prompt is None:
+                yield trained.connected(context.meter)
+            else:
+                yield trained.asking(ask_by(context, prompt.body, runner.run))
         finally:
             runner.run(held.__aexit__(None, None, None))
 

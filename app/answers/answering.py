@@ -22,7 +22,7 @@ _LONGEST_NAME = 60
 def sit_down(place: Place, name: str | None, *, who: str = "") -> None:
     """Answer the questions of a run until no more come or the person quits."""
     screen = Screen()
-    with opened_run(place, name) as run:
+    with opened_run(place, name, or_job=True) as run:
         runs = Runs(run.store)
         sitting = Sitting(
             Inbox(run.store, run.id),
@@ -55,7 +55,9 @@ def _say_goodbye(run: Run, sitting: Sitting, screen: Screen, place: Place) -> No
     )
     if not sitting.answered:
         return
-    if Runs(run.store).is_driven(run.row):
+    if run.row.kind == "create":
+        screen.line(f"A worker takes them in: {place.command('worker')}")
+    elif Runs(run.store).is_driven(run.row):
         screen.line("The run takes them in by itself.")
     else:
         screen.line(f"Let the run use them with: {place.command(f'resume {run.id}')}")

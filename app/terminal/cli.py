@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ from querist.app.terminal.choose_command import choose
 from querist.app.terminal.commands import DEBUG, Commands
 from querist.app.terminal.file_commands import doctor, export, predict
 from querist.app.terminal.inbox_command import inbox
+from querist.app.terminal.job_commands import job, worker
 from querist.app.terminal.lessons_command import lessons
 from querist.app.terminal.mind_commands import decide, decisions
 from querist.app.terminal.strategies_command import strategies
@@ -82,6 +83,10 @@ def _place(workspace: Path, database: str | None) -> Place:
 
 @app.command()
 def demo(
+    what: Annotated[
+        Literal["loop", "create"],
+        typer.Argument(help="The loop, or a job that writes rows for thin classes."),
+    ] = "loop",
     *,
     budget: o.Budget = None,
     seed: o.Seed = None,
@@ -89,7 +94,12 @@ def demo(
     workspace: o.Workspace = _WORKSPACE,
     database: o.Database = None,
 ) -> None:
-    """Run the whole loop on an example, with models included."""
+    """Run the loop on an example, models included; or create rows."""
+    if what == "create":
+        from querist.app.actions.demo_create import show_creation
+
+        show_creation(_place(workspace, database), seed=seed)
+        return
     from querist.app.actions.demo import show
 
     show(_place(workspace, database), budget=budget, seed=seed, changes=change or ())
@@ -320,7 +330,7 @@ def reconcile(
     reconcile_run(_place(workspace, database), run, billed=billed)
 
 
-for command in (decisions, decide, export, predict, doctor, choose):
+for command in (decisions, decide, export, predict, doctor, choose, worker):
     app.command()(command)
 
 
@@ -333,6 +343,7 @@ def models() -> None:
 
 
 app.add_typer(inbox, name="inbox")
+app.add_typer(job, name="job")
 app.add_typer(lessons, name="lessons")
 app.add_typer(strategies, name="strategies")
 

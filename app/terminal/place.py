@@ -43,8 +43,13 @@ class Place:
 
 
 @contextmanager
-def opened_run(place: Place, name: str | None, *, or_search: bool = False) -> Iterator[Run]:
-    """Open a run by id or beginning of it; the newest without one. A search only if it may be."""
+def opened_run(
+    place: Place, name: str | None, *, or_search: bool = False, or_job: bool = False
+) -> Iterator[Run]:
+    """Open a run by id or beginning of it; the newest without one.
+
+    A search, or the run of a job that creates rows, only if it may be.
+    """
     from querist.graph.run import Run
 
     with place.open() as store:
@@ -54,6 +59,10 @@ def opened_run(place: Place, name: str | None, *, or_search: bool = False) -> It
                 f"{run.id} is a search, no run of the loop. See what came of it with: "
                 f"{place.command(f'status {run.id}')}; to go on with it, repeat the `querist "
                 "choose` command that began it."
+            )
+        if run.row.kind == "create" and not or_job:
+            raise InvalidInput(
+                f"{run.id} belongs to a job that creates rows. See: {place.command('job list')}"
             )
         yield run
 

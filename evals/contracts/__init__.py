@@ -15,6 +15,7 @@ or on the command line, for what is installed:
 from __future__ import annotations
 
 from querist.evals.contracts.agents import check_annotator, check_generator
+from querist.evals.contracts.creation import check_gate, check_method
 from querist.evals.contracts.embedders import check_embedder
 from querist.evals.contracts.kinds import check_kind
 from querist.evals.contracts.signals import check_signal
@@ -25,8 +26,10 @@ from querist.evals.contracts.trainers import check_trainer
 __all__ = [
     "check_annotator",
     "check_embedder",
+    "check_gate",
     "check_generator",
     "check_kind",
+    "check_method",
     "check_signal",
     "check_stopping_rule",
     "check_strategy",

@@ -9,12 +9,15 @@ from functools import partial
 from typing import Any
 
 from querist.agents.annotator.port import ANNOTATORS
+from querist.agents.generator.methods.port import METHODS
 from querist.agents.generator.port import GENERATORS
 from querist.evals.contracts import (
     check_annotator,
     check_embedder,
+    check_gate,
     check_generator,
     check_kind,
+    check_method,
     check_signal,
     check_stopping_rule,
     check_strategy,
@@ -24,6 +27,7 @@ from querist.memory.errors import InvalidInput, QueristError
 from querist.memory.records import Task
 from querist.tools.calls import read_call
 from querist.tools.embedding.embedders import EMBEDDERS
+from querist.tools.gates.port import GATES
 from querist.tools.kinds import KINDS, Kind
 from querist.tools.opinions.signals import SIGNALS
 from querist.tools.opinions.stopping import STOPPING_RULES
@@ -37,6 +41,8 @@ PORTS: dict[str, tuple[Registry[Any], Callable[[Any], None]]] = {
     "embedder": (EMBEDDERS, check_embedder),
     "annotator": (ANNOTATORS, check_annotator),
     "generator": (GENERATORS, check_generator),
+    "gate": (GATES, check_gate),
+    "method": (METHODS, check_method),
     "signal": (SIGNALS, check_signal),
     "kind": (KINDS, lambda kind: check_kind(kind.name, labels=_kind_labels(kind))),
     "stopping-rule": (STOPPING_RULES, check_stopping_rule),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from querist.graph.round.model_files import current_model
-from querist.graph.round.target import deliver_last
+from querist.graph.target.delivering import deliver_last
 from querist.graph.workplace.context import Context
 from querist.graph.workplace.strategy_state import load_state, save_state
 from querist.memory.errors import LeaseLost, StoreError

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from querist.graph.round.target import better_prompt
+from querist.graph.target.delivering import better_prompt
 from querist.memory.errors import InvalidInput
 from querist.memory.events import Delivered
 from querist.memory.records import Round

@@ -1,13 +1,9 @@
 """The store tests run on SQLite and on a real PostgreSQL server of their own."""
 
-import os
-import shutil
-import subprocess
 import uuid
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
+from tests_postgres_support import SKIPS, postgres_server
 
 from querist.memory.records import LabelClass, RunId, Task
 from querist.memory.runs import Runs
@@ -16,65 +12,14 @@ from querist.memory.store import open_store
 TASK = Task("t", "classification", (LabelClass("a"), LabelClass("b")))
 
 
-def _server_commands() -> Path | None:
-    found = shutil.which("initdb") and shutil.which("pg_ctl")
-    if found:
-        return Path(shutil.which("initdb")).parent
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return versions[-1].parent if versions else None
-
-
-def _lacks():
-    """What is missing for a server of our own, if anything is."""
-    if _server_commands() is None:
-        return "PostgreSQL (initdb, pg_ctl) is not installed"
-    if find_spec("psycopg") is None:
-        return "psycopg is not installed (pip install 'querist[postgres]')"
-    if os.getuid() == 0 and shutil.which("setpriv") is None:
-        return "PostgreSQL does not run as root, and there is no setpriv to start it otherwise"
-    return None
-
-
-# A mark, because skips by marks are told in one line a file.
-_SKIPS = [pytest.mark.skip(reason=f"{what}: tried on SQLite only") for what in [_lacks()] if what]
-
-
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """Start a server in a folder of its own, reached through a socket; give its URL."""
-    commands = _server_commands()
-    assert commands is not None
-    folder = Path("/tmp") / f"querist-pg-{uuid.uuid4().hex[:8]}"
-    folder.mkdir()
-    # The server refuses to run as root, so as root it is started for an ordinary user.
-    as_user = []
-    if os.getuid() == 0:
-        shutil.chown(folder, "nobody")
-        as_user = ["setpriv", "--reuid=nobody", "--clear-groups"]
-    data = folder / "data"
-
-    def call(*arguments: str) -> None:
-        subprocess.run([*as_user, *arguments], check=True, capture_output=True, cwd=folder)
-
-    call(str(commands / "initdb"), "-D", str(data), "-U", "querist", "-A", "trust", "-E", "UTF8")
-    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-    call(
-        str(commands / "pg_ctl"),
-        "-D",
-        str(data),
-        "-o",
-        options,
-        "-l",
-        str(folder / "log"),
-        "-w",
-        "start",
-    )
-    yield f"postgresql+psycopg://querist@/postgres?host={folder}"
-    call(str(commands / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_server() as url:
+        yield url
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=_SKIPS)])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=SKIPS)])
 def url(request):
     """The URL of an empty PostgreSQL database; None for a file."""
     url = None

@@ -11,7 +11,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import get_args
@@ -34,6 +34,8 @@ class ExportRow:
     usd: Decimal = Decimal(0)
     annotators: tuple[str, ...] = ()
     rationale: str = ""
+    more: Mapping[str, object] = field(default_factory=dict)
+    """Further columns, the same in every row."""
 
 
 def export_rows(
@@ -87,7 +89,8 @@ def _flat(row: ExportRow, *, fields: Sequence[str]) -> dict[str, object]:
     texts = {name: _encodable(row.example.fields.get(name, "")) for name in fields}
     ours = {_free(name, fields): value for name, value in _provenance(row).items()}
     name = _free("id", fields)
-    return {name: ours.pop(name), **texts, **ours}
+    more = {_free(name, (*fields, *ours)): value for name, value in row.more.items()}
+    return {name: ours.pop(name), **texts, **ours, **more}
 
 
 def _free(name: str, fields: Sequence[str]) -> str:
@@ -218,7 +221,8 @@ def _columns(rows: Sequence[ExportRow], task: Task) -> dict[str, list[object]]:
     """Turn the rows into columns; answers that are not texts become JSON text."""
     fields = _fields(rows, task)
     # A row without anything names the columns of an export without rows.
-    names = _flat(ExportRow(Example(ExampleId(""), {})), fields=fields)
+    more = dict.fromkeys(rows[0].more) if rows else {}
+    names = _flat(ExportRow(Example(ExampleId(""), {}), more=more), fields=fields)
     columns: dict[str, list[object]] = {name: [] for name in names}
     label = _free("label", fields)
     for row in rows:

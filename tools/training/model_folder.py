@@ -30,6 +30,7 @@ from querist.tools.embedding.embedders import Embedder, open_embedder, weights_o
 from querist.tools.embedding.served import Connect, connected, served_parts
 from querist.tools.kinds import kind_of
 from querist.tools.training.port import TRAINERS, Inputs, Need, Predictor, Trainer
+from querist.tools.training.prompted import PROMPT, Ask, PromptedPredictor, PromptedReader
 from querist.tools.training.weights import (
     CONFIG,
     FORMAT,
@@ -206,6 +207,15 @@ class Model:
         embedder = self.opened().embedder
         return embedder is not None and bool(served_parts(embedder))
 
+    @property
+    def prompt(self) -> PromptedPredictor | None:
+        """The prompt that it is, if it is one: whoever predicts gives it a model to ask."""
+        return self.predictor if isinstance(self.predictor, PromptedPredictor) else None
+
+    def asking(self, ask: Ask) -> Model:
+        """Give the same prompt with a language model to ask; any other model as it is."""
+        return self if self.prompt is None else replace(self, predictor=self.prompt.asking(ask))
+
     def connected(self, connect: Connect) -> Model:
         """Give the same model with its embedder connected to whoever pays."""
         embedder = self.opened().embedder
@@ -316,7 +326,9 @@ def _embed(embedder: Embedder, texts: Sequence[str]) -> FloatArray:
     return vectors
 
 
-def _trainer(text: str) -> Trainer:
+def _trainer(text: str) -> Trainer | PromptedReader:
+    if text == PROMPT:
+        return PromptedReader()
     try:
         return TRAINERS.read(text)
     except InvalidInput as error:

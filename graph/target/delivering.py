@@ -21,7 +21,9 @@ from querist.graph.round.model_files import (
     quality_in_words,
 )
 from querist.graph.round.pseudo_labels import pseudo_rows
+from querist.graph.target.prompted import prompted
 from querist.graph.workplace.context import Context
+from querist.memory.errors import BudgetExceeded
 from querist.memory.events import Delivered, Notice, TargetTraining
 from querist.memory.records import Example, ExampleId, Round, Split
 from querist.tools.embedding.minilm import MiniLM
@@ -33,11 +35,13 @@ from querist.tools.training.model_folder import Model
 from querist.tools.training.port import (
     TRAINERS,
     Inputs,
+    Need,
     Predictor,
     Trainer,
     TrainingRows,
     Watch,
 )
+from querist.tools.training.prompted import PROMPT, PromptedReader
 from querist.tools.training.proxy import LinearModel
 from querist.tools.training.weights import CONFIG, read_config
 
@@ -53,7 +57,7 @@ async def deliver_round(
 ) -> None:
     """Write the folder after a round: the target if it is quick, else the loop's own head."""
     name = _wanted(context)
-    trainer = TRAINERS.read(name)
+    trainer = TRAINERS.read(_PROXY if name == PROMPT else name)
     if trainer.is_quick and not _is_proxy(trainer):
         await _deliver_target(context, name, rows, measured)
     else:
@@ -66,6 +70,9 @@ async def deliver_last(context: Context) -> None:
     if model is None or not rounds:
         return
     name, measured = _wanted(context), rounds[-1]
+    if name == PROMPT:
+        await _deliver_prompt(context, measured)
+        return
     is_proxy = _is_proxy(TRAINERS.read(name))
     name = _PROXY if is_proxy else name
     has_more = is_proxy and bool(audited(context.inbox))
@@ -85,6 +92,19 @@ async def deliver_last(context: Context) -> None:
         await _deliver_target(context, name, rows, measured)
 
 
+async def _deliver_prompt(context: Context, measured: Round) -> None:
+    """Take the annotator's prompt home; where the money is over it stays unmeasured."""
+    if _delivered(context.files.path(MODEL)) == (PROMPT, measured.number):
+        return
+    predictor = await prompted(context)
+    try:
+        await _hand_over(context, predictor, PROMPT, measured)
+    except BudgetExceeded:
+        context.emit(Notice("The prompt was not tried on the test texts: the budget is spent."))
+        _write(context, predictor, PROMPT, measured, {})
+        context.emit(Delivered(measured.number, predictor.title, None, None, None))
+
+
 async def _deliver_target(context: Context, name: str, rows: TrainingSet, measured: Round) -> None:
     trainer, work = TRAINERS.read(name), context.files.path(_WORK)
     learnt = _training_rows(context, trainer, rows, watch=_watch(context, work))
@@ -99,14 +119,14 @@ async def _deliver_target(context: Context, name: str, rows: TrainingSet, measur
 
 async def _hand_over(context: Context, predictor: Predictor, name: str, measured: Round) -> None:
     """Measure a target where answers are known, write it down, and tell of it."""
-    trainer = TRAINERS.read(name)
-    own = await _measure(context, trainer, predictor)
+    needs = _needs(name)
+    own = await _measure(context, needs, predictor)
     _write(context, predictor, name, measured, own)
     for note in getattr(predictor, "notes", ()):
         context.emit(Notice(note))
     test = own.get(Split.TEST)
     told = (test.value, test.low, test.high) if test else (None, None, None)
-    title = getattr(predictor, "title", trainer.name)
+    title = getattr(predictor, "title", name)
     context.emit(Delivered(measured.number, title, *told))
 
 
@@ -165,8 +185,12 @@ def _training_rows(
     )
 
 
+def _needs(name: str) -> frozenset[Need]:
+    return PromptedReader().needs if name == PROMPT else TRAINERS.read(name).needs
+
+
 async def _measure(
-    context: Context, trainer: Trainer, predictor: Predictor
+    context: Context, needs: frozenset[Need], predictor: Predictor
 ) -> dict[Split, Measure]:
     """Measure the target itself on the files whose answers are known."""
     found = {}
@@ -174,7 +198,7 @@ async def _measure(
         examples = context.view.known(split)
         if not examples:
             continue
-        inputs = _inputs(context, trainer, examples)
+        inputs = _inputs(context, needs, examples)
         chances = await asyncio.to_thread(predictor.predict_proba, inputs)
         measure = measure_chances(context, examples, chances)
         if measure is not None:
@@ -182,9 +206,9 @@ async def _measure(
     return found
 
 
-def _inputs(context: Context, trainer: Trainer, examples: list[Example]) -> Inputs:
-    vectors = context.view.embed(examples) if "vectors" in trainer.needs else None
-    texts = [example.text for example in examples] if "texts" in trainer.needs else None
+def _inputs(context: Context, needs: frozenset[Need], examples: list[Example]) -> Inputs:
+    vectors = context.view.embed(examples) if "vectors" in needs else None
+    texts = [example.text for example in examples] if "texts" in needs else None
     return Inputs(vectors=vectors, texts=texts)
 
 
@@ -199,7 +223,7 @@ def _write(
     facts["training"] += getattr(predictor, "notes", ())
     if own or trainer != _PROXY:
         facts |= _own_facts(measured, own, context.kind.metric)
-    has_vectors = "vectors" in TRAINERS.read(trainer).needs
+    has_vectors = "vectors" in _needs(trainer)
     embedder = context.embedder if has_vectors else None
     model = Model(
         task=context.task,
@@ -245,7 +269,8 @@ def better_prompt(measured: Round) -> str:
     return (
         f"The language model itself is right on {skill:.0%} of people's random sample, the loop's "
         f"model on {measured.metric:.0%} (at most {most:.0%}): where its price allows, it labels "
-        "the rest better. Let the run go on with more rounds (querist resume RUN --rounds N)."
+        "the rest better. Let the run go on with more rounds (querist resume RUN --rounds N), or "
+        'take its prompt home (training.target = "prompt").'
     )
 
 

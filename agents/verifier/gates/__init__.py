@@ -1,0 +1,1 @@
+"""Gates that ask a language model: is it the class, is it good, can it be solved."""

@@ -1,0 +1,286 @@
+"""What the commands about jobs do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from querist.app.actions.quoting import show_quote
+from querist.app.terminal.interrupts import pausing
+from querist.app.terminal.place import Place
+from querist.app.terminal.screen import Screen, dollars, duration, plural, sparkline
+from querist.app.views.job_progress import JobView, facts, gate_rows, line, look, panel
+from querist.graph.jobs import (
+    CreateRequest,
+    LabelRequest,
+    Worker,
+    load_request,
+    quote_create,
+    submit,
+    write_result,
+)
+from querist.graph.jobs.result import card_of
+from querist.memory.creations import Creations
+from querist.memory.errors import InvalidInput
+from querist.memory.jobs import Jobs
+from querist.memory.ledger import Ledger
+from querist.memory.outbox import Outbox
+from querist.memory.records import Job, JobStatus
+from querist.memory.store import Store, open_store
+from querist.tools.data.places import ExportFormat, format_of
+
+_POLL = 0.5
+
+
+def _read(path: Path, changes: Sequence[str]) -> LabelRequest | CreateRequest:
+    """Read a job file with what was changed by --set."""
+    return load_request(path, changes=dict(_change(text) for text in changes))
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Read KEY=VALUE, the value as TOML where it is some; the request says which keys there are."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise InvalidInput(f"--set {text}: write it as KEY=VALUE, for example rows=20.")
+    try:
+        return key.strip(), tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value
+
+
+def quote(path: Path, changes: Sequence[str]) -> None:
+    """Say what a job will take; nothing is spent."""
+    import tempfile
+
+    from querist.graph.run import Run
+
+    screen, request = Screen(), _read(path, changes)
+    if isinstance(request, LabelRequest):
+        with tempfile.TemporaryDirectory() as folder, open_store(folder) as store:
+            show_quote(screen, Run.create(request.config, store, tell=screen.line).quote())
+        return
+    _show_create_quote(screen, request)
+
+
+def _show_create_quote(screen: Screen, request: CreateRequest) -> None:
+    found = quote_create(request)
+    screen.title(
+        f"{request.name}: {plural(found.rows, 'row')} that pass {len(request.gates)} gates"
+    )
+    screen.line(
+        f"About {found.writer_calls:,} calls of {request.models.writer}"
+        + (f" and {found.checker_calls:,} that check" if found.checker_calls else "")
+        + f", {found.tokens:,} tokens, if {found.acceptance:.0%} of the rows are accepted "
+        "(nobody knows before some were written)."
+    )
+    time_words = f"about {duration(found.seconds)}"
+    screen.line(
+        f"Forecast: {dollars(found.forecast)} of a cap of {dollars(found.cap)}, {time_words}."
+    )
+    if found.cells > 1:
+        screen.line(f"Spread over {found.cells:,} combinations of labels and attributes.")
+    if found.affordable < found.rows:
+        screen.line(
+            f"The cap pays for about {plural(found.affordable, 'row')}. For all of them raise it "
+            f"to about {dollars(found.forecast)} (budget.usd), or ask for fewer.",
+            style="yellow",
+        )
+
+
+def hand_in(
+    place: Place, path: Path, *, changes: Sequence[str], key: str | None, works: bool
+) -> None:
+    """Put a job into the queue; with `works` do it here and now."""
+    screen, request = Screen(), _read(path, changes)
+    with place.open(must_exist=False) as store:
+        job = submit(request, store, key=key, tell=screen.line)
+        screen.line(f"Job {job.id} is {job.status}.")
+        if not works:
+            screen.line(f"Work it off with: {place.command('worker')}")
+            screen.line(f"Watch it with: {place.command(f'job watch {job.id}')}")
+            return
+        code = work_here(store, job, screen)
+        screen.line(f"Take the rows with: {place.command(f'job result {job.id} -o rows.jsonl')}")
+    if code:
+        raise typer.Exit(code)
+
+
+def work_here(
+    store: Store, job: Job, screen: Screen, *, models: Mapping[str, Any] | None = None
+) -> int:
+    """Work one job off in this process, with its progress on the screen."""
+    is_live = screen.is_terminal
+    worker = Worker(
+        store, only=job.id, models=models, tell=(lambda _: None) if is_live else screen.line
+    )
+    with pausing(worker.stop, screen.line) as signals:
+        if is_live:
+            from rich.live import Live
+
+            def draw() -> Any:
+                return panel(look(store, Jobs(store).get(job.id)))
+
+            with Live(get_renderable=draw, console=screen.console, refresh_per_second=2):
+                asyncio.run(worker.work_off())
+        else:
+            asyncio.run(worker.work_off())
+        code = signals.exit_code
+    ended = Jobs(store).get(job.id)
+    screen.line(f"{ended.status.capitalize()}: {ended.reason}".rstrip(": "))
+    if ended.status is JobStatus.FAILED:
+        return 1
+    return code
+
+
+def show_all(place: Place) -> None:
+    """List jobs, newest first."""
+    with place.open() as store:
+        views = [look(store, job) for job in Jobs(store).all()]
+    screen = Screen()
+    if not views:
+        screen.line(f"There are no jobs here yet. Hand one in: {place.command('job submit FILE')}")
+        return
+    rows = [
+        (v.job.id, v.job.kind, v.status, v.job.priority, ", ".join(facts(v)[:2]), v.job.reason)
+        for v in views
+    ]
+    screen.table(("job", "kind", "status", "priority>", "so far", ""), rows)
+
+
+def show(place: Place, name: str | None) -> None:
+    """Show one job in detail."""
+    screen = Screen()
+    with place.open() as store:
+        job = Jobs(store).get(name)
+        view = look(store, job)
+        messages = Outbox(store).of(job.id)
+        rejected = Creations(store, job.run).all("rejected")[-5:]
+    screen.title(f"{job.id}: {view.status}")
+    if job.reason:
+        screen.line(job.reason)
+    screen.line(", ".join(facts(view)))
+    screen.line(f"Handed in {job.at:%Y-%m-%d %H:%M} UTC; run {job.run}")
+    if job.deadline is not None:
+        screen.line(f"Ends by {job.deadline:%Y-%m-%d %H:%M} UTC")
+    show_gates(screen, view)
+    if rejected:
+        screen.line()
+        screen.line("Rejected last:")
+        for row in rejected:
+            screen.line(f"  {row.gate}: {row.reason} ({row.text[:60]!r})")
+    for message in messages:
+        trouble = f" ({message.trouble})" if message.trouble else ""
+        screen.line(f"Webhook {message.token}: {message.status}{trouble}")
+
+
+def show_gates(screen: Screen, view: JobView) -> None:
+    """Show what each gate let pass, and how new the rows were."""
+    if not view.gates:
+        return
+    screen.line()
+    screen.table(("gate", "looked at>", "let pass>", ">"), gate_rows(view))
+    if len(view.novelty) > 1:
+        screen.line(f"New rows, wave by wave: {sparkline(view.novelty)}")
+
+
+def watch(place: Place, name: str | None) -> None:
+    """Follow a job until it stops."""
+    screen = Screen()
+    with place.open() as store:
+        jobs = Jobs(store)
+        job = jobs.get(name)
+        if screen.is_terminal:
+            from rich.live import Live
+
+            with Live(console=screen.console, refresh_per_second=2) as live:
+                while not (view := look(store, jobs.get(job.id))).has_ended:
+                    live.update(panel(view))
+                    time.sleep(_POLL)
+                live.update(panel(view))
+        else:
+            said = ""
+            while True:
+                view = look(store, jobs.get(job.id))
+                if (words := line(view)) != said:
+                    said = words
+                    screen.line(words)
+                if view.has_ended:
+                    break
+                time.sleep(_POLL)
+        screen.line(view.job.reason)
+
+
+def change(place: Place, name: str, what: str) -> None:
+    """Pause or cancel a job."""
+    with place.open() as store:
+        jobs = Jobs(store)
+        job = jobs.pause(name) if what == "pause" else jobs.cancel(name)
+    if job.status is JobStatus.RUNNING:
+        Screen().line(f"Job {job.id} is told to {what} at its next step.")
+    else:
+        Screen().line(f"Job {job.id} is {job.status}.")
+
+
+def go_on(place: Place, name: str, *, budget: str | None) -> None:
+    """Put a job that stopped back into the queue, with more money if it is given."""
+    with place.open() as store:
+        jobs = Jobs(store)
+        job = jobs.get(name)
+        if job.status is JobStatus.DONE and budget is None:
+            raise InvalidInput(
+                f"Job {job.id} is done. Let it go on with more money (--budget), or hand in "
+                "another."
+            )
+        if budget is not None:
+            Ledger(store, job.run).set_cap(_amount(budget))
+        job = jobs.resume(job.id)
+    Screen().line(f"Job {job.id} is {job.status}. Work it off with: {place.command('worker')}")
+
+
+def take(
+    place: Place,
+    name: str | None,
+    *,
+    output: Path,
+    form: ExportFormat | None,
+    rejected: bool,
+    force: bool,
+) -> None:
+    """Write a job's rows and its data card."""
+    form = format_of(output, form)
+    with place.open() as store:
+        job = Jobs(store).get(name)
+        count = write_result(store, job, output, format=form, rejected=rejected, force=force)
+        has_card = bool(card_of(store, job))
+    beside = " and its data card" if has_card else ""
+    Screen().line(f"Wrote {plural(count, 'row')}{beside} to {output}")
+
+
+def work(place: Place, *, once: bool, lease: float) -> None:
+    """Work jobs off until told to stop, or until none is left."""
+    from datetime import timedelta
+
+    screen = Screen()
+    with place.open(must_exist=False) as store:
+        worker = Worker(store, tell=screen.line, lease=timedelta(seconds=lease))
+        screen.line(f"{worker.jobs.worker} works in {place.workspace}. Stop it with Ctrl-C.")
+        with pausing(worker.stop, screen.line):
+            asyncio.run(worker.work_off() if once else worker.work())
+    screen.line("Stopped.")
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        usd = Decimal(text)
+    except InvalidOperation:
+        usd = Decimal(0)
+    if not usd.is_finite() or usd <= 0:
+        raise InvalidInput(f"--budget {text}: expected an amount of US dollars, as in 2.50.")
+    return usd

@@ -1,0 +1,147 @@
+"""Telling others: a signed POST for each message of the outbox, at least once.
+
+The signature is that of most services: `Querist-Signature: t=TIME,v1=HEX`, where HEX is the
+HMAC-SHA256, under the secret, of `TIME.BODY`. The id of the message stays the same when it is
+repeated (`Querist-Id`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import json
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from querist.graph.jobs.request import WebhookSection
+from querist.memory.outbox import Message, Outbox
+from querist.memory.records import Job
+from querist.memory.store import Store
+
+_SECONDS = 10.0
+"""For a whole try: an address that hangs holds nothing up for longer."""
+_REFUSED = 400
+
+
+def message_of(
+    job: Job, event: str, *, once: str, webhook: WebhookSection | None, facts: Mapping[str, Any]
+) -> Message | None:
+    """Make the message about an event; None where nobody wants to be told.
+
+    `once` is the same in what must not be told twice.
+    """
+    if webhook is None:
+        return None
+    told = {"event": event, "job": job.id, "name": job.name, "kind": job.kind, **facts}
+    body = {"hook": webhook.model_dump(mode="json"), "told": told}
+    return Message(f"{job.id}/{once}", job.id, body)
+
+
+class _PrivateAddressError(Exception):
+    """No `OSError`, so that it comes out of aiohttp with its own words."""
+
+
+class _CheckedResolver(AbstractResolver):
+    """Finds addresses and refuses private ones; the connection goes to what was checked."""
+
+    def __init__(self, *, private: bool) -> None:
+        self._private = private
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        addresses = [str(entry[4][0]) for entry in found]
+        for address in addresses:
+            if not self._private and not ipaddress.ip_address(address).is_global:
+                raise _PrivateAddressError(_private_words(host, address))
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def _private_words(host: str, address: str) -> str:
+    return (
+        f"{host} is the private address {address}, and those are not called. Allow it with "
+        "webhook.private = true, if it is yours"
+    )
+
+
+async def send(message: Message, *, seconds: float = _SECONDS) -> str:
+    """Send one message; return why it was not taken, or "" if it was."""
+    hook = WebhookSection.model_validate(message.body["hook"])
+    body = json.dumps(message.body["told"], ensure_ascii=False).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "querist",
+        "Querist-Id": message.token,
+        **_signed(body, os.environ.get(hook.secret_env, "")),
+    }
+    host = urlsplit(hook.url).hostname or ""
+    # An address in numbers is never looked up, so the resolver does not see it.
+    if not hook.private and _is_number(host) and not ipaddress.ip_address(host).is_global:
+        return _private_words(host, host)
+    connector = aiohttp.TCPConnector(
+        resolver=_CheckedResolver(private=hook.private), family=socket.AF_INET
+    )
+    timeout = aiohttp.ClientTimeout(total=seconds)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            # A redirect could lead to where we may not go.
+            session.post(hook.url, data=body, headers=headers, allow_redirects=False) as response,
+        ):
+            status = response.status
+    except TimeoutError:
+        return f"no answer within {seconds:g} s"
+    except (OSError, aiohttp.ClientError, _PrivateAddressError) as error:
+        return str(error) or type(error).__name__
+    return "" if status < 300 else f"answered {status}"
+
+
+def _signed(body: bytes, secret: str) -> dict[str, str]:
+    """Sign a body; without a secret there is no signature."""
+    if not secret:
+        return {}
+    import time
+
+    stamp = str(int(time.time()))
+    digest = hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return {"Querist-Signature": f"t={stamp},v1={digest}"}
+
+
+async def send_due(store: Store, *, seconds: float = _SECONDS) -> int:
+    """Send all that is due now; return how many were tried."""
+    outbox, tried = Outbox(store), 0
+    while (message := await asyncio.to_thread(outbox.take)) is not None:
+        tried += 1
+        trouble = await send(message, seconds=seconds)
+        if not trouble:
+            await asyncio.to_thread(outbox.sent, message)
+            continue
+        # What was refused for good is not asked again: it answered, and does not want it.
+        is_final = trouble in {f"answered {code}" for code in (400, 401, 403, 404, 410)}
+        is_final = is_final or "private address" in trouble
+        await asyncio.to_thread(outbox.failed, message, trouble, is_final=is_final)
+    return tried
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,344 @@
+"""A worker: takes a job, works on it under its lease, hands it on; and looks after the outbox.
+
+Several may work on one workspace: on one machine with SQLite, on several with PostgreSQL. A worker
+that is told to stop puts its job back into the queue at the next step; one that was killed loses
+its lease, and another goes on from what is in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from querist.agents.models.port import ChatModel
+from querist.graph.jobs.acceptance import Sample
+from querist.graph.jobs.creating import Creation, Ended
+from querist.graph.jobs.request import CreateRequest, LabelRequest, cap_of
+from querist.graph.jobs.result import deliver, request_of
+from querist.graph.jobs.webhooks import message_of, send_due
+from querist.graph.jobs.workbench import Workbench
+from querist.memory.errors import (
+    LeaseLost,
+    QueristError,
+    RunBusy,
+    StoreError,
+)
+from querist.memory.inbox import Inbox
+from querist.memory.jobs import JobLease, Jobs
+from querist.memory.ledger import Ledger
+from querist.memory.outbox import Outbox
+from querist.memory.records import Job, JobStatus, Round
+from querist.memory.runs import LEASE, Heartbeat, Runs
+from querist.memory.store import Lease, Store
+
+if TYPE_CHECKING:
+    from querist.graph.run import Run
+
+_POLL = 2.0
+_LATER = 5.0
+"""Seconds after which a job whose run another process still holds is tried again."""
+_NEARLY = Decimal("0.8")
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """How a worker leaves a job."""
+
+    status: JobStatus
+    reason: str
+    stop: str = ""
+    rows: int = 0
+
+
+class Worker:
+    """Works jobs off, one at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        lease: timedelta = LEASE,
+        models: Mapping[str, ChatModel] | None = None,
+        tell: Tell = lambda _: None,
+        poll: float = _POLL,
+        only: str | None = None,
+    ) -> None:
+        """`models` replaces models by name (tests); `only` names the one job to work on."""
+        self._store = store
+        self.jobs = Jobs(store, lease=lease)
+        self._beat = lease.total_seconds() / 4
+        self._models = dict(models or {})
+        self._tell, self._poll, self._only = tell, poll, only
+        self._later: dict[str, float] = {}
+        self._is_stopped = False
+        self._run: Run | None = None
+        self._kept: Workbench | None = None
+        """The last job's models, open until the next job has opened its own."""
+
+    def stop(self) -> None:
+        """Ask it to hand its job back and end; safe in a signal handler."""
+        self._is_stopped = True
+        if self._run is not None:
+            self._run.drain()
+
+    async def work(self) -> None:
+        """Work until `stop`."""
+        while not self._is_stopped:
+            if not await self._once():
+                await self._rest()
+        await self._close()
+
+    async def work_off(self) -> None:
+        """Work until nothing is left that could be worked on now."""
+        while not self._is_stopped and await self._once():
+            pass
+        await self._close()
+
+    async def _close(self) -> None:
+        await send_due(self._store)
+        if self._kept is not None:
+            await self._kept.models.aclose()
+            self._kept = None
+
+    async def _rest(self) -> None:
+        for _ in range(max(1, int(self._poll / 0.1))):
+            if self._is_stopped:
+                return
+            await asyncio.sleep(0.1)
+
+    async def _once(self) -> bool:
+        """Wake who can go on, take a job and work on it; False when there is none."""
+        await send_due(self._store)
+        await asyncio.to_thread(self._wake)
+        now = monotonic()
+        self._later = {job: at for job, at in self._later.items() if at > now}
+        but = set(self._later)
+        if self._only is not None:
+            but |= {job.id for job in self.jobs.all()} - {self._only}
+        lease = await asyncio.to_thread(self.jobs.claim, but=but)
+        if lease is None:
+            return False
+        job = self.jobs.get(lease.job)
+        self._tell(f"Job {job.id} ({job.kind}): taken.")
+        with Heartbeat(self.jobs, lease, every=self._beat):
+            try:
+                closed = await self._attempt(job, lease)
+                if closed is not None:
+                    self._close_job(job, lease, closed)
+            except LeaseLost as lost:
+                self._tell(str(lost))
+        return True
+
+    async def _attempt(self, job: Job, lease: JobLease) -> _Closed | None:
+        """Work on a job; None where it goes back into the queue."""
+        try:
+            request = request_of(job)
+            if isinstance(request, LabelRequest):
+                return await self._label(job, lease)
+            return await self._create(job, lease, request)
+        except RunBusy:
+            # Its former worker's lease on the run has not run out yet.
+            self._later[job.id] = monotonic() + _LATER
+            return None
+        except LeaseLost:
+            raise
+        except StoreError as error:
+            self._tell(f"Job {job.id}: {error}")
+            self._later[job.id] = monotonic() + _LATER
+            return None
+        except QueristError as error:
+            return _Closed(JobStatus.FAILED, str(error))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one job's fault is not the worker's
+            return _Closed(JobStatus.FAILED, f"{type(error).__name__}: {error}")
+
+    # ------------------------------------------------------------ create
+
+    async def _create(self, job: Job, lease: JobLease, request: CreateRequest) -> _Closed | None:
+        runs = Runs(self._store)
+        held = await asyncio.to_thread(runs.take, job.run)
+        with Heartbeat(runs, held):
+            bench = Workbench(self._store, job.run, held, request=request, models=self._models)
+            try:
+                runs.set_status(held, "running")
+                if request.people.sample:
+                    Sample(bench, job.run).reserve()
+                creation = Creation(
+                    bench,
+                    deadline=job.deadline,
+                    wish=lambda: self._wish(lease),
+                    listener=lambda account: self._note(job, request, account),
+                )
+                ended = await creation.run()
+                return self._end(job, held, ended, bench=bench)
+            finally:
+                kept, self._kept = self._kept, bench
+                if kept is not None:
+                    await kept.models.aclose()
+
+    def _end(self, job: Job, held: Lease, ended: Ended, *, bench: Workbench) -> _Closed | None:
+        runs = Runs(self._store)
+        if ended.stop == "stop":
+            runs.set_status(held, "paused", "Handed back by its worker.")
+            return None
+        status = {
+            "pause": JobStatus.PAUSED,
+            "cancel": JobStatus.CANCELLED,
+            "gates": JobStatus.FAILED,
+        }.get(ended.stop, JobStatus.DONE)
+        rows, reason = 0, ended.reason
+        if status is JobStatus.DONE and bench.request.people.sample:
+            status, reason = _sampled(bench, job, ended)
+        if status is JobStatus.DONE:
+            rows = deliver(self._store, job, held, reason=reason)
+            if not rows:
+                status = JobStatus.FAILED
+        runs.set_status(held, "finished" if status is JobStatus.DONE else status, reason)
+        return _Closed(status, reason, ended.stop, rows)
+
+    def _wish(self, lease: JobLease) -> str:
+        """What a person wants, or the worker itself: `stop` hands the job back."""
+        return self.jobs.wish(lease) or ("stop" if self._is_stopped else "")
+
+    def _note(self, job: Job, request: CreateRequest, account: Round) -> None:
+        self._tell(f"Job {job.id}: {account.labelled:,} of {request.rows:,} rows.")
+        if account.usd >= _NEARLY * cap_of(request):
+            facts = {"spent_usd": str(account.usd), "cap_usd": str(cap_of(request))}
+            message = message_of(
+                job, "spent_80", once="spent_80", webhook=request.webhook, facts=facts
+            )
+            if message is not None:
+                Outbox(self._store).put(message)
+
+    # ------------------------------------------------------------ label
+
+    async def _label(self, job: Job, lease: JobLease) -> _Closed | None:
+        # LangGraph takes seconds to load, and only jobs that label need it.
+        from querist.graph.run import Outcome, Run
+
+        run = self._run = Run(self._store, job.run).use(models=self._models)
+        watcher = asyncio.create_task(self._watch(run, lease, job))
+        try:
+            row = run.row
+            # Its worker may have died when only the delivery was left.
+            is_over = row.status == "finished" and job.result is None
+            outcome = Outcome("finished", row.reason) if is_over else await run.drive()
+        finally:
+            self._run = None
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+        if outcome.status == "finished":
+            runs = Runs(self._store)
+            held = await asyncio.to_thread(runs.take, job.run)
+            with Heartbeat(runs, held):
+                rows = deliver(self._store, job, held, reason=outcome.reason)
+            return _Closed(JobStatus.DONE, outcome.reason, "finished", rows)
+        if outcome.status == "waiting":
+            return _Closed(JobStatus.WAITING, outcome.reason, "waiting")
+        if outcome.is_trouble:
+            return _Closed(JobStatus.FAILED, outcome.reason)
+        wish = self._wish(lease)
+        if wish in ("pause", "cancel"):
+            status = JobStatus.PAUSED if wish == "pause" else JobStatus.CANCELLED
+            return _Closed(status, "As asked.", wish)
+        if job.deadline is not None and self._store.now() >= job.deadline:
+            return await self._cut_short(job)
+        return None
+
+    async def _cut_short(self, job: Job) -> _Closed:
+        """Deliver what is labelled when the time is over."""
+        runs = Runs(self._store)
+        held = await asyncio.to_thread(runs.take, job.run)
+        with Heartbeat(runs, held):
+            rows = deliver(self._store, job, held, reason="The time is over.")
+        status = JobStatus.DONE if rows else JobStatus.FAILED
+        return _Closed(status, "The time is over.", "deadline", rows)
+
+    async def _watch(self, run: Run, lease: JobLease, job: Job) -> None:
+        """Drain the run when somebody wants the job paused or ended, or its time is over."""
+        is_told = False
+        ledger = Ledger(self._store, job.run)
+        while True:
+            await asyncio.sleep(min(0.5, self._poll))
+            try:
+                is_late = job.deadline is not None and self._store.now() >= job.deadline
+                if self._wish(lease) or is_late:
+                    run.drain()
+                balance = ledger.balance()
+            except LeaseLost:
+                run.drain()
+                return
+            except StoreError:
+                continue
+            if not is_told and balance.settled >= _NEARLY * balance.cap:
+                is_told = True
+                webhook = request_of(job).webhook
+                facts = {"spent_usd": str(balance.settled), "cap_usd": str(balance.cap)}
+                message = message_of(job, "spent_80", once="spent_80", webhook=webhook, facts=facts)
+                if message is not None:
+                    Outbox(self._store).put(message)
+
+    def _wake(self) -> None:
+        """Put jobs back into the queue whose people have answered."""
+        for job in self.jobs.all([JobStatus.WAITING]):
+            if job.kind == "create":
+                if not Inbox(self._store, job.run).counts().get("open", 0):
+                    with contextlib.suppress(QueristError):
+                        self.jobs.resume(job.id, reason="People have answered.")
+                continue
+            from querist.graph.run import Run
+            from querist.graph.waiting import pending
+
+            context = Run(self._store, job.run).view()
+            if not pending(context).missing or context.mailbox.queued():
+                with contextlib.suppress(QueristError):
+                    self.jobs.resume(job.id, reason="People have answered.")
+
+    # ------------------------------------------------------------ closing
+
+    def _close_job(self, job: Job, lease: JobLease, closed: _Closed) -> None:
+        balance = Ledger(self._store, job.run).balance()
+        result: dict[str, Any] = {
+            "rows": closed.rows,
+            "stop": closed.stop,
+            "usd": str(balance.settled),
+        }
+        told = closed.status in (JobStatus.DONE, JobStatus.FAILED, JobStatus.WAITING)
+        message = None
+        if told:
+            facts = {"reason": closed.reason, **result}
+            # A job can fail and wait several times; the number of its lease tells these apart.
+            once = f"{closed.status}/{lease.fencing}"
+            webhook = request_of(job).webhook if closed.reason or closed.rows else None
+            message = message_of(job, closed.status.value, once=once, webhook=webhook, facts=facts)
+        self.jobs.close(lease, closed.status, closed.reason, result=result, message=message)
+        self._tell(f"Job {job.id}: {closed.status}. {closed.reason}".rstrip())
+
+
+def _sampled(bench: Workbench, job: Job, ended: Ended) -> tuple[JobStatus, str]:
+    """Ask people about a sample of what was accepted, or take their answers in."""
+    sample = Sample(bench, job.run)
+    rows = bench.creations.all("accepted")
+    if not rows:
+        return JobStatus.FAILED, ended.reason
+    sample.ask(rows)
+    sample.settle()
+    found = sample.result()
+    reason = f"{ended.reason} {found.words}"
+    if found.is_open:
+        return JobStatus.WAITING, reason
+    if found.is_accepted:
+        return JobStatus.DONE, reason
+    return JobStatus.FAILED, (
+        f"{reason} Tighten a gate, name a better checker or other methods, and hand it in anew; "
+        "the rows can still be taken."
+    )

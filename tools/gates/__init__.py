@@ -1,0 +1,1 @@
+"""Gates: what a written row must pass to be accepted, the cheapest first."""
