@@ -76,7 +76,8 @@ class _CheckedResolver(AbstractResolver):
 async def send(message: Message, *, seconds: float = _SECONDS) -> str:
     """Send one message; return why it was not taken, or "" if it was."""
     # As it was handed in: what is not allowed is said below, and stops no worker.
-    hook = WebhookSection.model_construct(**message.body["hook"])
+    given: Any = message.body["hook"]
+    hook = WebhookSection.model_construct(**given)
     body = json.dumps(message.body["told"], ensure_ascii=False).encode()
     headers = {
         "Content-Type": "application/json",
