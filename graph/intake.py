@@ -152,7 +152,7 @@ def check_models(config: RunConfig) -> None:
     prices = PriceList.load(config.prices)
     if not config.annotator.enabled:
         return
-    names = {config.models.annotator}
+    names = {config.models.annotator, *config.annotator.models}
     if config.generator.enabled:
         names.add(config.generator_model)
     for name in sorted(names):

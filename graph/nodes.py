@@ -34,7 +34,7 @@ from querist.graph.round.labels import machine_label, reconsider
 from querist.graph.round.measure import measure
 from querist.graph.round.model_files import current_model, save_model
 from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
-from querist.graph.round.select import query_context
+from querist.graph.round.select import query_context, strategy_for
 from querist.graph.round.stopping import keep_hits
 from querist.graph.state import TAIL, LoopState, update
 from querist.graph.target.delivering import deliver_last, deliver_round
@@ -55,7 +55,6 @@ from querist.memory.events import (
 from querist.memory.labelling import Labelling
 from querist.memory.records import Action, Purpose, Round, Split, Verdict
 from querist.tools.opinions.quality import Quality
-from querist.tools.strategies import get as strategy
 from querist.tools.strategies.querying import QueryResult
 
 Step = Runtime[Context]
@@ -119,14 +118,15 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     ruling = await rule(
         context,
         selector.SPEC,
-        lambda: evidence.for_selector(context, number=number, pool_left=len(rows)),
+        lambda: evidence.for_selector(context, number=number, rows=rows),
         turn=state["turn"],
         number=number,
         step="select",
     )
     asked = query_context(context, rows, number=number)
     # In a thread, so that a strategy may take its time and ask a language model meanwhile.
-    result = await asyncio.to_thread(strategy(ruling.strategy).query, asked, ruling.count)
+    chosen_by = strategy_for(context, ruling.strategy, ruling.favour)
+    result = await asyncio.to_thread(chosen_by.query, asked, ruling.count)
     save_state(context.files, dict(asked.state), number=number)
     save_pseudo(context.files, result.diagnostics.get("pseudo"), number=number)
     context.labelling.open_batch(number, list(result.ids))
@@ -203,8 +203,9 @@ async def verify(state: LoopState, runtime: Step) -> LoopState:
     examples = context.view.get([item.example for item in items])
     opinions = knowledge.opinions(examples, [item.attempt for item in items])
     verdicts = verifier.judge(opinions, ruling, number=number)
+    usual = f"llm:{context.config.models.annotator}"
     labels = [
-        machine_label(context.config, verdict, opinion)
+        machine_label(verdict, opinion, who=knowledge.reliability.who.get(verdict.example, usual))
         for verdict, opinion in zip(verdicts, opinions, strict=True)
         if verdict.action is Action.ACCEPT and verdict.answer is not None
     ]

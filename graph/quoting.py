@@ -20,9 +20,8 @@ from querist.graph.config import RunConfig
 from querist.graph.lessons.trial import most_for_lessons
 from querist.graph.minds.consulting import most_for_minds
 from querist.graph.round import evidence
-from querist.graph.round.annotate import PROBES
 from querist.graph.round.audit import audit_size
-from querist.graph.round.prompts import FILLERS
+from querist.graph.round.prompts import FILLERS, PROBES, labelling_models
 from querist.graph.round.select import most_for_advice
 from querist.graph.sizes import Shown, Sizes
 from querist.graph.workplace.context import Context
@@ -138,6 +137,14 @@ async def time_a_call(context: Context) -> float | None:
     return took
 
 
+def _dearest(context: Context, ceiling: Decimal) -> Decimal:
+    """Raise an example's ceiling to that of the dearest model that a mind may choose."""
+    if context.config.minds.of(Agent.ANNOTATOR) == "rules":
+        return ceiling
+    others = labelling_models(context)[1:]
+    return max([ceiling, *(evidence.example_ceiling(context, of=name) for name in others)])
+
+
 def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLine]:
     config = context.config
     if config.annotator.enabled:
@@ -146,9 +153,8 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         cost = price.cost(total.input_tokens, total.output_tokens) + price.per_call * (
             total.calls - 1
         )
-        yield QuoteLine(
-            "annotator", what, max(cost, _ZERO), max(ceiling * total.calls, cost, _ZERO)
-        )
+        dearest = _dearest(context, ceiling) * total.calls
+        yield QuoteLine("annotator", what, max(cost, _ZERO), max(dearest, cost, _ZERO))
     if config.training.target == PROMPT and (texts := _measured_texts(context)):
         cost = Sizes(context).usd(Shown(config.annotator.shared, 0, 0)) * texts
         what = f"the prompt to take home, on {texts:,} texts of known labels"

@@ -175,6 +175,8 @@ class AnnotatorSection(Section):
     """Share of a chunk's replies that cannot be read from which the run pauses; 1 never pauses."""
     labels_by_model: bool = False
     """Whether the trained model may label what the language model gave no answer to."""
+    models: tuple[str, ...] = Field(default=(), max_length=8)
+    """Besides `models.annotator`: those that the annotator's mind may choose for a round."""
 
 
 class VerifierSection(Section):

@@ -73,8 +73,12 @@ class Sizes:
         """Price an example's label, with all its votes."""
         if not self._section.enabled:
             return Decimal(0)
-        price = self._context.models.price(self._context.config.models.annotator)
-        return price.cost(self.input_tokens(shown), self.output_tokens) * self._section.votes
+        return self.usd_of(self._context.config.models.annotator, shown) * self._section.votes
+
+    def usd_of(self, model: str, shown: Shown) -> Decimal:
+        """Price one vote of a model, of as many tokens as the annotator's would be."""
+        price = self._context.models.price(model)
+        return price.cost(self.input_tokens(shown), self.output_tokens)
 
     def request(self, *, text: str = "", demonstrations: int = 0) -> ChatRequest:
         """Make a prompt of usual length."""

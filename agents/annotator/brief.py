@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from querist.agents.annotator.rules import SPEC, Annotating, AnnotatorEvidence
-from querist.agents.deliberation.brief import Brief, Fact
+from querist.agents.deliberation.brief import Brief, Fact, usd
 from querist.tools.wording import counted
 
 _DUTY = (
@@ -15,7 +15,9 @@ _DUTY = (
     "many that are like the text (nearest), how many times it is asked (votes), and whether its "
     "bias towards some labels is divided out (calibrate; only where it tells probabilities). "
     "Examples help as long as there are some to show; more votes cost as many times more, and help "
-    "only where it does not tell how sure it is, or is unsteady."
+    "only where it does not tell how sure it is, or is unsteady. Where there are several models, "
+    "you choose who labels this round (model): a dearer one is worth its price where it is right "
+    "more often; one that was not measured is first tried on what people labelled."
 )
 _MOST_SHARED, _MOST_NEAREST = 64, 16
 
@@ -47,8 +49,26 @@ def _facts(evidence: AnnotatorEvidence) -> list[Fact]:
             if evidence.is_local
             else "It runs elsewhere: examples chosen for each text cost tokens only."
         ),
+        *_models(evidence),
         *_lessons(evidence),
     ]
+
+
+def _models(evidence: AnnotatorEvidence) -> list[Fact]:
+    found = [
+        Fact(
+            f"{record.name} costs {usd(record.usd)} a text and vote and was "
+            + (
+                f"right on {record.right} of {record.total} texts that people labelled."
+                if record.total
+                else "not measured yet."
+            )
+        )
+        for record in evidence.models
+    ]
+    if evidence.usd_left is not None:
+        found.append(Fact(f"{usd(evidence.usd_left)} are left for labels of models."))
+    return found
 
 
 def _lessons(evidence: AnnotatorEvidence) -> list[Fact]:
@@ -60,14 +80,17 @@ def _lessons(evidence: AnnotatorEvidence) -> list[Fact]:
 
 
 def _limits(evidence: AnnotatorEvidence) -> Mapping[str, Mapping[str, Any]]:
+    names = [record.name for record in evidence.models]
+    tells = [evidence.has_logprobs, *(record.has_logprobs for record in evidence.models)]
     return {
         "votes": {
             "minimum": 1,
-            "maximum": max(evidence.votes, 1 if evidence.has_logprobs else 3),
+            "maximum": max(evidence.votes, 1 if all(tells) else 3),
         },
         "shared": {"minimum": 0, "maximum": min(_MOST_SHARED, evidence.bank)},
         "nearest": {"minimum": 0, "maximum": min(_MOST_NEAREST, evidence.bank)},
-        "calibrate": {"enum": [True, False] if evidence.has_logprobs else [False]},
+        "calibrate": {"enum": [True, False] if any(tells) else [False]},
+        **({"model": {"type": "string", "enum": names}} if names else {}),
     }
 
 
@@ -76,6 +99,12 @@ def _settled(evidence: AnnotatorEvidence) -> str:
 
 
 BRIEF: Brief[AnnotatorEvidence, Annotating] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived={}, settled=_settled
+    SPEC,
+    duty=_DUTY,
+    facts=_facts,
+    limits=_limits,
+    derived={},
+    settled=_settled,
+    optional=frozenset({"model"}),
 )
 """How the annotator's decisions are put to a mind."""

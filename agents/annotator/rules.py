@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pydantic import Field
 
@@ -11,6 +12,22 @@ from querist.tools.wording import counted
 
 NEAREST = 4
 """Demonstrations to retrieve for each example where that costs only tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model that may label, as far as this run knows it."""
+
+    name: str
+    usd: Decimal
+    """What asking it once about a text is expected to cost."""
+    right: int
+    """Of the texts that people labelled and that it labelled, too."""
+    total: int
+    has_logprobs: bool = True
+    """Whether it tells how sure it is, as far as was seen."""
+    probes: int = 0
+    """Texts that people labelled that it would be tried on first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,14 @@ class AnnotatorEvidence:
     """What models confused in runs of like tasks; for a mind."""
     guidelines: int = 0
     """Guidelines from earlier corrections that its prompts hold."""
+    models: tuple[ModelRecord, ...] = ()
+    """What a mind may choose among, the usual model first; () where there is no choice."""
+    usd_left: Decimal | None = None
+    """For labels of models, once the round's questions to people are paid; with `models` only."""
+
+    def record_of(self, name: str) -> ModelRecord | None:
+        """Find a model that may be chosen; the usual one, by "", is not."""
+        return next((record for record in self.models if record.name == name), None)
 
 
 class Annotating(Ruling):
@@ -50,6 +75,8 @@ class Annotating(Ruling):
     """Besides those that the task file gives."""
     nearest: int = Field(ge=0, le=16)
     calibrate: bool
+    model: str = Field(default="", max_length=200)
+    """Which model labels this round; "" is the usual one."""
 
 
 def rule(evidence: AnnotatorEvidence) -> Annotating:
@@ -105,11 +132,23 @@ def _check(evidence: AnnotatorEvidence, ruling: Annotating) -> None:
             f"{ruling.shared} shared and {ruling.nearest} nearest examples are more than the "
             f"{evidence.bank} there are"
         )
-    if ruling.calibrate and not evidence.has_logprobs:
+    record = evidence.record_of(ruling.model)
+    if ruling.model and record is None:
+        raise ValueError(f"no model {ruling.model[:60]!r} may be chosen")
+    has_logprobs = evidence.has_logprobs if record is None else record.has_logprobs
+    if ruling.calibrate and not has_logprobs:
         raise ValueError("without probabilities there is no bias to divide out")
-    most = max(evidence.votes, 1 if evidence.has_logprobs else 3)
+    most = max(evidence.votes, 1 if has_logprobs else 3)
     if ruling.votes > most:
         raise ValueError(f"{ruling.votes} votes a text were not planned for; at most {most}")
+    if record is not None and record.usd > 0 and record != evidence.models[0]:
+        usd = record.usd * ruling.votes * (evidence.batch + record.probes)
+        left = evidence.usd_left or Decimal(0)
+        if usd > left:
+            raise ValueError(
+                f"{record.name} would cost {usd:.4f} USD for this batch, and {left:.4f} are left "
+                "for it"
+            )
 
 
 SPEC = AgentSpec(Agent.ANNOTATOR, rule=rule, ruling=Annotating, check=_check)

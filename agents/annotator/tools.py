@@ -31,9 +31,12 @@ class AnnotatorDesk(Protocol):
     """What the run can try; it spends from the deliberation's allowance only."""
 
     async def attempt(
-        self, *, shared: int, nearest: int, votes: int, calibrate: bool, count: int
+        self, *, shared: int, nearest: int, votes: int, calibrate: bool, count: int, model: str
     ) -> Trial:
-        """Ask about `count` texts that people labelled; raises `CannotTellError`."""
+        """Ask a model ("" for the usual one) about `count` texts that people labelled.
+
+        Raises `CannotTellError`.
+        """
 
     def mistakes(self) -> Trial:
         """Compare what the model said so far with what people said."""
@@ -45,6 +48,8 @@ class _Way(Arguments):
     votes: int = Field(default=1, ge=1, le=5)
     calibrate: bool = True
     count: int = Field(default=10, ge=1, le=_MOST_TRIED)
+    model: str = Field(default="", max_length=200)
+    """One of those that may be chosen; the usual one, if not named."""
 
 
 def tools(desk: AnnotatorDesk) -> list[Tool]:
@@ -52,7 +57,8 @@ def tools(desk: AnnotatorDesk) -> list[Tool]:
 
     async def attempt(asked: _Way) -> str:
         trial = await desk.attempt(**asked.model_dump())
-        words = f"{trial.right} of {trial.total} right, for {usd(trial.usd)}."
+        who = f"{asked.model}: " if asked.model else ""
+        words = f"{who}{trial.right} of {trial.total} right, for {usd(trial.usd)}."
         if trial.unread:
             words += f" {trial.unread} replies gave no label."
         return f"{words}\n{_mistakes(trial)}".strip()
@@ -66,7 +72,8 @@ def tools(desk: AnnotatorDesk) -> list[Tool]:
     return [
         Tool(
             "try_prompt",
-            "Ask the model about up to 20 texts that people labelled, in a way that you choose, "
+            "Ask the model about up to 20 texts that people labelled, in a way and, "
+            "where there are several, by a model that you choose, "
             "and count how many it gets right. Costs money from your allowance.",
             _Way,
             attempt,

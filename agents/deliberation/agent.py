@@ -146,8 +146,9 @@ class Session(Generic[E, R]):
         def derive(given: Any) -> Any:
             if not isinstance(given, dict):
                 return given
-            derived = self.brief.derived.items()
-            return given | {name: value(evidence, given) for name, value in derived}
+            reads, derived = self.brief.reads.items(), self.brief.derived.items()
+            read = {name: mean(evidence, given[name]) for name, mean in reads if name in given}
+            return given | read | {name: value(evidence, given) for name, value in derived}
 
         validators: dict[str, Any] = {
             "derive": model_validator(mode="before")(derive),

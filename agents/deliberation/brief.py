@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -54,6 +55,11 @@ class Brief(Generic[E, R]):
     """Fields that follow from the evidence and the rest of the ruling: a mind is not asked."""
     settled: Callable[[E], str]
     """Why there is nothing to decide (a person's word, an empty pool); "" where there is."""
+    optional: frozenset[str] = frozenset()
+    """Fields that are asked for only where `limits` names them, and of no model that speaks by a
+    page: the smallest ones rule the worse, the more they are asked. Elsewhere defaults hold."""
+    reads: Mapping[str, Callable[[E, Any], Any]] = field(default_factory=dict)
+    """What a field's value means, where a mind writes it otherwise: a marked name of a label."""
 
     def schema(self, evidence: E, *, narrow: bool = False) -> dict[str, Any]:
         """Give the ruling's JSON schema within the bounds of the evidence, its reason first.
@@ -61,15 +67,19 @@ class Brief(Generic[E, R]):
         `narrow` leaves a model no values but the usual ones, and less room for its reason.
         """
         schema = self.spec.ruling.model_json_schema()
+        limits = self._limits(evidence, narrow=narrow)
         properties = {
-            name: dict(part)
+            # Whether a value may be left out is said by `required`; strict endpoints refuse both.
+            name: {key: value for key, value in part.items() if key != "default"}
             for name, part in schema["properties"].items()
-            if name not in self.derived
+            if name not in self.derived and (name not in self.optional or name in limits)
         }
-        for name, bounds in self.limits(evidence).items():
+        for name, bounds in limits.items():
             is_open = bounds.get("open") and not narrow
             skipped = {"open", *(["enum"] if is_open else [])}
-            properties[name] |= {key: part for key, part in bounds.items() if key not in skipped}
+            kept = {key: part for key, part in bounds.items() if key not in skipped}
+            # Bounds with a type of their own say how a mind writes the value: see `reads`.
+            properties[name] = kept if "type" in kept else properties[name] | kept
         longest = _LONGEST_NARROW if narrow else _LONGEST
         properties["reason"] |= {"minLength": _SHORTEST, "maxLength": longest}
         return {
@@ -79,20 +89,40 @@ class Brief(Generic[E, R]):
             "additionalProperties": False,
         }
 
-    def page(self, evidence: E, *, number: int) -> str:
-        """Write the facts of a decision on one page."""
+    def page(self, evidence: E, *, number: int, narrow: bool = False) -> str:
+        """Write the facts of a decision on one page, and what may be ruled as `schema` has it."""
         facts = "\n".join(f"- {fact.words}" for fact in self.facts(evidence))
         bounds = "\n".join(
             f"- {name}: {_bounds_in_words(bounds)}"
-            for name, bounds in self.limits(evidence).items()
+            for name, bounds in self._limits(evidence, narrow=narrow).items()
         )
         return f"Round {number}. The facts:\n{facts}\nYou may rule:\n{bounds}"
+
+    def _limits(self, evidence: E, *, narrow: bool) -> Mapping[str, Mapping[str, Any]]:
+        limits = self.limits(evidence)
+        left_out = self.optional if narrow else frozenset[str]()
+        return {name: bounds for name, bounds in limits.items() if name not in left_out}
 
 
 def name_as_data(name: str) -> str:
     """Write a name that a user gave so that it cannot pass for an instruction."""
     kept = " ".join(name.replace("<<<", "").replace(">>>", "").split())
     return f"<<<{kept[:_LONGEST_NAME]}>>>"
+
+
+def known_name(written: str, names: Iterable[str]) -> str:
+    """Give the name that a mind means, which it may write with its marks; itself if there is none.
+
+    Names that look alike once they are marked and cut are told apart by nobody, so none is meant.
+    """
+    names = list(names)
+    if written in names:
+        return written
+    marked = Counter(name_as_data(name) for name in names)
+    wanted = name_as_data(written)
+    return next(
+        (name for name in names if name_as_data(name) == wanted and marked[wanted] == 1), written
+    )
 
 
 def as_data(text: str, *, longest: int = 200) -> str:

@@ -45,7 +45,7 @@ async def sit(
         account = Account(Allowance(usd, _CALLS, _TOKENS, seconds), model)
         session: Session[E, R] = Session(
             brief,
-            page=brief.page(situation.evidence, number=3),
+            page=brief.page(situation.evidence, number=3, narrow=speech == "page"),
             account=account,
             speech=speech,
             tools=(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from querist.agents.deliberation.brief import Brief, Fact, name_as_data, points
+from querist.agents.deliberation.brief import Brief, Fact, known_name, name_as_data, points
 from querist.agents.selector.rules import MIXED, SPEC, TYPICAL, Selection, SelectorEvidence
 from querist.tools.wording import counted
 
@@ -15,7 +15,10 @@ _DUTY = (
     "most of the labels, texts that are typical of the pool teach most (facility_location). "
     "Otherwise half of the batch is better spent on those that the model doubts: "
     "0.5*random@100 > typiclust + 0.5*margin. Mixtures share a batch out; pipelines narrow it: "
-    "margin@10 > k_center takes the most varied of ten times as many doubtful ones."
+    "margin@10 > k_center takes the most varied of ten times as many doubtful ones. Where classes "
+    "may be favoured (favour: a list of their names, [] for none), half of the batch is reserved "
+    "for texts that the model expects to be of them, chosen by the same strategy: for classes with "
+    "far fewer labels than others, that the strategy alone would find too few of."
 )
 _USUAL = (
     TYPICAL,
@@ -31,6 +34,8 @@ _USUAL = (
 """Strategies that are compared where no others are named."""
 _NAMED_ROUNDS = 5
 _FROM_A_MODEL = {"margin", "entropy", "badge"}
+_MOST_NAMED = 30
+"""Classes that may be favoured by a mind; of more, those with the fewest labels."""
 
 
 def _facts(evidence: SelectorEvidence) -> list[Fact]:
@@ -42,6 +47,7 @@ def _facts(evidence: SelectorEvidence) -> list[Fact]:
             else "There is no trained model yet, so nothing can be doubted.",
             denies=r"\b(no|without a) (trained )?model\b" if evidence.has_model else "",
         ),
+        *_expected(evidence),
         _annotator(evidence),
         *[
             Fact(
@@ -81,6 +87,23 @@ def _labels(evidence: SelectorEvidence) -> Fact:
     return Fact(words)
 
 
+def _expected(evidence: SelectorEvidence) -> list[Fact]:
+    names = sorted(_favourable(evidence), key=lambda name: evidence.expected[name])
+    if not names:
+        return []
+    listed = ", ".join(f"{name_as_data(name)} {evidence.expected[name]}" for name in names)
+    return [Fact(f"Of the texts that are left the model expects: {listed}.")]
+
+
+def _favourable(evidence: SelectorEvidence) -> list[str]:
+    """Name the classes that may be favoured, the thinnest first."""
+    if evidence.random_only or not evidence.has_model or evidence.bound < 2:
+        return []
+    labels = evidence.labels
+    thinnest = sorted(labels, key=lambda name: (labels[name], name))
+    return [name for name in thinnest if evidence.expected.get(name)][:_MOST_NAMED]
+
+
 def _annotator(evidence: SelectorEvidence) -> Fact:
     if evidence.skill is None:
         return Fact("How often the language model is right was not measured.")
@@ -89,13 +112,30 @@ def _annotator(evidence: SelectorEvidence) -> Fact:
 
 def _limits(evidence: SelectorEvidence) -> Mapping[str, Mapping[str, Any]]:
     most = evidence.bound
+    favourable = [name_as_data(name) for name in _favourable(evidence)]
+    fewer = min(len(favourable), len(evidence.labels) - 1)
+    favour = {
+        "items": {"type": "string", "enum": favourable},
+        "maxItems": fewer,
+        "description": f"up to {fewer} of the classes that the model expects, or []",
+    }
     return {
         "strategy": {
             "enum": list(_usual(has_model=evidence.has_model)),
             "open": "another registered strategy, mixture or pipeline",
         },
         "count": {"minimum": 1, "maximum": most},
+        **({"favour": favour} if fewer > 0 else {}),
     }
+
+
+def _named(evidence: SelectorEvidence, written: Any) -> Any:
+    """Read the classes that a mind favours; what is no list of names is left to the schema."""
+    if not isinstance(written, list):
+        return written
+    return [
+        known_name(name, evidence.labels) if isinstance(name, str) else name for name in written
+    ]
 
 
 def _usual(*, has_model: bool) -> tuple[str, ...]:
@@ -114,6 +154,13 @@ def _settled(evidence: SelectorEvidence) -> str:
 
 
 BRIEF: Brief[SelectorEvidence, Selection] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived={}, settled=_settled
+    SPEC,
+    duty=_DUTY,
+    facts=_facts,
+    limits=_limits,
+    derived={},
+    settled=_settled,
+    optional=frozenset({"favour"}),
+    reads={"favour": _named},
 )
 """How the selector's decisions are put to a mind."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import Field
 
 from querist.agents.mind import Agent, AgentSpec, Ruling
 from querist.tools.strategies import Capability, get
+from querist.tools.wording import quoted
 
 # Measured by evals/experiments/selection_defaults.py; the tables are in docs/strategies.md.
 TYPICAL = "facility_location"
@@ -30,6 +31,8 @@ def _mixed(count: int) -> str:
 
 
 MIXED = _mixed(1)
+_FEWEST_FAVOURED = 2
+"""Texts of a batch that has a half."""
 _FROM_A_MODEL = {Capability.PROBS, Capability.POSTERIOR, Capability.GRADIENTS}
 
 
@@ -71,6 +74,9 @@ class SelectorEvidence:
     """What it may want at most, if the budget controller agrees; the batch where that is more."""
     lessons: tuple[str, ...] = ()
     """What strategies led to in runs of like tasks; for a mind."""
+    expected: Mapping[str, int] = field(default_factory=dict)
+    """Texts that are left, by the class that the model would give them; {} where no mind is asked
+    or there is no model."""
 
     @property
     def bound(self) -> int:
@@ -83,6 +89,8 @@ class Selection(Ruling):
 
     strategy: str = Field(min_length=1, max_length=1000)
     count: int = Field(ge=0, le=100_000)
+    favour: tuple[str, ...] = Field(default=(), max_length=100)
+    """Classes that half of the batch is reserved for, by what the model expects; none as a rule."""
 
 
 def rule(evidence: SelectorEvidence) -> Selection:
@@ -149,6 +157,27 @@ def check(evidence: SelectorEvidence, ruling: Selection) -> None:
         raise ValueError("the first sample is drawn at random")
     if most and not ruling.count:
         raise ValueError("an empty batch teaches nothing")
+    if ruling.favour:
+        _check_favour(evidence, ruling)
+
+
+def _check_favour(evidence: SelectorEvidence, ruling: Selection) -> None:
+    if evidence.random_only or not evidence.has_model:
+        raise ValueError("without a model nobody can tell of which class a text is: favour none")
+    unknown = set(ruling.favour) - set(evidence.labels)
+    if unknown:
+        raise ValueError(f"unknown classes: {quoted(sorted(unknown))}")
+    if len(set(ruling.favour)) < len(ruling.favour):
+        raise ValueError("a class can be favoured once only")
+    if len(ruling.favour) >= len(evidence.labels):
+        raise ValueError("to favour all classes is to favour none")
+    if ruling.count < _FEWEST_FAVOURED:
+        raise ValueError(f"of a batch of {ruling.count} no half can be reserved for a class")
+    absent = [
+        name for name in ruling.favour if evidence.expected and not evidence.expected.get(name)
+    ]
+    if absent:
+        raise ValueError(f"the model expects no text of {quoted(absent)} among those left")
 
 
 SPEC = AgentSpec(Agent.SELECTOR, rule=rule, ruling=Selection, check=check)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from querist.agents.deliberation.brief import as_data, name_as_data
+from querist.agents.deliberation.brief import as_data, known_name, name_as_data
 from querist.agents.deliberation.toolbox import Arguments, CannotTellError, Nothing, Tool, table
 from querist.memory.errors import InvalidInput
 
@@ -51,8 +51,11 @@ class SelectorDesk(Protocol):
     def summary(self) -> PoolSummary:
         """Count and measure what is left."""
 
-    def choose(self, strategy: str, count: int) -> Batch:
-        """Let a strategy choose; raises `InvalidInput` for one that cannot be served."""
+    def choose(self, strategy: str, count: int, favour: Sequence[str] = ()) -> Batch:
+        """Let a strategy choose, half of it of the classes to favour, by what the model expects.
+
+        Raises `InvalidInput` for a strategy that cannot be served, or classes that cannot be told.
+        """
 
     def texts(self, ids: Sequence[str]) -> list[str]:
         """Read texts."""
@@ -62,6 +65,8 @@ class _Tried(Arguments):
     strategies: list[str] = Field(min_length=1, max_length=_MOST_TRIED)
     """Names, mixtures or pipelines."""
     count: int = Field(ge=1, le=1_000)
+    favour: list[str] = Field(default=[], max_length=30)
+    """Classes that half of each batch is reserved for."""
 
 
 class _Shown(Arguments):
@@ -69,16 +74,17 @@ class _Shown(Arguments):
     count: int = Field(ge=1, le=_MOST_SHOWN)
 
 
-def tools(desk: SelectorDesk, *, most: int) -> list[Tool]:
-    """Give the selector's toolbox; `most` is what the round may take."""
+def tools(desk: SelectorDesk, *, most: int, classes: Sequence[str] = ()) -> list[Tool]:
+    """Give the selector's toolbox; `most` is what the round may take, of these classes."""
 
     async def summarise(_: Nothing) -> str:
         return _summary_in_words(await asyncio.to_thread(desk.summary))
 
     async def attempt(asked: _Tried) -> str:
         count = min(asked.count, most)
-        batches = [await _chosen(desk, strategy, count) for strategy in asked.strategies]
-        return _compared(batches, count)
+        favour = tuple(known_name(name, classes) for name in asked.favour)
+        batches = [await _chosen(desk, strategy, count, favour) for strategy in asked.strategies]
+        return _compared(batches, count, favour)
 
     async def show(asked: _Shown) -> str:
         batch = await _chosen(desk, asked.strategy, min(asked.count, most))
@@ -90,8 +96,8 @@ def tools(desk: SelectorDesk, *, most: int) -> list[Tool]:
         Tool(
             "try_strategies",
             "Let up to 5 strategies choose now, and compare the batches: doubt, typicality, "
-            "repeats, labels that the model expects, and how many texts they share. Changes "
-            "nothing.",
+            "repeats, labels that the model expects, and how many texts they share; with favour, "
+            "half of each batch is reserved for those classes. Changes nothing.",
             _Tried,
             attempt,
         ),
@@ -105,9 +111,11 @@ def tools(desk: SelectorDesk, *, most: int) -> list[Tool]:
     ]
 
 
-async def _chosen(desk: SelectorDesk, strategy: str, count: int) -> Batch:
+async def _chosen(
+    desk: SelectorDesk, strategy: str, count: int, favour: Sequence[str] = ()
+) -> Batch:
     try:
-        return await asyncio.to_thread(desk.choose, strategy, count)
+        return await asyncio.to_thread(desk.choose, strategy, count, favour)
     except InvalidInput as error:
         raise CannotTellError(
             f"{strategy[:60]!r} cannot choose here: {error}. Ask again with margin, "
@@ -128,7 +136,7 @@ def _summary_in_words(found: PoolSummary) -> str:
     return "\n".join(lines)
 
 
-def _compared(batches: Sequence[Batch], count: int) -> str:
+def _compared(batches: Sequence[Batch], count: int, favour: Sequence[str] = ()) -> str:
     rows = [
         (
             batch.strategy,
@@ -152,7 +160,8 @@ def _compared(batches: Sequence[Batch], count: int) -> str:
         for place, first in enumerate(batches)
         for second in batches[place + 1 :]
     ]
-    return "\n".join([f"Batches of {count}:", table(columns, rows), *shared])
+    of = f", half of each reserved for {', '.join(map(name_as_data, favour))}" if favour else ""
+    return "\n".join([f"Batches of {count}{of}:", table(columns, rows), *shared])
 
 
 def _counts(counts: Mapping[str, int]) -> str:

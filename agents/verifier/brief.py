@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from querist.agents.deliberation.brief import Brief, Fact
+from querist.agents.deliberation.brief import Brief, Fact, known_name, name_as_data
 from querist.agents.verifier.rules import SPEC, Verification, VerifierEvidence
 from querist.tools.wording import counted
 
@@ -15,8 +15,12 @@ _DUTY = (
     "is kept without asking; of the others, the first `questions` go to people, and the rest is "
     "kept with a low weight; below reannotate_below the language model is asked once more; below "
     "drop_below a text is dropped. A weak annotator calls for a high accept_at, a good one for a "
-    "low one. Questions to people are worth what they cost while their labels are few."
+    "low one. Questions to people are worth what they cost while their labels are few. Where "
+    "classes may have a threshold of their own (accept_at_by_class: a list of label and accept_at, "
+    "[] for none), it holds instead of accept_at for texts whose best label is of that class: "
+    "higher where that label was often wrong, lower where it was right."
 )
+_MOST_NAMED, _MOST_TOLD = 30, 8
 
 
 def _facts(evidence: VerifierEvidence) -> list[Fact]:
@@ -66,7 +70,26 @@ def _batch(evidence: VerifierEvidence) -> list[Fact]:
                 else "",
             )
         )
+    worst = [name for name in _judged_classes(evidence) if evidence.wrong.get(name)][:_MOST_TOLD]
+    if worst:
+        listed = ", ".join(
+            f"{name_as_data(name)} {evidence.wrong[name]} of {evidence.said[name]}"
+            for name in worst
+        )
+        total = sum(evidence.said.values())
+        found.append(
+            Fact(
+                f"On {counted(total, 'text')} that people labelled after they were judged, the "
+                f"best label was wrong, by that label: {listed}."
+            )
+        )
     return found
+
+
+def _judged_classes(evidence: VerifierEvidence) -> list[str]:
+    """Name the classes that something was measured of, those with most mistakes first."""
+    measured = [name for name, count in evidence.said.items() if count]
+    return sorted(measured, key=lambda name: (-evidence.wrong.get(name, 0), name))
 
 
 def _limits(evidence: VerifierEvidence) -> Mapping[str, Mapping[str, Any]]:
@@ -76,7 +99,47 @@ def _limits(evidence: VerifierEvidence) -> Mapping[str, Mapping[str, Any]]:
         "reannotate_below": share if evidence.may_reannotate else {"minimum": 0, "maximum": 0},
         "drop_below": {"minimum": 0, "maximum": round(min(1.0, 2 * evidence.chance), 3)},
         "questions": {"minimum": 0, "maximum": min(evidence.questions, evidence.batch)},
+        **_class_limits(evidence),
     }
+
+
+def _class_limits(evidence: VerifierEvidence) -> Mapping[str, Mapping[str, Any]]:
+    """Let classes that something was measured of have thresholds, where thresholds matter."""
+    names = [name_as_data(name) for name in _judged_classes(evidence)][:_MOST_NAMED]
+    if evidence.asks_first or not names:
+        return {}
+    pair = {
+        "type": "object",
+        "properties": {
+            "label": {"type": "string", "enum": names},
+            "accept_at": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+        "required": ["label", "accept_at"],
+        "additionalProperties": False,
+    }
+    words = "for labels that were judged before, or []; not below reannotate_below or drop_below"
+    return {
+        "accept_at_by_class": {
+            "type": "array", "items": pair, "maxItems": len(names), "description": words,
+        }
+    }  # fmt: skip
+
+
+def _by_class(evidence: VerifierEvidence, written: Any) -> Any:
+    """Read pairs of label and threshold; what is none is left to the ruling's own type."""
+    if isinstance(written, list):
+        try:
+            pairs = [(pair["label"], pair["accept_at"]) for pair in written]
+        except (TypeError, KeyError):
+            return written
+    elif isinstance(written, dict):
+        pairs = list(written.items())
+    else:
+        return written
+    if not all(isinstance(name, str) for name, _ in pairs):
+        return written
+    read = {known_name(name, evidence.said): value for name, value in pairs}
+    return read if len(read) == len(pairs) else written
 
 
 def _settled(evidence: VerifierEvidence) -> str:
@@ -91,6 +154,13 @@ _DERIVED: Mapping[str, Callable[[VerifierEvidence, Mapping[str, Any]], Any]] = {
     "labels_by_model": lambda evidence, _: evidence.labels_by_model,
 }
 BRIEF: Brief[VerifierEvidence, Verification] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived=_DERIVED, settled=_settled
+    SPEC,
+    duty=_DUTY,
+    facts=_facts,
+    limits=_limits,
+    derived=_DERIVED,
+    settled=_settled,
+    optional=frozenset({"accept_at_by_class"}),
+    reads={"accept_at_by_class": _by_class},
 )
 """How the verifier's decisions are put to a mind."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from querist.agents.mind import Agent, AgentSpec, Ruling
 from querist.memory.answers import Answer, Belief, name_of
 from querist.memory.records import Action, Example, Verdict
+from querist.tools.wording import quoted
 
 _MOST_LIKELY = 20
 """Labels that a person who types a name is offered first."""
@@ -41,6 +42,13 @@ class VerifierEvidence:
     """How often the language model was right on what people labelled."""
     asks_first: bool = False
     """Whether people are asked about the first of a batch, doubtful or not."""
+    said: Mapping[str, int] = field(default_factory=dict)
+    """By class: on how many texts, that people labelled later, the pooled opinion named it best.
+
+    Of what the loop may learn from only, and {} where no mind is asked.
+    """
+    wrong: Mapping[str, int] = field(default_factory=dict)
+    """By class: on how many of these people said otherwise."""
 
 
 class Verification(Ruling):
@@ -53,6 +61,14 @@ class Verification(Ruling):
     escalate_all: bool = False
     labels_by_model: bool = False
     asks_first: bool = False
+    accept_at_by_class: dict[str, float] = Field(default={}, max_length=100)
+    """Another `accept_at` for texts whose best label is of this class; none as a rule."""
+
+    def accepts_from(self, best: Answer | None) -> float:
+        """Give the probability from which a text with this best answer is kept unasked."""
+        if best is None or not self.accept_at_by_class:
+            return self.accept_at
+        return self.accept_at_by_class.get(name_of(best), self.accept_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +149,7 @@ def judge(batch: list[Opinions], ruling: Verification, *, number: int) -> list[V
         if ruling.escalate_all
         or ruling.asks_first
         or opinion.trouble
-        or _p_correct(opinion) < ruling.accept_at
+        or _p_correct(opinion) < ruling.accepts_from(opinion.best)
     ]
     asked = set(doubtful[: ruling.questions])
     return [
@@ -236,6 +252,7 @@ def check(evidence: VerifierEvidence, ruling: Verification) -> None:
         raise ValueError(f"{ruling.questions} questions are more than {evidence.questions}")
     if max(ruling.drop_below, ruling.reannotate_below) > ruling.accept_at:
         raise ValueError("what is dropped or asked again must be less sure than what is accepted")
+    _check_classes(evidence, ruling)
     if ruling.drop_below > max(2 * evidence.chance, 0.05):
         raise ValueError(
             f"drop_below={ruling.drop_below:g} throws labels away that are better than a guess "
@@ -247,6 +264,20 @@ def check(evidence: VerifierEvidence, ruling: Verification) -> None:
         raise ValueError("escalate_all is for the first sample, or where no model labels")
     if ruling.labels_by_model != evidence.labels_by_model:
         raise ValueError("the task file says whether the trained model may label")
+
+
+def _check_classes(evidence: VerifierEvidence, ruling: Verification) -> None:
+    lowest = max(ruling.drop_below, ruling.reannotate_below)
+    unknown = set(ruling.accept_at_by_class) - set(evidence.said)
+    if unknown:
+        raise ValueError(f"unknown classes: {quoted(sorted(unknown))}")
+    for name, threshold in ruling.accept_at_by_class.items():
+        # Written so that a threshold that is no number is refused, too.
+        if not lowest <= threshold <= 1:
+            raise ValueError(
+                f"accept_at of {quoted([name])} is {threshold:g}: it must lie between what is "
+                f"dropped or asked again ({lowest:g}) and 1"
+            )
 
 
 SPEC = AgentSpec(Agent.VERIFIER, rule=rule, ruling=Verification, check=check)

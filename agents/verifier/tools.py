@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from querist.agents.deliberation.brief import as_data, name_as_data
+from querist.agents.deliberation.brief import as_data, known_name, name_as_data
 from querist.agents.deliberation.toolbox import Arguments, CannotTellError, Nothing, Tool, table
 
 
@@ -17,6 +17,8 @@ from querist.agents.deliberation.toolbox import Arguments, CannotTellError, Noth
 class Judged:
     """How sure the pooled opinion was of a text before a person labelled it, and if rightly."""
 
+    label: str
+    """The best label."""
     p_correct: float
     right: bool
 
@@ -36,8 +38,8 @@ class VerifierDesk(Protocol):
     def judged(self) -> Sequence[Judged]:
         """List the texts that were judged before people labelled them."""
 
-    def batch(self) -> Sequence[float]:
-        """How sure the pooled opinion is of each text of the batch at hand."""
+    def batch(self) -> Sequence[tuple[str, float]]:
+        """Best label, and how sure the pooled opinion is of it, of each text of the batch."""
 
     def sources(self) -> Sequence[Source]:
         """How right each source was, held out."""
@@ -46,22 +48,34 @@ class VerifierDesk(Protocol):
         """Text, best label and chance of the batch's most doubtful texts."""
 
 
+class _OfClass(Arguments):
+    label: str = Field(max_length=200)
+    accept_at: float
+
+
 class _Thresholds(Arguments):
     accept_at: list[float] = Field(min_length=1, max_length=6)
+    classes: list[_OfClass] = Field(default=[], max_length=6)
+    """Thresholds of their own for texts whose best label is one of these."""
 
 
 class _Count(Arguments):
     count: int = Field(ge=1, le=8)
 
 
-def tools(desk: VerifierDesk) -> list[Tool]:
-    """Give the verifier's toolbox."""
+def tools(desk: VerifierDesk, *, classes: Sequence[str] = ()) -> list[Tool]:
+    """Give the verifier's toolbox; `classes` are the labels that may have their own threshold."""
 
     async def thresholds(asked: _Thresholds) -> str:
-        if any(not 0 <= value <= 1 for value in asked.accept_at):
+        if any(not 0 <= value <= 1 for value in _values(asked)):
             raise CannotTellError("A threshold lies between 0 and 1. Ask again with such values.")
+        of_class = {known_name(part.label, classes): part.accept_at for part in asked.classes}
+        unknown = [name_as_data(name) for name in of_class if name not in classes]
+        if unknown:
+            raise CannotTellError(f"There is no label {', '.join(unknown)}. Ask again with others.")
         judged, batch = await asyncio.to_thread(lambda: (desk.judged(), desk.batch()))
-        return _let_through(asked.accept_at, judged, batch)
+        found = _let_through(asked.accept_at, of_class, judged, batch)
+        return f"{found}\n{_by_class(of_class, judged, batch)}" if of_class else found
 
     async def sources(_: Nothing) -> str:
         found = await asyncio.to_thread(desk.sources)
@@ -84,7 +98,8 @@ def tools(desk: VerifierDesk) -> list[Tool]:
             "try_thresholds",
             "For up to 6 values of accept_at: of the texts that people labelled later, how many "
             "would have been kept unasked and how many of those were wrong; and how many of this "
-            "batch would be kept.",
+            "batch would be kept. With classes: the same where those labels have a threshold of "
+            "their own, and what that lets through of each.",
             _Thresholds,
             thresholds,
         ),
@@ -95,19 +110,48 @@ def tools(desk: VerifierDesk) -> list[Tool]:
     ]
 
 
-def _let_through(values: Sequence[float], judged: Sequence[Judged], batch: Sequence[float]) -> str:
+def _values(asked: _Thresholds) -> list[float]:
+    return [*asked.accept_at, *(part.accept_at for part in asked.classes)]
+
+
+def _let_through(
+    values: Sequence[float],
+    of_class: Mapping[str, float],
+    judged: Sequence[Judged],
+    batch: Sequence[tuple[str, float]],
+) -> str:
     rows = []
     for value in values:
-        kept = [text for text in judged if text.p_correct >= value]
-        wrong = sum(not text.right for text in kept)
-        share = f" ({wrong / len(kept):.0%})" if kept else ""
-        of_batch = sum(chance >= value for chance in batch)
-        rows.append((f"{value:g}", f"{len(kept)} of {len(judged)}", f"{wrong}{share}", of_batch))
+        kept = [text for text in judged if text.p_correct >= of_class.get(text.label, value)]
+        of_batch = sum(chance >= of_class.get(label, value) for label, chance in batch)
+        rows.append((f"{value:g}", f"{len(kept)} of {len(judged)}", _wrong(kept), of_batch))
     columns = ("accept_at", "kept of what people labelled", "wrong of these", "kept of this batch")
     words = f"This batch has {len(batch)} texts with an opinion."
     if not judged:
         words += " People have labelled nothing yet that was judged before."
     return f"{table(columns, rows)}\n{words}"
+
+
+def _by_class(
+    of_class: Mapping[str, float], judged: Sequence[Judged], batch: Sequence[tuple[str, float]]
+) -> str:
+    """Say what the threshold of each class lets through of that class."""
+    rows = []
+    for name, value in of_class.items():
+        own = [text for text in judged if text.label == name]
+        kept = [text for text in own if text.p_correct >= value]
+        here = [chance for label, chance in batch if label == name]
+        of_batch = f"{sum(chance >= value for chance in here)} of {len(here)}"
+        marked = name_as_data(name)
+        rows.append((marked, f"{value:g}", f"{len(kept)} of {len(own)}", _wrong(kept), of_batch))
+    columns = ("best label", "accept_at", "kept of what people labelled", "wrong of these",
+               "kept of this batch")  # fmt: skip
+    return table(columns, rows)
+
+
+def _wrong(kept: Sequence[Judged]) -> str:
+    wrong = sum(not text.right for text in kept)
+    return f"{wrong} ({wrong / len(kept):.0%})" if kept else "0"
 
 
 def in_bands(chances: Sequence[float]) -> Mapping[str, int]:

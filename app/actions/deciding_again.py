@@ -68,12 +68,13 @@ async def _again(
     models = models_of(config, ledger, screen)
     try:
         model = models.named(config.mind_model, agent=was.agent)
+        speech = speech_of(model.model)
         minds = config.minds
         session: Session[Any, Any] = Session(
             brief,
-            page=brief.page(evidence, number=was.round),
+            page=brief.page(evidence, number=was.round, narrow=speech == "page"),
             account=Account(Allowance(_USD, _CALLS, minds.tokens, minds.seconds), model),
-            speech=speech_of(model.model),
+            speech=speech,
             tools=(),
             memo=Forgetful(),
         )

@@ -135,4 +135,5 @@ def duration(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     if seconds < 5_400:
         return f"{round(seconds / 60)} min"
-    return f"{seconds / 3_600:.1f} h"
+    hours = seconds / 3_600
+    return f"{hours:.1f} h" if hours < 100 else f"{hours / 24:,.0f} days"

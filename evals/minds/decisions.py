@@ -106,11 +106,12 @@ async def _put(
     situation: Situation[Any, Any], brief: Brief[Any, Any], model: MeteredModel, score: _Score
 ) -> None:
     account, began = Account(_ALLOWANCE, model), time.monotonic()
+    speech = speech_of(model.model)
     session: Session[Any, Any] = Session(
         brief,
-        page=brief.page(situation.evidence, number=3),
+        page=brief.page(situation.evidence, number=3, narrow=speech == "page"),
         account=account,
-        speech=speech_of(model.model),
+        speech=speech,
         tools=(),
         memo=Forgetful(),
     )

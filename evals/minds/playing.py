@@ -201,11 +201,12 @@ async def _deliberate(
             model = context.models.named(mind, agent=situation.agent, number=situation.number)
             account = Account(_ALLOWANCE, model)
             place = Place(situation.agent, step="", turn=0, number=situation.number)
+            brief, speech = BRIEFS[situation.agent], speech_of(model.model)
             session: Session[Any, Any] = Session(
-                BRIEFS[situation.agent],
-                page=BRIEFS[situation.agent].page(evidence, number=situation.number),
+                brief,
+                page=brief.page(evidence, number=situation.number, narrow=speech == "page"),
                 account=account,
-                speech=speech_of(model.model),
+                speech=speech,
                 tools=tools_of(context, evidence, place, account),
                 memo=Forgetful(),
                 attempt=attempt_of(context, place),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -46,6 +47,30 @@ class WebhookSection(Section):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("a webhook is an http:// or https:// address")
         return value
+
+    @model_validator(mode="after")
+    def _is_allowed(self) -> WebhookSection:
+        # Names are looked up when they are called; a number can be refused before the work.
+        host = urlsplit(self.url).hostname or ""
+        if not self.private and is_private_number(host):
+            raise ValueError(private_words(host, host))
+        return self
+
+
+def is_private_number(host: str) -> bool:
+    """Tell whether a host is written as an address that only a private network knows."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
+
+
+def private_words(host: str, address: str) -> str:
+    """Say why an address is not called."""
+    return (
+        f"{host} is the private address {address}, and those are not called. Allow it with "
+        "webhook.private = true, if it is yours"
+    )
 
 
 class _Common(Section):

@@ -56,7 +56,7 @@ def _confusions(context: Context) -> list[str]:
     said = {
         told.example: name_of(told.answer)
         for told in context.labelling.annotations(list(labels))
-        if told.who.startswith("llm:") and told.answer is not None
+        if told.who == f"llm:{context.config.models.annotator}" and told.answer is not None
     }
     if len(said) < _FEWEST:
         return []

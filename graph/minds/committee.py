@@ -126,7 +126,7 @@ def _of_votes(context: Context, evidence: Any, ruling: Any, decision: Decision) 
     if not asked or max(asked, key=lambda made: made.turn).action.get("votes") != 1:
         return None
     sure = OpinionDesk(context, number=decision.round).batch()
-    again = sum(chance < ruling.reannotate_below for chance in sure)
+    again = sum(chance < ruling.reannotate_below for _, chance in sure)
     if again <= _AGAIN * evidence.batch:
         return None
     texts = counted(again, "text")

@@ -96,7 +96,7 @@ def _begin(
         model=model.name,
         speech=speech,
         why=f"{why} ({standing.words})",
-        page=BRIEFS[place.agent].page(evidence, number=place.number),
+        page=BRIEFS[place.agent].page(evidence, number=place.number, narrow=speech == "page"),
         usd=usd,
         calls=section.calls,
         tokens=section.tokens,

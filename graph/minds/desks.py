@@ -12,19 +12,18 @@ from numpy.typing import NDArray
 
 from querist.agents.selector.tools import Batch, PoolSummary
 from querist.agents.verifier.tools import Judged, Source
-from querist.graph.round.audit import learnable, selectable
+from querist.graph.round.audit import selectable
 from querist.graph.round.evidence import counts_of_labels
-from querist.graph.round.knowledge import Knowledge
+from querist.graph.round.knowledge import Knowledge, judged_before
 from querist.graph.round.model_files import current_model
-from querist.graph.round.select import query_context
+from querist.graph.round.select import query_context, strategy_for
 from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
 from querist.memory.errors import InvalidInput, QueristError
-from querist.memory.records import Action, Example, ExampleId
+from querist.memory.records import Example, ExampleId
 from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.engines.neighbours import nearest_neighbours
 from querist.tools.strategies import Capability
-from querist.tools.strategies import get as strategy
 
 _NEAREST = 10
 """Texts of the pool that a text's typicality is measured on."""
@@ -63,10 +62,10 @@ class PoolDesk:
             typicality=self._typicality(sample),
         )
 
-    def choose(self, name: str, count: int) -> Batch:
+    def choose(self, name: str, count: int, favour: Sequence[str] = ()) -> Batch:
         """Let a strategy choose as it would in this round; what it remembers is not kept."""
         asked = query_context(self._context, self._rows, number=self._number)
-        found = strategy(name)
+        found = strategy_for(self._context, name, favour)
         if Capability.LLM in found.requires:
             raise InvalidInput("it asks a language model, which costs money to try")
         missing = found.requires - set(asked.sources)
@@ -151,18 +150,11 @@ class OpinionDesk:
 
     def judged(self) -> list[Judged]:
         """List the texts that were judged before people labelled them."""
-        people = self._by_people()
-        return [
-            Judged(verdict.p_correct, right=name_of(verdict.answer) == people[verdict.example])
-            for verdict in self._context.labelling.verdicts()
-            if verdict.action is Action.ESCALATE
-            and verdict.answer is not None
-            and verdict.example in people
-        ]
+        return judged_before(self._context)
 
-    def batch(self) -> list[float]:
-        """How sure the pooled opinion is of each text of the batch at hand."""
-        return [chance for _, _, chance in self._pooled]
+    def batch(self) -> list[tuple[str, float]]:
+        """Best label, and how sure the pooled opinion is of it, of each text of the batch."""
+        return [(label, chance) for _, label, chance in self._pooled]
 
     def sources(self) -> list[Source]:
         """How right each source was on what people labelled, by models that did not see it."""
@@ -184,13 +176,6 @@ class OpinionDesk:
     def doubtful(self, count: int) -> list[tuple[str, str, float]]:
         """Text, best label and chance of the batch's most doubtful texts."""
         return sorted(self._pooled, key=lambda row: row[2])[:count]
-
-    def _by_people(self) -> dict[ExampleId, str]:
-        return {
-            label.example: name_of(label.answer)
-            for label in learnable(self._context).values()
-            if label.source == "human"
-        }
 
 
 def _read(example: Example) -> str:

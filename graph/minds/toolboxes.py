@@ -24,7 +24,7 @@ def attempt_of(context: Context, place: Place) -> Callable[[Any], object]:
     if place.agent != Agent.SELECTOR:
         return lambda _: None
     desk = PoolDesk(context, number=place.number)
-    return lambda ruling: desk.choose(ruling.strategy, ruling.count)
+    return lambda ruling: desk.choose(ruling.strategy, ruling.count, ruling.favour)
 
 
 def tools_of(context: Context, evidence: Any, place: Place, account: Account) -> list[Tool]:
@@ -32,11 +32,12 @@ def tools_of(context: Context, evidence: Any, place: Place, account: Account) ->
     number = place.number
     if place.agent == Agent.SELECTOR:
         most = min(evidence.batch, evidence.pool_left)
-        return selector.tools(PoolDesk(context, number=number), most=most)
+        classes = list(evidence.labels)
+        return selector.tools(PoolDesk(context, number=number), most=most, classes=classes)
     if place.agent == Agent.BUDGET_CONTROLLER:
         return budget_controller.tools(LedgerDesk(context), evidence)
     if place.agent == Agent.VERIFIER:
-        return verifier.tools(OpinionDesk(context, number=number))
+        return verifier.tools(OpinionDesk(context, number=number), classes=list(evidence.said))
     if place.agent == Agent.ANNOTATOR:
         return annotator.tools(PromptDesk(context, account, number=number))
     return generator.tools(WritingDesk(context))

@@ -14,12 +14,19 @@ from querist.agents.deliberation.allowance import Account
 from querist.agents.deliberation.brief import usd
 from querist.agents.deliberation.toolbox import CannotTellError
 from querist.agents.generator.tools import ClassRecord, OnTrial
-from querist.agents.mind import Agent
+from querist.agents.models.metered import MeteredModel
 from querist.graph.lessons.recalling import guidelines_of, taught_texts
 from querist.graph.round.evidence import counts_of_labels
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.model_files import current_model
-from querist.graph.round.prompts import bank_of, bias, shared_demonstrations, with_nearest
+from querist.graph.round.prompts import (
+    bank_of,
+    bias,
+    labelling_model,
+    labelling_models,
+    shared_demonstrations,
+    with_nearest,
+)
 from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
 from querist.memory.records import Annotation, ExampleId
@@ -40,7 +47,7 @@ class PromptDesk:
         self._number = number
 
     async def attempt(
-        self, *, shared: int, nearest: int, votes: int, calibrate: bool, count: int
+        self, *, shared: int, nearest: int, votes: int, calibrate: bool, count: int, model: str = ""
     ) -> Trial:
         """Ask about texts that people labelled and that are not shown; nothing of it is kept."""
         context, number = self._context, self._number
@@ -57,23 +64,31 @@ class PromptDesk:
                 "Ask again with a smaller shared."
             )
         items = tuple(with_nearest(context, context.view.get(known), prompt))
-        model = context.models.on(Agent.ANNOTATOR, number)
+        asked = self._model(model)
         requests = [prompt.request(item.example, nearest=item.nearest) for item in items]
-        ceiling = sum((model.ceiling(request) for request in requests), Decimal(0)) * votes
+        ceiling = sum((asked.ceiling(request) for request in requests), Decimal(0)) * votes
         if ceiling > self._account.usd_left:
             raise CannotTellError(
                 f"That may cost {usd(ceiling)}, and {usd(self._account.usd_left)} are left of your "
                 "allowance. Ask again with a smaller count, fewer votes or less shared."
             )
         before = context.ledger.balance().settled
-        prior = await bias(context, prompt, model=model) if calibrate else None
+        prior = await bias(context, prompt, model=asked) if calibrate else None
         method = ANNOTATORS.read(context.config.annotator.method)
         chunk = Chunk(items, prompt, votes=votes, number=number, prior=prior)
-        annotated = await method.annotate(chunk, model=model)
+        annotated = await method.annotate(chunk, model=asked)
         cost = context.ledger.balance().settled - before
         self._account.charge(cost)
         said = {annotation.example: annotation for annotation in annotated.annotations}
         return self._compared(said, known, cost)
+
+    def _model(self, name: str) -> MeteredModel:
+        known = labelling_models(self._context)
+        if name and name not in known:
+            raise CannotTellError(
+                f"No model {name[:60]!r} may be chosen. Ask again with one of {', '.join(known)}."
+            )
+        return labelling_model(self._context, name, number=self._number)
 
     def mistakes(self) -> Trial:
         """Compare what the model said so far with what people said."""

@@ -19,15 +19,20 @@ from querist.graph.config import RunConfig
 from querist.graph.lessons.recalling import guidelines_of, taught_texts
 from querist.graph.round import evidence
 from querist.graph.round.deciding import rule
-from querist.graph.round.prompts import bank_of, bias, items_of, shared_demonstrations
+from querist.graph.round.prompts import (
+    PROBES,
+    bank_of,
+    bias,
+    items_of,
+    labelling_model,
+    shared_demonstrations,
+)
 from querist.graph.workplace.context import Context
 from querist.memory.errors import BudgetExceeded, ModelUnavailable, QueristError
 from querist.memory.events import Annotated, OutOfMoney
 from querist.memory.labelling import BatchItem, Labelling
 from querist.memory.records import Annotation, Confidence, ExampleId, Probabilities
 
-PROBES = 60
-"""Human-labelled examples that a new prompt is tried on, to learn what its answers are worth."""
 _LOCAL_CHUNK = 20
 _FEWEST = 5
 """Replies that are too few to say that most cannot be read, unless none ever could."""
@@ -43,8 +48,8 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     if not context.config.annotator.enabled:
         _pass_on(context.labelling, todo, number)
         return 0
-    model = context.models.on(Agent.ANNOTATOR, number)
     ruling, prompt = await _prompt(context, number=number, batch=len(todo), turn=turn)
+    model = labelling_model(context, ruling.model, number=number)
     chunk = todo[: _chunk_size(context.config, model)]
     prior = await bias(context, prompt, model=model) if ruling.calibrate else None
     await _probe(context, prompt, model=model, votes=ruling.votes, prior=prior, number=number)
@@ -106,14 +111,17 @@ async def _probe(
     number: int,
 ) -> None:
     """Try a new prompt on what people labelled: that shows what its answers are worth."""
-    if not prompt.shared and not prompt.guidelines:
+    is_usual = model.name == context.models.on(Agent.ANNOTATOR).name
+    if is_usual and not prompt.shared and not prompt.guidelines:
         return
     shown = {demonstration.example.id for demonstration in prompt.shared}
     shown |= taught_texts(context)
     known = [label.example for label in bank_of(context) if label.example not in shown][:PROBES]
     said = context.labelling.annotations(known)
     done = {
-        annotation.example for annotation in said if annotation.prompt_version == prompt.version
+        annotation.example
+        for annotation in said
+        if annotation.prompt_version == prompt.version and annotation.who == f"llm:{model.name}"
     }
     missing = [example_id for example_id in known if example_id not in done]
     if not missing:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from querist.agents.annotator.prompt import Prompt
-from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence
+from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence, ModelRecord
 from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, PastRound, Plan, gain_of
 from querist.agents.generator.rules import GeneratorEvidence
 from querist.agents.mind import Agent, recall
@@ -17,12 +22,15 @@ from querist.agents.verifier.tools import in_bands
 from querist.graph.commands import stop_command
 from querist.graph.lessons.recalling import expected_guidelines, facts_of, guidelines_of
 from querist.graph.round.audit import audit_size, audited, learnable, selectable
-from querist.graph.round.knowledge import Knowledge, count_groups
+from querist.graph.round.knowledge import Knowledge, count_groups, judged_before
 from querist.graph.round.model_files import current_model
+from querist.graph.round.prompts import PROBES, labelling_model, labelling_models
+from querist.graph.round.select import expected
 from querist.graph.round.stopping import judge_curve
 from querist.graph.sizes import Sizes
 from querist.graph.waiting import waiting_for
 from querist.graph.workplace.context import Context
+from querist.memory.errors import QueristError
 from querist.memory.journal import Journal
 from querist.memory.labelling import Labelling
 from querist.memory.pool import Pool
@@ -122,14 +130,15 @@ def past_rounds(journal: Journal) -> tuple[PastRound, ...]:
     )
 
 
-def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEvidence:
-    """What there is to choose from."""
+def for_selector(context: Context, *, number: int, rows: NDArray[np.intp]) -> SelectorEvidence:
+    """What there is to choose from: `rows` of the pool."""
+    is_minded = context.config.minds.of(Agent.SELECTOR) != "rules"
     labels, plan = learnable(context), plan_of(context.journal, number)
     learnt = plan.questions - plan.audits  # where people label all that is selected, no more is
     asks = context.config.people.kind != "none"
     return SelectorEvidence(
         round=number,
-        pool_left=pool_left,
+        pool_left=len(rows),
         batch=plan.batch if context.config.annotator.enabled else min(plan.batch, learnt),
         configured=context.config.loop.strategy,
         labels=_counts(context, labels),
@@ -140,6 +149,7 @@ def for_selector(context: Context, *, number: int, pool_left: int) -> SelectorEv
         capabilities=_capabilities(context),
         most=_most_wanted(context, plan, number=number),
         lessons=facts_of(context, Agent.SELECTOR),
+        expected=expected(context, rows) if is_minded else {},
     )
 
 
@@ -217,11 +227,45 @@ def for_annotator(context: Context, *, number: int, batch: int, bank: int) -> An
         nearest=section.nearest,
         is_local=context.models.on(Agent.ANNOTATOR).model.in_flight == 1,
         calibrate=section.calibrate,
-        has_logprobs=_has_logprobs(context.labelling, number),
+        has_logprobs=_has_logprobs(
+            context.labelling, number, of=context.models.on(Agent.ANNOTATOR).name
+        ),
         skill=_last_skill(context.journal),
         lessons=facts_of(context, Agent.ANNOTATOR),
         guidelines=len(guidelines_of(context)),
+        **_choice_of_models(context, number=number, bank=bank),
     )
+
+
+def _choice_of_models(context: Context, *, number: int, bank: int) -> dict[str, Any]:
+    """What is known of the models that a mind may choose among; {} where there is no choice."""
+    names = labelling_models(context)
+    if len(names) < 2 or context.config.minds.of(Agent.ANNOTATOR) == "rules":
+        return {}
+    known = Knowledge(context, model=None).reliability
+    sizes = Sizes(context)
+    shown = sizes.shown(bank)
+    records = []
+    for name in names:
+        try:
+            model = labelling_model(context, name, number=number)
+        except QueristError:
+            continue  # no key or no price: it is no choice, and no reason to stop
+        right, total = known.skill_of(f"llm:{model.name}")
+        records.append(
+            ModelRecord(
+                name,
+                usd=sizes.usd_of(name, shown) * MARGIN_UNTRIED,
+                right=right,
+                total=total,
+                has_logprobs=_has_logprobs(context.labelling, number, of=model.name),
+                probes=min(bank, PROBES),
+            )
+        )
+    plan = plan_of(context.journal, number)
+    left = context.ledger.balance().remaining
+    left -= plan.questions * context.config.budget.human_label_usd
+    return {"models": tuple(records), "usd_left": max(Decimal(0), left)}
 
 
 def for_verifier(
@@ -252,7 +296,22 @@ def for_verifier(
         },
         skill=_last_skill(context.journal),
         sure=_sure(context, knowledge, number),
+        **_mistakes(context),
     )
+
+
+def _mistakes(context: Context) -> dict[str, dict[str, int]]:
+    """Count by class what the pooled opinion said and got wrong; {} where no mind is asked."""
+    if context.config.minds.of(Agent.VERIFIER) == "rules":
+        return {}
+    judged = judged_before(context)
+    said = Counter(text.label for text in judged)
+    wrong = Counter(text.label for text in judged if not text.right)
+    names = context.answers.names
+    return {
+        "said": {name: said[name] for name in names},
+        "wrong": {name: wrong[name] for name in names},
+    }
 
 
 def _sure(context: Context, knowledge: Knowledge, number: int) -> Mapping[str, int]:
@@ -283,11 +342,14 @@ def _counts(context: Context, labels: Mapping[ExampleId, Label]) -> dict[str, in
     return count_groups(labels, context.kind, context.kind.groups(context.task))
 
 
-def example_ceiling(context: Context) -> Decimal:
-    """The most that labelling one example of usual length can cost, with all demonstrations."""
+def example_ceiling(context: Context, *, of: str = "") -> Decimal:
+    """The most that labelling one example of usual length can cost, with all demonstrations.
+
+    `of` is a model that may be chosen, instead of the usual one.
+    """
     if not context.config.annotator.enabled:
         return Decimal(0)
-    model = context.models.on(Agent.ANNOTATOR)
+    model = labelling_model(context, of, number=0)
     if model.is_free:
         return Decimal(0)
     section = context.config.annotator
@@ -327,12 +389,12 @@ def _typical_text(pool: Pool) -> str:
     return texts[len(texts) * 3 // 4][:_TYPICAL_CHARACTERS] if texts else ""
 
 
-def _has_logprobs(labelling: Labelling, number: int) -> bool:
-    """Assume log-probabilities until the answers of the last rounds came without."""
+def _has_logprobs(labelling: Labelling, number: int, *, of: str) -> bool:
+    """Assume log-probabilities of a model until its answers of the last rounds came without."""
     said = [
         annotation
         for recent in (number - 1, number)
         for annotation in labelling.annotations(number=recent)
-        if annotation.who.startswith("llm:") and annotation.answer is not None
+        if annotation.who == f"llm:{of}" and annotation.answer is not None
     ]
     return not said or any(annotation.probabilities for annotation in said)

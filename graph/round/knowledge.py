@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from querist.agents.verifier.rules import Opinions, SignalOpinion
+from querist.agents.verifier.tools import Judged
 from querist.graph.round.ask import seed_examples
 from querist.graph.round.audit import learnable
 from querist.graph.workplace.context import Context
-from querist.memory.answers import Belief
-from querist.memory.records import Example, ExampleId, Label
+from querist.memory.answers import Belief, name_of
+from querist.memory.records import Action, Example, ExampleId, Label
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds import Kind
 from querist.tools.opinions.consensus import Consensus
@@ -129,3 +130,24 @@ def count_groups(
         if group in counts:
             counts[group] += 1
     return counts
+
+
+def judged_before(context: Context) -> list[Judged]:
+    """List the texts that were judged before people labelled them, without the audit sample.
+
+    They are the first sample and what was escalated: where only the doubtful were, sure opinions
+    are rare among them, and mistakes more frequent than in the pool.
+    """
+    people = {
+        label.example: name_of(label.answer)
+        for label in learnable(context).values()
+        if label.source == "human"
+    }
+    return [
+        Judged(name, verdict.p_correct, right=name == people[verdict.example])
+        for verdict in context.labelling.verdicts()
+        if verdict.action is Action.ESCALATE
+        and verdict.answer is not None
+        and verdict.example in people
+        and (name := name_of(verdict.answer))
+    ]

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import Literal
 
 from querist.agents.verifier.rules import Opinions
-from querist.graph.config import RunConfig
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.workplace.context import Context
 from querist.memory.answers import Belief, name_of
 from querist.memory.records import Label, Origin, Verdict
 
 
-def machine_label(config: RunConfig, verdict: Verdict, opinions: Opinions) -> Label:
-    """Make the label that an accepted verdict stands for."""
+def machine_label(verdict: Verdict, opinions: Opinions, *, who: str) -> Label:
+    """Make the label that an accepted verdict stands for; `who` annotated the text."""
     assert verdict.answer is not None
     soft = opinions.annotator or opinions.pooled
     assert soft is not None
     source: Literal["llm", "model", "generated"] = "llm"
-    who = f"llm:{config.models.annotator}"
     if opinions.example.origin is Origin.GENERATED:
         source = "generated"
     elif opinions.annotator is None:  # the neighbours and the current model labelled it

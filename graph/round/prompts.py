@@ -18,9 +18,27 @@ from querist.memory.labelling import BatchItem
 from querist.memory.records import Example, ExampleId, Label, Probabilities
 from querist.tools.engines.diversity import k_center
 
+PROBES = 60
+"""Human-labelled examples that a new prompt is tried on, to learn what its answers are worth."""
 FILLERS = 3
 COPY = 0.98
 """Cosine similarity from which a labelled example would give the answer away."""
+
+
+def labelling_models(context: Context) -> tuple[str, ...]:
+    """Name the models that may label, the usual one first; each once."""
+    config = context.config
+    return tuple(dict.fromkeys((config.models.annotator, *config.annotator.models)))
+
+
+def labelling_model(context: Context, name: str, *, number: int) -> MeteredModel:
+    """Give the annotator a model that may label in a round; the usual one for any other name.
+
+    What was ruled may name one that the configuration does not name any more.
+    """
+    if name not in labelling_models(context):
+        return context.models.on(Agent.ANNOTATOR, number)
+    return context.models.named(name, agent=Agent.ANNOTATOR, number=number)
 
 
 def bank_of(context: Context) -> list[Label]:

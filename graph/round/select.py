@@ -23,14 +23,17 @@ from querist.memory.errors import InvalidInput
 from querist.memory.events import Unadvised
 from querist.memory.records import Example, ExampleId, Split
 from querist.tools.strategies import get as strategy
+from querist.tools.strategies.favouring import Favouring
 from querist.tools.strategies.querying import (
     Capability,
     Labelled,
     QueryContext,
+    QueryStrategy,
     RowsOf,
     Targets,
 )
 from querist.tools.training.proxy import Committee, LinearModel, fit_committee
+from querist.tools.wording import quoted
 
 _MOST_TARGETS = 500
 """Inputs of the test file that a transductive strategy sees."""
@@ -70,6 +73,32 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
         state=load_state(context.files, number=number),
         labelled_so_far=lambda: _labelled(context, model),
     )
+
+
+def strategy_for(context: Context, name: str, favour: Sequence[str] = ()) -> QueryStrategy:
+    """Give the strategy of a name, with half of its batch reserved for classes to favour, if any.
+
+    Raises `InvalidInput` for a name that no strategy has, and for one that no class has.
+    """
+    found = strategy(name)
+    if not favour:
+        return found
+    places = {known: place for place, known in enumerate(context.answers.names)}
+    unknown = [wanted for wanted in favour if wanted not in places]
+    if unknown:
+        raise InvalidInput(f"no class is called {quoted(unknown)}")
+    return Favouring(found, tuple(places[wanted] for wanted in favour))
+
+
+def expected(context: Context, rows: NDArray[np.intp]) -> dict[str, int]:
+    """Count pool rows by the class that the current model gives them; {} without a model."""
+    model = current_model(context.files)
+    if model is None or not len(rows):
+        return {}
+    names = context.answers.names
+    likeliest = model.predict_proba(context.view.vectors[rows]).argmax(axis=1)
+    counts = np.bincount(likeliest, minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=True)}
 
 
 def check_strategy(config: RunConfig) -> None:

@@ -203,3 +203,7 @@ def test_events_that_nobody_knows_are_passed_over() -> None:
     tally.take(news)
     assert tally.cap == 1
     assert describe(news, tally) is None
+
+
+def test_a_time_that_nobody_waits_for_is_told_in_days() -> None:
+    assert duration(25_000_000) == "289 days"

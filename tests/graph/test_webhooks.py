@@ -11,6 +11,7 @@ from aiohttp import web
 from tests_jobs_support import models, request
 
 from querist.graph import jobs
+from querist.graph.jobs.request import WebhookSection
 from querist.graph.jobs.webhooks import send, send_due
 from querist.memory.outbox import Message, Outbox
 from querist.memory.store import open_store
@@ -129,3 +130,10 @@ def test_a_job_tells_when_most_of_the_money_is_gone_and_when_it_is_done(tmp_path
         assert all(body["job"] == job.id for body in told)
         assert told[1]["stop"] == "cap"
         assert all(one.status == "sent" for one in Outbox(store).of(job.id))
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "127.0.0.1", "[::1]", "10.0.0.8:8080"])
+def test_a_private_address_in_numbers_is_refused_before_the_job_is_handed_in(host):
+    with pytest.raises(ValueError, match="private address"):
+        WebhookSection(url=f"http://{host}/hook")
+    assert WebhookSection(url=f"http://{host}/hook", private=True).private

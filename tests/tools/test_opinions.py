@@ -408,3 +408,42 @@ def test_the_audit_samples_interval_holds_the_truth_as_often_as_it_says():
     assert 0.86 <= held / 400 <= 0.95
     few = PeoplesRows(ids[:9], *draw(9))
     assert measure_audit(few, model, before, task=TASK, kind=DEFAULT) is before
+
+
+# ---------------------------------------------------------------- several models
+
+
+def test_each_model_is_calibrated_on_its_own_answers_whatever_another_said():
+    """One is right and modest, the other always wrong and sure: mixed, both would be undecided."""
+    ids = [f"e{n}" for n in range(80)]
+    labels = [label(name, A if n % 2 else B) for n, name in enumerate(ids)]
+    right = [says(name, A, p=0.6 if n % 2 else 0.4) for n, name in enumerate(ids[:40])]
+    wrong = [
+        says(name, A, p=0.05 if n % 2 else 0.95, who="llm:other") for n, name in enumerate(ids[40:])
+    ]
+    new = [says("new", A, p=0.6), says("newer", A, p=0.95, who="llm:other")]
+    both = reliability([*right, *wrong, *new], labels)
+    alone = reliability([*right, new[0]], labels)
+    assert both.calibrated["new"] == pytest.approx(alone.calibrated["new"])
+    assert both.calibrated["new"][0] > 0.7
+    assert both.calibrated["newer"][0] < 0.3
+    assert both.skill_of("llm:m") == (40, 40)
+    assert both.skill_of("llm:other") == (0, 40)
+    assert both.skill_of("llm:third") == (0, 0)
+    held = both.held_out([label.example for label in labels])
+    assert held.shape == (80, 2)
+    assert held[:40] == pytest.approx(alone.held_out(ids[:40]))
+
+
+def test_what_a_second_model_says_of_known_texts_takes_nothing_from_the_first():
+    ids = [f"e{n}" for n in range(40)]
+    labels = [label(name, A if n % 2 else B) for n, name in enumerate(ids)]
+    first = [says(name, A, p=0.6 if n % 2 else 0.4) for n, name in enumerate(ids)]
+    again = [says(name, A, p=0.5, who="llm:other") for name in ids]
+    new = says("new", A, p=0.6)
+    both = reliability([*first, new, *again], labels)
+    assert both.who[ids[0]] == "llm:other"
+    assert both.who["new"] == "llm:m"
+    alone = reliability([*first, new], labels)
+    assert both.calibrated["new"] == pytest.approx(alone.calibrated["new"])
+    assert both.skill_of("llm:m") == (40, 40)

@@ -2,13 +2,14 @@
 
 Pure functions of records: who said what, which labels stand, and which examples were drawn at
 random. The map from what the model said to calibrated probabilities is learnt for each prompt by
-itself, since another prompt is another annotator.
+itself, since another prompt is another annotator. What several models said is never pooled: each
+has its bias and its scale, so each is measured apart, on what people said of its own answers.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +28,7 @@ _PRIOR_COUNT = 1
 
 _FOLDS = 5
 
+_Said = dict[ExampleId, FloatArray]
 _Row = tuple[FloatArray, int, float]
 """Log-probabilities (C,), the place of the true answer, and how much the row counts."""
 
@@ -48,6 +50,39 @@ class Reliability:
         self._labels = len(labels)
         self._seed = seed
         self._answers = answers
+        models = {said.who for said in self._annotations}
+        self._apart: dict[str, Reliability] = {}
+        if len(models) > 1:
+            self._apart = {
+                who: Reliability(
+                    [said for said in self._annotations if said.who == who],
+                    labels,
+                    seed=seed,
+                    answers=answers,
+                )
+                for who in sorted(models)
+            }
+
+    @cached_property
+    def who(self) -> dict[ExampleId, str]:
+        """Who labelled each example last: `llm:` and the model's name."""
+        return {said.example: said.who for said in self._annotations if said.answer is not None}
+
+    def skill_of(self, who: str) -> tuple[int, int]:
+        """How often a model was right, of how many texts that people labelled."""
+        known = self._apart.get(who, self)
+        told = [example for example in known.truth if known.who.get(example) == who]
+        told = [example for example in told if example in known.raw]
+        right = sum(int(known.raw[example].argmax()) == known.truth[example] for example in told)
+        return right, len(told)
+
+    def _by_its_model(self, found: Mapping[str, Mapping[ExampleId, FloatArray]]) -> _Said:
+        """Take for each example what the model says that labelled it last."""
+        return {
+            example: found[who][example]
+            for example, who in self.who.items()
+            if example in found[who]
+        }
 
     @cached_property
     def _latest(self) -> dict[ExampleId, list[Annotation]]:
@@ -125,6 +160,8 @@ class Reliability:
     @cached_property
     def calibrated(self) -> dict[ExampleId, FloatArray]:
         """What the language model says, calibrated on what people said: (C,)."""
+        if self._apart:
+            return self._by_its_model({who: own.calibrated for who, own in self._apart.items()})
         found: dict[ExampleId, FloatArray] = {}
         models = self._label_models()
         for version, ids in self._by_version.items():
@@ -137,6 +174,8 @@ class Reliability:
 
         In folds; what it is worth cannot be learnt from maps that saw the answers.
         """
+        if self._apart:
+            return self._held_out_apart(examples)
         places = np.array([self.truth[example] for example in examples], dtype=np.intp)
         numbers = fold_rows(places, folds=min(_FOLDS, len(examples)), seed=0)
         result = np.empty((len(examples), len(self._answers)))
@@ -148,9 +187,19 @@ class Reliability:
                 result[row] = model.predict(np.log(self.raw[examples[row]])[None])[0]
         return result
 
+    def _held_out_apart(self, examples: Sequence[ExampleId]) -> FloatArray:
+        result = np.empty((len(examples), len(self._answers)))
+        for who, own in self._apart.items():
+            rows = [row for row, example in enumerate(examples) if self.who[example] == who]
+            if rows:
+                result[rows] = own.held_out([examples[row] for row in rows])
+        return result
+
     @cached_property
     def raw(self) -> dict[ExampleId, FloatArray]:
         """What the language model says, its bias towards some answers taken out: (C,)."""
+        if self._apart:
+            return self._by_its_model({who: own.raw for who, own in self._apart.items()})
         found: dict[ExampleId, FloatArray] = {}
         for ids in self._by_version.values():
             logs = np.log(np.stack([self._said[example] for example in ids]))
