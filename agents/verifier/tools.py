@@ -67,15 +67,7 @@ def tools(desk: VerifierDesk, *, classes: Sequence[str] = ()) -> list[Tool]:
     """Give the verifier's toolbox; `classes` are the labels that may have their own threshold."""
 
     async def thresholds(asked: _Thresholds) -> str:
-        if any(not 0 <= value <= 1 for value in _values(asked)):
-            raise CannotTellError("A threshold lies between 0 and 1. Ask again with such values.")
-        of_class = {known_name(part.label, classes): part.accept_at for part in asked.classes}
-        unknown = [name_as_data(name) for name in of_class if name not in classes]
-        if unknown:
-            raise CannotTellError(f"There is no label {', '.join(unknown)}. Ask again with others.")
-        judged, batch = await asyncio.to_thread(lambda: (desk.judged(), desk.batch()))
-        found = _let_through(asked.accept_at, of_class, judged, batch)
-        return f"{found}\n{_by_class(of_class, judged, batch)}" if of_class else found
+        return await asyncio.to_thread(_tried, desk, classes, asked)
 
     async def sources(_: Nothing) -> str:
         found = await asyncio.to_thread(desk.sources)
@@ -108,6 +100,19 @@ def tools(desk: VerifierDesk, *, classes: Sequence[str] = ()) -> list[Tool]:
         ),
         Tool("most_doubtful", "Read the batch's most doubtful texts.", _Count, doubtful),
     ]
+
+
+def _tried(desk: VerifierDesk, classes: Sequence[str], asked: _Thresholds) -> str:
+    """Tell what thresholds would have let through."""
+    if any(not 0 <= value <= 1 for value in _values(asked)):
+        raise CannotTellError("A threshold lies between 0 and 1. Ask again with such values.")
+    of_class = {known_name(part.label, classes): part.accept_at for part in asked.classes}
+    unknown = [name_as_data(name) for name in of_class if name not in classes]
+    if unknown:
+        raise CannotTellError(f"There is no label {', '.join(unknown)}. Ask again with others.")
+    judged, batch = desk.judged(), desk.batch()
+    found = _let_through(asked.accept_at, of_class, judged, batch)
+    return f"{found}\n{_by_class(of_class, judged, batch)}" if of_class else found
 
 
 def _values(asked: _Thresholds) -> list[float]:

@@ -22,7 +22,7 @@ from querist.memory.store import open_store
 from querist.tools.arms.thompson import Choose, choose_by_yield
 
 WRITER, STRONG, WEAK = "openai:writer", "openai:strong", "openai:weak"
-PRICES = {
+PRICES: dict[str, dict[str, float | str]] = {
     WRITER: {"input": 1, "output": 4},
     STRONG: {"input": 2, "output": 8},
     WEAK: {"input": "0.2", "output": "0.8"},

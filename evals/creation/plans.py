@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -52,9 +53,9 @@ class InTurn:
 class BestKnown:
     """The plan of whoever knows each method's hit rate: no learning does better at one price."""
 
-    def __init__(self, hits: Mapping[tuple[str, str], float]) -> None:
+    def __init__(self, hits: Mapping[Any, float]) -> None:
         """`hits` by method and label."""
-        self._hits: Mapping[Hashable, float] = dict(hits)
+        self._hits: dict[Hashable, float] = {**hits}
 
     def __call__(
         self,

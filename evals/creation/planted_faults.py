@@ -101,7 +101,8 @@ def plot(seed: int, *, rows: int) -> Plot:
     tests = cut + tests[_CUT:]
     rng.shuffle(pool)
     counts: Counter[str] = Counter()
-    seeds, stock = [], []
+    seeds: list[tuple[str, str]] = []
+    stock: list[tuple[str, str]] = []
     for text, label in pool:
         counts[label] += 1
         (seeds if counts[label] <= _EACH else stock).append((text, label))
