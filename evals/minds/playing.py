@@ -88,6 +88,10 @@ class Table:
         played = self.by_situation[situation.key]
         return [outcome for outcome in played if outcome.names and "stop" not in outcome.names]
 
+    def named(self, situation: Situation, name: str) -> Outcome:
+        """The option of that name; the rules' own ruling is one of them."""
+        return next(one for one in self.options(situation) if name in one.names)
+
     def _stop(self, situation: Situation) -> Outcome | None:
         """What stopping before the round led to, as played from its budget controller's state."""
         before = replace(situation, agent=Agent.BUDGET_CONTROLLER).key
@@ -170,11 +174,13 @@ def _rule(table: Table, situation: Situation, mind: str, options: Any) -> _Ruled
         return _Ruled(situation, gain, usd, 0.0)
     if mind == "elsewhere":
         return table.ruled(situation, table.elsewhere(situation))
+    if mind == "rules":
+        return table.ruled(situation, table.named(situation, mind))
     player = Player(options.out, situation)
     evidence = player.evidence()
     brief = BRIEFS[situation.agent]
     by_rules = brief.spec.rule(evidence)
-    if mind == "rules" or brief.settled(evidence):
+    if brief.settled(evidence):
         return table.ruled(situation, player.play(by_rules))
     if mind == "random":
         drawn = draw(brief, evidence, random.Random(situation.key))  # noqa: S311

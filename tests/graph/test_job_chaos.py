@@ -1,4 +1,4 @@
-"""Forty jobs, four workers, SIGKILLs at random: each delivered once, nothing lost or doubled."""
+"""Many jobs, four workers, SIGKILLs at random: each delivered once, nothing lost or doubled."""
 
 import os
 import random
@@ -22,7 +22,9 @@ from querist.memory.records import JobStatus
 from querist.memory.store import open_store
 
 SUPPORT = Path(__file__).parents[1] / "tests_jobs_support.py"
-JOBS, WORKERS, KILLS = {"sqlite": 40, "postgresql": 20}, 4, 5
+# QUERIST_CHAOS=4 runs four times as many: as the figures in docs/jobs.md were measured.
+TIMES = int(os.environ.get("QUERIST_CHAOS", "1"))
+JOBS, WORKERS, KILLS = {"sqlite": 10 * TIMES, "postgresql": 5 * TIMES}, 4, 5
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
@@ -35,7 +37,7 @@ def rage(store, folder, url):
     """Keep four workers at it, and kill one now and then, until nothing is left to do."""
     rng, kills = random.Random(7), 0
     workers = [start(folder, url) for _ in range(WORKERS)]
-    until = time.monotonic() + 120
+    until = time.monotonic() + 120 * TIMES
     try:
         while Jobs(store).all(OPEN):
             assert time.monotonic() < until, Counter(job.status for job in Jobs(store).all())
@@ -56,11 +58,11 @@ def rage(store, folder, url):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=SKIPS)])
 def test_each_job_is_delivered_once_whatever_dies(tmp_path, kind):
     with server(kind) as url, open_store(tmp_path / "work", url=url) as store:
-        hook = {"url": "http://127.0.0.1:9/hook"}  # refused: private
+        hook = {"url": "http://localhost:9/hook"}  # refused: private
         for number in range(JOBS[kind]):
             # Every fourth runs out of money.
             usd = "0.02" if number % 4 == 0 else "1"
