@@ -20,7 +20,7 @@ from querist.agents.generator.methods.port import (
 )
 from querist.agents.generator.port import Wanted
 from querist.agents.models.port import ChatRequest, Message
-from querist.memory.answers import Choice
+from querist.tools.kinds import kind_of
 
 
 @method(
@@ -40,7 +40,7 @@ class Conditioned:
         """Ask for other rows."""
         if brief.schema is None and brief.label is not None and brief.shown:
             # As the loop's own writer does.
-            wanted = Wanted(Choice(brief.label), brief.task, brief.shown)
+            wanted = Wanted(kind_of(brief.task).answer_of(brief.label), brief.task, brief.shown)
             turns = conditioned_turns(wanted, count=brief.count, more=wishes(brief))
             read = reader(brief.task.fields[0], has_schema=False)
             return Ask(request_of(turns, brief), read)
