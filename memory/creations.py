@@ -97,16 +97,6 @@ class Creations:
             found = connection.execute(query.order_by(_rows.c.wave, _rows.c.place))
             return [from_json(CreatedRow, body) for body in found.scalars()]
 
-    def count(self, status: RowStatus = "accepted") -> int:
-        """Count rows of a state."""
-        query = (
-            sa.select(sa.func.count())
-            .select_from(_rows)
-            .where(_rows.c.run == self._run, _rows.c.status == status)
-        )
-        with self._store.read() as connection:
-            return connection.execute(query).scalar_one()
-
 
 def _as_text(value: object) -> str:
     return value if isinstance(value, str) else str(value)

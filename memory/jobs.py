@@ -128,12 +128,17 @@ class Jobs:
 
     def get(self, job: str | None = None) -> Job:
         """Find a job by id or unique beginning; without one, the newest. Raises `InvalidInput`."""
-        jobs = self.all()
-        found = jobs[:1] if job is None else [one for one in jobs if one.id.startswith(job)]
-        exact = [one for one in found if one.id == job]
-        if len(exact or found) == 1:
-            return (exact or found)[0]
-        known = ", ".join(one.id for one in jobs[:8]) or "none yet"
+        query = sa.select(_jobs).order_by(_jobs.c.at.desc(), _jobs.c.id)
+        if job is not None:
+            query = query.where(_jobs.c.id.startswith(job, autoescape=True))
+        with self._store.read() as connection:
+            rows = connection.execute(query.limit(1 if job is None else 2)).all()
+            if job is not None:
+                exact = connection.execute(sa.select(_jobs).where(_jobs.c.id == job)).all()
+                rows = exact or rows
+        if len(rows) == 1:
+            return _job(rows[0])
+        known = ", ".join(one.id for one in self.all()[:8]) or "none yet"
         what = "There is no job here yet" if job is None else f"No single job is called {job!r}"
         raise InvalidInput(f"{what} in {self._store.folder} (jobs: {known}). See: querist job list")
 
@@ -152,10 +157,10 @@ class Jobs:
 
     # ------------------------------------------------------------ by workers
 
-    def claim(self, *, but: Collection[str] = ()) -> JobLease | None:
+    def claim(self, *, but: Collection[str] = (), only: str | None = None) -> JobLease | None:
         """Take the job of highest priority, the oldest of these: queued, or left by a dead worker.
 
-        `but` names jobs to leave alone. None when there is nothing to do.
+        `but` names jobs to leave alone, `only` the one to take. None when there is nothing to do.
         """
         with self._store.write() as connection:
             now = self._now(connection)
@@ -163,6 +168,7 @@ class Jobs:
             query = (
                 sa.select(_jobs.c.id, _jobs.c.fencing)
                 .where(sa.or_(_jobs.c.status == _S.QUEUED.value, left), _jobs.c.id.not_in(but))
+                .where(sa.true() if only is None else _jobs.c.id == only)
                 .order_by(_jobs.c.priority.desc(), _jobs.c.at, _jobs.c.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)

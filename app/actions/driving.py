@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 import typer
 
 from querist.app.actions.quoting import show_quote
+from querist.app.terminal.inputs import read_amount
 from querist.app.terminal.interrupts import pausing
 from querist.app.terminal.place import Place, opened_run, user_name
 from querist.app.terminal.screen import Screen
 from querist.app.views.progress import Tally, Watch
 from querist.graph.config import RunConfig, make_config, put
-from querist.graph.sections import MOST_USD
-from querist.memory.errors import InvalidInput, ModelError, QueristError, RunBusy
+from querist.memory.errors import ModelError, QueristError, RunBusy
 from querist.memory.events import WaitingForPeople
 from querist.memory.records import Event
 from querist.memory.runs import Runs
@@ -53,7 +52,7 @@ def go_on(
     with opened_run(place, name) as run:
         _check_changes(run, changes)
         if budget is not None:
-            run.post("budget", who=user_name(), usd=str(_amount(budget)))
+            run.post("budget", who=user_name(), usd=str(read_amount(budget)))
         for key, value in changes.items():
             run.post("set", who=user_name(), key=key, value=value)
         if Runs(run.store).is_driven(run.row):
@@ -148,16 +147,3 @@ def _tally(run: Run) -> Tally:
         tally.measured_on = str(last.detail.get("measured_on", ""))
     tally.open = context.inbox.counts().get("open", 0)
     return tally
-
-
-def _amount(text: str) -> Decimal:
-    try:
-        usd = Decimal(text)
-    except InvalidOperation:
-        usd = Decimal(0)
-    if not usd.is_finite() or not 0 < usd <= MOST_USD:
-        raise InvalidInput(
-            f"--budget {text}: expected an amount of US dollars above 0, as in 2.50, and "
-            "no more than 1,000,000,000."
-        )
-    return usd

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from querist.app.actions.quoting import show_quote
+from querist.app.terminal.inputs import read_amount, read_change
 from querist.app.terminal.interrupts import pausing
 from querist.app.terminal.place import Place
 from querist.app.terminal.screen import Screen, dollars, duration, plural, sparkline
@@ -41,18 +40,8 @@ _POLL = 0.5
 
 def _read(path: Path, changes: Sequence[str]) -> LabelRequest | CreateRequest:
     """Read a job file with what was changed by --set."""
-    return load_request(path, changes=dict(_change(text) for text in changes))
-
-
-def _change(text: str) -> tuple[str, Any]:
-    """Read KEY=VALUE, the value as TOML where it is some; the request says which keys there are."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise InvalidInput(f"--set {text}: write it as KEY=VALUE, for example rows=20.")
-    try:
-        return key.strip(), tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value
+    # The request itself says which keys there are.
+    return load_request(path, changes=dict(read_change(text) for text in changes))
 
 
 def quote(path: Path, changes: Sequence[str]) -> None:
@@ -239,7 +228,7 @@ def go_on(place: Place, name: str, *, budget: str | None) -> None:
                 "another."
             )
         if budget is not None:
-            Ledger(store, job.run).set_cap(_amount(budget))
+            Ledger(store, job.run).set_cap(read_amount(budget))
         job = jobs.resume(job.id)
     Screen().line(f"Job {job.id} is {job.status}. Work it off with: {place.command('worker')}")
 
@@ -274,13 +263,3 @@ def work(place: Place, *, once: bool, lease: float) -> None:
         with pausing(worker.stop, screen.line):
             asyncio.run(worker.work_off() if once else worker.work())
     screen.line("Stopped.")
-
-
-def _amount(text: str) -> Decimal:
-    try:
-        usd = Decimal(text)
-    except InvalidOperation:
-        usd = Decimal(0)
-    if not usd.is_finite() or usd <= 0:
-        raise InvalidInput(f"--budget {text}: expected an amount of US dollars, as in 2.50.")
-    return usd

@@ -6,6 +6,7 @@ import csv
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from querist.graph.config import RunConfig, load_config, make_config, put
 from querist.graph.intake import check_models
+from querist.graph.sections import MOST_USD
 from querist.memory.errors import InvalidInput
 from querist.tools.money.prices import parse_price
 from querist.tools.wording import listed, shorten, suggest
@@ -156,13 +158,32 @@ def _absolute(source: str | None) -> str | None:
     return str(Path(source).expanduser().resolve())
 
 
+def read_amount(text: str) -> Decimal:
+    """Read the amount of --budget; raises `InvalidInput`."""
+    try:
+        usd = Decimal(text)
+    except InvalidOperation:
+        usd = Decimal(0)
+    if not usd.is_finite() or not 0 < usd <= MOST_USD:
+        raise InvalidInput(
+            f"--budget {text}: expected an amount of US dollars above 0, as in 2.50, and "
+            "no more than 1,000,000,000."
+        )
+    return usd
+
+
 def _change(text: str) -> tuple[str, Any]:
+    key, value = read_change(text)
+    _check_key(key)
+    return key, value
+
+
+def read_change(text: str) -> tuple[str, Any]:
     """Read `key=value` of --set; the value is TOML, or else the text as it stands."""
     key, equals, raw = text.partition("=")
     key, raw = key.strip(), raw.strip()
     if not equals or not key:
         raise InvalidInput(f"--set {shorten(text)}: expected KEY=VALUE, as in loop.batch=20.")
-    _check_key(key)
     try:
         return key, tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:

@@ -75,7 +75,7 @@ def look(store: Store, job: Job) -> JobView:
         gates=gate_counts(accounts) if is_create else {},
         novelty=tuple(_share(account) for account in accounts) if is_create else (),
         waves=len(accounts),
-        seconds_left=_seconds_left(store, job, accounts, wanted - accepted),
+        seconds_left=_seconds_left(accounts, wanted - accepted),
     )
 
 
@@ -94,7 +94,7 @@ def facts(view: JobView) -> list[str]:
     if view.wanted > view.accepted and view.each is not None and not view.has_ended:
         more = view.each * (view.wanted - view.accepted)
         said.append(f"about {dollars(more)} more")
-    if view.seconds_left and not view.has_ended:
+    if view.seconds_left and view.is_worked_on:
         said.append(f"about {duration(view.seconds_left)} left")
     return said
 
@@ -153,12 +153,10 @@ def _share(account: Round) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _seconds_left(store: Store, job: Job, accounts: list[Round], missing: int) -> float | None:
-    """Forecast from the last waves: rows a second, as long as any came."""
+def _seconds_left(accounts: list[Round], missing: int) -> float | None:
+    """Forecast from the last waves: seconds a row, as long as any came."""
     recent = accounts[-_RECENT:]
     rows = sum(_number(account, "accepted") for account in recent)
-    if len(accounts) < 2 or missing <= 0 or not rows or job.status is not JobStatus.RUNNING:
+    if len(accounts) < 2 or missing <= 0 or not rows:
         return None
-    since = store.now() - job.changed
-    total = sum(_number(account, "accepted") for account in accounts)
-    return since.total_seconds() / max(1, total) * missing
+    return sum(float(str(account.detail.get("seconds", 0))) for account in recent) / rows * missing

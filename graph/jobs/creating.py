@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 
 from querist.agents.generator.methods.port import Draft
@@ -39,11 +40,6 @@ class Ended:
     stop: str
     """rows, cap, deadline, saturated, gates, dry, pause or cancel."""
     reason: str
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether nothing came of it."""
-        return self.stop == "gates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +92,7 @@ class Creation:
     # ------------------------------------------------------------ a wave
 
     async def _wave(self, calls: Sequence[Call]) -> None:
-        number = self.progress.waves + 1
+        number, began = self.progress.waves + 1, monotonic()
         written = await self._write(calls, number=number)
         readable = [one for one in written if one.draft is not None]
         candidates = [_candidate(one.draft, one.call) for one in readable if one.draft is not None]
@@ -107,7 +103,7 @@ class Creation:
         checked.seen[REPLY] = len(written)
         checked.passed[REPLY] = len(readable)
         gates = {name: [checked.seen[name], checked.passed[name]] for name in checked.seen}
-        account = self._account(rows, gates, calls=len(calls), number=number)
+        account = self._account(rows, gates, calls=len(calls), number=number, began=began)
         self._bench.creations.keep(rows, account)
         for row in rows:
             self.progress.take(row)
@@ -190,6 +186,7 @@ class Creation:
         *,
         calls: int,
         number: int,
+        began: float,
     ) -> Round:
         """Say what a wave came to; watchers and the card read nothing else."""
         progress, balance = self.progress, self._bench.ledger.balance()
@@ -199,6 +196,7 @@ class Creation:
         near = [row.scores["embedding"] for row in accepted if "embedding" in row.scores]
         detail: dict[str, Any] = {
             "calls": calls,
+            "seconds": round(monotonic() - began, 3),
             "written": len(rows),
             "accepted": len(accepted),
             "passed": passed,

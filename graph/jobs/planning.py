@@ -51,8 +51,8 @@ class Progress:
 
     cells: Sequence[Cell]
     wanted: Sequence[int]
-    accepted: list[int] = field(default_factory=list)
-    dry: list[int] = field(default_factory=list)
+    accepted: list[int] = field(init=False)
+    dry: list[int] = field(init=False)
     """Rows of each cell since one was accepted."""
     tries: dict[Hashable, Tries] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
@@ -61,13 +61,12 @@ class Progress:
     """What became of the last rows: a gate's name, or "" for those that passed."""
     calls: int = 0
     waves: int = 0
+    _places: dict[tuple[str | None, tuple[tuple[str, str], ...]], int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.accepted = [0] * len(self.cells)
         self.dry = [0] * len(self.cells)
         self._places = {(cell.label, cell.attributes): i for i, cell in enumerate(self.cells)}
-
-    _places: dict[tuple[str | None, tuple[tuple[str, str], ...]], int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cells: Sequence[Cell], rows: int) -> Progress:

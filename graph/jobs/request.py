@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 
 from querist.agents.generator.methods.port import METHODS
 from querist.agents.verifier.gates.port import MODEL_GATES
-from querist.graph.config import RunConfig, explain, load_config
+from querist.graph.config import RunConfig, explain, load_config, put
 from querist.graph.jobs.cells import check_cells
 from querist.graph.names import EmbedderName
 from querist.graph.sections import BudgetSection, ModelsSection, Section, TaskSection
@@ -324,7 +324,7 @@ def load_request(
         config = load_config(path, changes=changes)
         return read_request(_label(config), source=str(path))
     for key, value in (changes or {}).items():
-        _put(body, key, value)
+        put(body, key, value)
     if body.get("kind") == "label" and isinstance(body.get("task"), str):
         config = load_config(path.parent / body.pop("task"))
         return read_request({**_label(config), **body}, source=str(path))
@@ -333,13 +333,6 @@ def load_request(
 
 def _label(config: RunConfig) -> dict[str, Any]:
     return {"kind": "label", "name": config.task.name, "config": config.model_dump(mode="json")}
-
-
-def _put(body: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        body = body.setdefault(parent, {})
-    body[last] = value
 
 
 def _absolute(body: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from querist.graph.config import api_key
 from querist.graph.intake import check_models
 from querist.graph.jobs.request import CreateRequest, LabelRequest, cap_of
 from querist.graph.jobs.workbench import PASSAGE, config_of
+from querist.memory.answers import name_of
 from querist.memory.errors import InvalidInput
 from querist.memory.jobs import Jobs, NewJob
 from querist.memory.pool import keep_dataset
@@ -143,7 +144,7 @@ def _rows(
 def _check_labels(request: CreateRequest, seeds: list[Example]) -> None:
     if request.seeds.label is None:
         return
-    have = {str(getattr(example.gold, "value", "")) for example in seeds}
+    have = {name_of(example.gold) for example in seeds if example.gold is not None}
     if lacking := [name for name in request.labels if name not in have]:
         raise InvalidInput(
             f"{request.seeds.file}: no seed has the label {listed(lacking)}. Add some, or leave "

@@ -31,17 +31,17 @@ _SECONDS = 10.0
 _REFUSED = 400
 
 
-def message_of(
-    job: Job, event: str, *, once: str, webhook: WebhookSection | None, facts: Mapping[str, Any]
-) -> Message | None:
+def message_of(job: Job, event: str, *, once: str, facts: Mapping[str, Any]) -> Message | None:
     """Make the message about an event; None where nobody wants to be told.
 
-    `once` is the same in what must not be told twice.
+    `once` is the same in what must not be told twice. The request is not read anew: that it cannot
+    be read any more is among what is told.
     """
-    if webhook is None:
+    hook = job.request.get("webhook")
+    if not isinstance(hook, Mapping):
         return None
     told = {"event": event, "job": job.id, "name": job.name, "kind": job.kind, **facts}
-    body = {"hook": webhook.model_dump(mode="json"), "told": told}
+    body = {"hook": dict(hook), "told": told}
     return Message(f"{job.id}/{once}", job.id, body)
 
 

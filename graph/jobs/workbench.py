@@ -18,6 +18,7 @@ from querist.graph.config import RunConfig, make_config
 from querist.graph.jobs.request import CreateRequest
 from querist.graph.workplace.embedding import metering
 from querist.graph.workplace.models import Models
+from querist.memory.answers import name_of
 from querist.memory.creations import Creations
 from querist.memory.embeddings import EmbeddingCache
 from querist.memory.events import Notice
@@ -70,7 +71,7 @@ def seeds_of(examples: Sequence[Example]) -> Seeds:
     by_label: dict[str, list[Example]] = {}
     for example in rows:
         if example.gold is not None:
-            by_label.setdefault(str(getattr(example.gold, "value", "")), []).append(example)
+            by_label.setdefault(name_of(example.gold), []).append(example)
     passages = tuple(example for example in rest if example.id.startswith(PASSAGE))
     labelled = {name: tuple(found) for name, found in by_label.items()}
     return Seeds(rows, passages, tests, labelled)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from querist.agents.models.port import ChatModel
 from querist.graph.jobs.acceptance import Sample
 from querist.graph.jobs.creating import Creation, Ended
-from querist.graph.jobs.request import CreateRequest, LabelRequest, cap_of
+from querist.graph.jobs.request import CreateRequest, LabelRequest
 from querist.graph.jobs.result import deliver, request_of
 from querist.graph.jobs.webhooks import message_of, send_due
 from querist.graph.jobs.workbench import Workbench
@@ -31,7 +31,7 @@ from querist.memory.errors import (
 )
 from querist.memory.inbox import Inbox
 from querist.memory.jobs import JobLease, Jobs
-from querist.memory.ledger import Ledger
+from querist.memory.ledger import Balance, Ledger
 from querist.memory.outbox import Outbox
 from querist.memory.records import Job, JobStatus, Round
 from querist.memory.runs import LEASE, Heartbeat, Runs
@@ -96,22 +96,37 @@ class Worker:
 
     async def work(self) -> None:
         """Work until `stop`."""
-        while not self._is_stopped:
-            if not await self._once():
-                await self._rest()
-        await self._close()
+        async with self._at_work():
+            while not self._is_stopped:
+                if not await self._once():
+                    await self._rest()
 
     async def work_off(self) -> None:
         """Work until nothing is left that could be worked on now."""
-        while not self._is_stopped and await self._once():
-            pass
-        await self._close()
+        async with self._at_work():
+            while not self._is_stopped and await self._once():
+                pass
 
-    async def _close(self) -> None:
-        await send_due(self._store)
-        if self._kept is not None:
-            await self._kept.models.aclose()
-            self._kept = None
+    @contextlib.asynccontextmanager
+    async def _at_work(self) -> AsyncIterator[None]:
+        """Send messages beside the work: what is told of a long job is no use after it."""
+        post = asyncio.create_task(self._post())
+        try:
+            yield
+        finally:
+            post.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await post
+            await send_due(self._store)
+            if self._kept is not None:
+                await self._kept.models.aclose()
+                self._kept = None
+
+    async def _post(self) -> None:
+        while True:
+            with contextlib.suppress(StoreError):  # the work meets the same trouble, and says so
+                await send_due(self._store)
+            await asyncio.sleep(self._poll)
 
     async def _rest(self) -> None:
         for _ in range(max(1, int(self._poll / 0.1))):
@@ -121,14 +136,10 @@ class Worker:
 
     async def _once(self) -> bool:
         """Wake who can go on, take a job and work on it; False when there is none."""
-        await send_due(self._store)
         await asyncio.to_thread(self._wake)
         now = monotonic()
         self._later = {job: at for job, at in self._later.items() if at > now}
-        but = set(self._later)
-        if self._only is not None:
-            but |= {job.id for job in self.jobs.all()} - {self._only}
-        lease = await asyncio.to_thread(self.jobs.claim, but=but)
+        lease = await asyncio.to_thread(self.jobs.claim, but=set(self._later), only=self._only)
         if lease is None:
             return False
         job = self.jobs.get(lease.job)
@@ -181,7 +192,7 @@ class Worker:
                     bench,
                     deadline=job.deadline,
                     wish=lambda: self._wish(lease),
-                    listener=lambda account: self._note(job, request, account),
+                    listener=lambda account: self._note(job, request, account, bench.ledger),
                     choose=self._choose,
                 )
                 ended = await creation.run()
@@ -215,15 +226,18 @@ class Worker:
         """What a person wants, or the worker itself: `stop` hands the job back."""
         return self.jobs.wish(lease) or ("stop" if self._is_stopped else "")
 
-    def _note(self, job: Job, request: CreateRequest, account: Round) -> None:
+    def _note(self, job: Job, request: CreateRequest, account: Round, ledger: Ledger) -> None:
         self._tell(f"Job {job.id}: {account.labelled:,} of {request.rows:,} rows.")
-        if account.usd >= _NEARLY * cap_of(request):
-            facts = {"spent_usd": str(account.usd), "cap_usd": str(cap_of(request))}
-            message = message_of(
-                job, "spent_80", once="spent_80", webhook=request.webhook, facts=facts
-            )
-            if message is not None:
-                Outbox(self._store).put(message)
+        self._tell_spent(job, ledger.balance())
+
+    def _tell_spent(self, job: Job, balance: Balance) -> None:
+        """Tell, once for each cap that there was, that most of the money is spent."""
+        if balance.settled < _NEARLY * balance.cap:
+            return
+        facts = {"spent_usd": str(balance.settled), "cap_usd": str(balance.cap)}
+        message = message_of(job, "spent_80", once=f"spent_80/{balance.cap:f}", facts=facts)
+        if message is not None:
+            Outbox(self._store).put(message)
 
     # ------------------------------------------------------------ label
 
@@ -272,7 +286,6 @@ class Worker:
 
     async def _watch(self, run: Run, lease: JobLease, job: Job) -> None:
         """Drain the run when somebody wants the job paused or ended, or its time is over."""
-        is_told = False
         ledger = Ledger(self._store, job.run)
         while True:
             await asyncio.sleep(min(0.5, self._poll))
@@ -280,19 +293,12 @@ class Worker:
                 is_late = job.deadline is not None and self._store.now() >= job.deadline
                 if self._wish(lease) or is_late:
                     run.drain()
-                balance = ledger.balance()
+                self._tell_spent(job, ledger.balance())
             except LeaseLost:
                 run.drain()
                 return
             except StoreError:
                 continue
-            if not is_told and balance.settled >= _NEARLY * balance.cap:
-                is_told = True
-                webhook = request_of(job).webhook
-                facts = {"spent_usd": str(balance.settled), "cap_usd": str(balance.cap)}
-                message = message_of(job, "spent_80", once="spent_80", webhook=webhook, facts=facts)
-                if message is not None:
-                    Outbox(self._store).put(message)
 
     def _wake(self) -> None:
         """Put jobs back into the queue whose people have answered."""
@@ -325,8 +331,7 @@ class Worker:
             facts = {"reason": closed.reason, **result}
             # A job can fail and wait several times; the number of its lease tells these apart.
             once = f"{closed.status}/{lease.fencing}"
-            webhook = request_of(job).webhook if closed.reason or closed.rows else None
-            message = message_of(job, closed.status.value, once=once, webhook=webhook, facts=facts)
+            message = message_of(job, closed.status.value, once=once, facts=facts)
         self.jobs.close(lease, closed.status, closed.reason, result=result, message=message)
         self._tell(f"Job {job.id}: {closed.status}. {closed.reason}".rstrip())
 

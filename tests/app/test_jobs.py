@@ -67,7 +67,7 @@ def test_a_quote_says_what_ten_million_rows_would_take(say):
 def test_a_file_that_is_none_and_a_key_that_there_is_not_are_one_message(say, tmp_path):
     assert "There is no job file" in say("submit", "none.toml", code=2)
     assert "there is no such key" in say("submit", "job.toml", "--set", "colour=red", code=2)
-    assert "write it as KEY=VALUE" in say("submit", "job.toml", "--set", "rows", code=2)
+    assert "expected KEY=VALUE" in say("submit", "job.toml", "--set", "rows", code=2)
     say("submit", "job.toml")
     assert "no single job is called" in say("show", "nothing", code=2).lower()
 

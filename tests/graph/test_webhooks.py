@@ -13,7 +13,9 @@ from tests_jobs_support import models, request
 from querist.graph import jobs
 from querist.graph.jobs.request import WebhookSection
 from querist.graph.jobs.webhooks import send, send_due
+from querist.memory.jobs import Jobs
 from querist.memory.outbox import Message, Outbox
+from querist.memory.records import JobStatus
 from querist.memory.store import open_store
 
 
@@ -130,6 +132,26 @@ def test_a_job_tells_when_most_of_the_money_is_gone_and_when_it_is_done(tmp_path
         assert all(body["job"] == job.id for body in told)
         assert told[1]["stop"] == "cap"
         assert all(one.status == "sent" for one in Outbox(store).of(job.id))
+
+
+def test_what_is_told_of_a_long_job_is_told_while_it_is_at_work(tmp_path):
+    with open_store(tmp_path) as store:
+        seen = []
+
+        async def look(_):
+            seen.append(Jobs(store).all()[0].status)
+            return web.Response()
+
+        async def go():
+            async with receiver(look) as (url, _):
+                hook = {"url": url, "private": True}
+                # 80 % is spent some waves before the rows are there.
+                jobs.submit(request(rows=900, budget={"usd": "0.5"}, webhook=hook), store)
+                await jobs.Worker(store, models=models(delay=0.1), poll=0.02).work_off()
+
+        asyncio.run(go())
+        assert seen[0] is JobStatus.RUNNING
+        assert seen[-1] is JobStatus.DONE
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "127.0.0.1", "[::1]", "10.0.0.8:8080"])
