@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from querist.app.actions.predicting import paid_by
 from querist.app.terminal.place import Place, opened_run
 from querist.app.terminal.screen import Screen, plural
 from querist.memory.errors import InvalidInput
@@ -42,9 +43,13 @@ def write_labels(
                 f"let it run: {place.command(f'resume {run.id}')}"
             )
         if predicts:
-            # The run has bought the pool's vectors already, if they cost anything.
-            model = Model.load(context.files.path(MODEL)).connected(context.meter)
-            rows = _with_predictions(rows, model)
+            model = Model.load(context.files.path(MODEL))
+            if model.prompt is None:
+                # The run has bought the pool's vectors already, if they cost anything.
+                rows = _with_predictions(rows, model.connected(context.meter))
+            else:
+                with paid_by(run, model) as asking:
+                    rows = _with_predictions(rows, asking)
         count = export_rows(rows, output, format=form, task=context.task, force=force)
     predicted = sum(row.label is not None and row.label.source == "prediction" for row in rows)
     words = f", {predicted:,} of them predicted by the model" if predicts else ""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from querist.app.terminal.place import Place, opened_run
 from querist.app.terminal.screen import Screen, plural
@@ -14,6 +15,12 @@ from querist.tools.data.encoding import AUTO
 from querist.tools.data.places import ExportFormat, format_of
 from querist.tools.training.model_folder import Model
 from querist.tools.training.weights import CONFIG
+
+if TYPE_CHECKING:
+    from querist.graph.run import Run
+
+_ASKED = 200
+"""Rows that a prompt is asked about between two signs of life."""
 
 
 def predict(
@@ -37,7 +44,8 @@ def predict(
 
     def progress(rows: int) -> None:
         nonlocal told
-        if rows - told >= 10_000:
+        # A language model takes minutes for what a head does in a second.
+        if rows - told >= (10_000 if trained.prompt is None else _ASKED):
             told = rows
             screen.line(f"{rows:,} rows predicted")
 
@@ -65,21 +73,30 @@ def predict(
 @contextmanager
 def _ready(place: Place, name: str) -> Iterator[Model]:
     """Load a model; where vectors or a prompt cost money, hold the run that made it, which pays."""
-    from querist.graph.target.prompted import ask_by
-
     trained = _model(place, name).opened()
-    prompt = trained.prompt
-    if not trained.is_served and prompt is None:
+    if not trained.is_served and trained.prompt is None:
         yield trained
         return
-    with opened_run(place, str(trained.facts.get("run", name))) as run, asyncio.Runner() as runner:
+    with (
+        opened_run(place, str(trained.facts.get("run", name))) as run,
+        paid_by(run, trained) as ready,
+    ):
+        yield ready
+
+
+@contextmanager
+def paid_by(run: Run, trained: Model) -> Iterator[Model]:
+    """Hold a run that pays for what its model embeds or asks."""
+    from querist.graph.target.prompted import ask_by
+
+    with asyncio.Runner() as runner:
         held = run.borrowed()
         context = runner.run(held.__aenter__())
         try:
-            if prompt is None:
+            if trained.prompt is None:
                 yield trained.connected(context.meter)
             else:
-                yield trained.asking(ask_by(context, prompt.body, runner.run))
+                yield trained.asking(ask_by(context, trained.prompt.body, runner.run))
         finally:
             runner.run(held.__aexit__(None, None, None))
 

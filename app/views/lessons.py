@@ -22,12 +22,16 @@ _LONGEST = 100
 def lesson_line(body: LessonsUsed | LessonLearnt) -> str:
     """Say what is used from here on, or what was learnt, in lines for the screen."""
     if isinstance(body, LessonLearnt):
-        how = f"  lesson {body.id} ({body.state}): {body.words}"
         if body.state == "proposed":
-            how += f"\n    {body.why}; querist lessons approve {body.id}, or reject {body.id}"
-        else:
-            how += f"\n    {body.why}; take it back with: querist lessons retire {body.id}"
-        return how
+            # In full where it is approved, and before it is used.
+            return (
+                f"  lesson {body.id} is proposed: {body.why}. Read it with: querist lessons show "
+                f"{body.id}; then approve or reject it"
+            )
+        return (
+            f"  lesson {body.id} ({body.state}): {body.words}\n"
+            f"    {body.why}; take it back with: querist lessons retire {body.id}"
+        )
     if not body.guidelines and not body.facts:
         return "  no lessons are used any more"
     lines = []

@@ -53,7 +53,9 @@ async def settle(
     decision: Decision,
 ) -> tuple[R, Decision]:
     """Give a ruling as it stands after an exchange with the agent that wants otherwise, if any."""
-    if not context.config.minds.turns:
+    minds = context.config.minds
+    # Rules ruling beside rules have nothing to say to each other, and looking would cost time.
+    if not minds.turns or all(minds.of(agent) == "rules" for agent in BRIEFS):
         return ruling, decision
     case = _case(context, spec, evidence, ruling, decision)
     if case is None:
@@ -92,9 +94,9 @@ def _case(
     """Find what is in dispute, where a language model can speak about it."""
     find = {Agent.SELECTOR: _of_size, Agent.VERIFIER: _of_votes}.get(spec.name)
     case = None if find is None else find(context, evidence, ruling, decision)
-    by_rules: Mapping[str, Any] = spec.rule(evidence).model_dump()
     if case is None or not any(wish.speaks for wish in case.dispute.wishes):
         return None
+    by_rules: Mapping[str, Any] = spec.rule(evidence).model_dump()
     fields = case.values[decision.agent]
     return replace(case, values={**case.values, "rules": {key: by_rules[key] for key in fields}})
 

@@ -82,7 +82,7 @@ def test_the_most_frequent_mistake_is_proposed_as_a_guideline(learning):
     assert {(made.said, name_of(made.answer)) for made in mistakes} == {("plumbing", "heating")}
     (told,) = run.view().journal.bodies(LessonLearnt)
     line = lesson_line(told)
-    assert f"querist lessons approve {lesson.id}" in line
+    assert f"querist lessons show {lesson.id}" in line
     assert "<<<" in line
     assert not run.view().journal.bodies(LessonsUsed)
 

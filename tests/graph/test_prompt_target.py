@@ -87,6 +87,23 @@ def test_the_command_predicts_with_it_on_the_runs_ledger(made, tmp_path, monkeyp
     assert [row["predicted"] for row in out] == [GOLD[text] for text in texts]
 
 
+def test_the_rest_of_the_pool_is_exported_with_what_it_says(made, tmp_path, monkeypatch):
+    run, _ = made
+    monkeypatch.setattr(
+        Run, "__init__", with_models({"local": ScriptedModel(knowing, name="local")})
+    )
+    said = CliRunner().invoke(
+        app,
+        ["export", run.id, "--output", str(tmp_path / "all.jsonl"), "--all", "--predict",
+         "--workspace", str(run.store.folder)],
+    )  # fmt: skip
+    assert said.exit_code == 0, said.output
+    rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    predicted = [row for row in rows if row["source"] == "prediction"]
+    assert len(predicted) > 50
+    assert np.mean([row["label"] == GOLD[row["text"]] for row in predicted]) > 0.95
+
+
 def with_models(models):
     init = Run.__init__
 

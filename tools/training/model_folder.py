@@ -84,6 +84,8 @@ other texts they say little.
 _CARD = "README.md"
 AT_ONCE = 1_024
 """Examples that are predicted together; memory holds no more of them."""
+_ASKED_AT_ONCE = 256
+"""Those that a prompt asks about together: what was said is written down when all have come."""
 
 Record = str | Mapping[str, str]
 """An example to predict: its text, or its fields where the task has several."""
@@ -232,13 +234,14 @@ class Model:
         return Predictions(self.classes, np.concatenate(parts) if parts else empty)
 
     def stream(self, records: Iterable[Record]) -> Iterator[Predictions]:
-        """Predict as they come, `AT_ONCE` at a time, in bounded memory."""
+        """Predict as they come, `AT_ONCE` at a time (fewer by a prompt), in bounded memory."""
+        most = AT_ONCE if self.prompt is None else _ASKED_AT_ONCE
         needs = _trainer(self.trainer).needs
         embedder = self.opened().embedder if "vectors" in needs else None
         batch: list[Example] = []
         for record in records:
             batch.append(self._example(record))
-            if len(batch) == AT_ONCE:
+            if len(batch) == most:
                 yield self._predict(batch, embedder, needs)
                 batch = []
         if batch:
