@@ -83,7 +83,7 @@ def test_the_most_frequent_mistake_is_proposed_as_a_guideline(learning):
     (told,) = run.view().journal.bodies(LessonLearnt)
     line = lesson_line(told)
     assert f"querist lessons show {lesson.id}" in line
-    assert "<<<" in line
+    assert "<<<" in told.words
     assert not run.view().journal.bodies(LessonsUsed)
 
 

@@ -30,12 +30,14 @@ class Exact:
 
     def check(self, candidates: Sequence[Candidate], setting: Setting, /) -> list[Finding]:
         """Compare with all that is known, and with the candidates before."""
-        known = {_words(text) for text in (*setting.seeds, *setting.accepted)}
+        known: list[tuple[str, ...]] = setting.memo.setdefault("exact", [])
+        known += map(_words, _later(setting, len(known)))
+        seen = set(known)
         findings = []
         for candidate in candidates:
             words = _words(candidate.text)
-            is_new = words not in known
-            known.add(words)
+            is_new = words not in seen
+            seen.add(words)
             reason = f"says the same as a known row: {_cut(candidate.text)}"
             findings.append(_PASSED if is_new else Finding(passed=False, reason=reason))
         return findings
