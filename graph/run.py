@@ -29,7 +29,7 @@ from querist.graph.waiting import note_waiting, pending
 from querist.graph.workplace.context import Context, Deliberations, Listener
 from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
 from querist.memory.mailbox import Mailbox
-from querist.memory.records import Event, RunId, utc_now
+from querist.memory.records import Event, RunId, slug, utc_now
 from querist.memory.runs import Heartbeat, RunRow, Runs
 from querist.memory.store import Lease, Store
 from querist.tools.tracing import span
@@ -78,7 +78,9 @@ class Run:
         check_target(config)
         dataset, config = import_data(config, store, tell=tell)
         task = config.as_task()
-        run = RunId(f"{_slug(task.name)}-{utc_now():%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}")
+        run = RunId(
+            f"{slug(task.name, empty='run')}-{utc_now():%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
+        )
         Runs(store).create(
             run,
             task=task,
@@ -300,8 +302,3 @@ def _set_aside_if_damaged(path: Any) -> None:
             connection.execute("PRAGMA quick_check").fetchone()
     except sqlite3.DatabaseError:
         path.rename(path.with_suffix(".damaged"))
-
-
-def _slug(name: str) -> str:
-    kept = "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
-    return "-".join(part for part in kept.split("-") if part)[:24] or "run"

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from querist.memory import schema
 from querist.memory.errors import InvalidInput, LeaseLost
 from querist.memory.outbox import Message, put_out
-from querist.memory.records import Job, JobKind, JobStatus, RunId, content_id
+from querist.memory.records import Job, JobKind, JobStatus, RunId, content_id, slug
 from querist.memory.runs import LEASE
 from querist.memory.store import Store, database_time
 
@@ -103,7 +103,7 @@ class Jobs:
         """
         now = self._store.now()
         row = {
-            "id": _name(new.name),
+            "id": f"{slug(new.name, empty='job')}-{secrets.token_hex(4)}",
             "kind": new.kind,
             "name": new.name,
             "status": _S.QUEUED.value,
@@ -331,12 +331,6 @@ def _cannot(job: Job, what: str) -> InvalidInput:
 
 def _digest(request: Mapping[str, object]) -> str:
     return content_id(dict(request), size=32)
-
-
-def _name(name: str) -> str:
-    kept = "".join(c if c.isalnum() and c.isascii() else "-" for c in name.lower()).strip("-")
-    slug = "-".join(part for part in kept.split("-") if part)[:24] or "job"
-    return f"{slug}-{secrets.token_hex(4)}"
 
 
 def _job(row: Any) -> Job:

@@ -31,6 +31,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def slug(name: str, *, empty: str) -> str:
+    """Make a part of an id of a name: small letters, digits and dashes, 24 at most."""
+    kept = "".join(c if c.isalnum() else "-" for c in name.lower())
+    return "-".join(part for part in kept.split("-") if part)[:24].strip("-") or empty
+
+
 def content_id(*parts: object, size: int = 16) -> str:
     """Derive a stable id from JSON-able content: equal content, equal id, on every machine."""
     text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -42,7 +42,8 @@ async def learn_guidelines(context: Context, *, number: int) -> None:
         return
     own = context.lessons.all(kind=LessonKind.GUIDELINE, run=context.run.id)
     if len(own) < section.most:
-        confused = _most_confused(context, {lesson.id for lesson in own})
+        held = context.lessons.all(kind=LessonKind.GUIDELINE, state="active", task=context.task)
+        confused = _most_confused(context, own, _pairs_of(held))
         if confused is not None:
             lesson = await _write(context, confused, number=number)
             own.append(context.lessons.add(lesson, lease=context.lease))
@@ -62,8 +63,24 @@ def _tried(lessons: list[Lesson]) -> int:
     return sum(lesson.gain is not None for lesson in lessons)
 
 
-def _most_confused(context: Context, known: set[str]) -> Confused | None:
-    """Find the pair of labels that was confused most often, and has no guideline of this run."""
+def _pairs_of(lessons: list[Lesson]) -> set[tuple[str, str]]:
+    """The pairs of labels, right and given, that lessons are about."""
+    return {
+        (name_of(made.answer), made.said)
+        for lesson in lessons
+        for made in lesson.corrections
+        if made.is_mistake
+    }
+
+
+def _most_confused(
+    context: Context, own: list[Lesson], held: set[tuple[str, str]]
+) -> Confused | None:
+    """Find the pair of labels that was confused most often and has no guideline yet.
+
+    Neither one of this run, whatever became of it, nor one that is in use for the same labels.
+    """
+    known = {lesson.id for lesson in own}
     labels = {
         label.example: label for label in bank_of(context) if _makes_guidelines(label.example)
     }
@@ -79,7 +96,8 @@ def _most_confused(context: Context, known: set[str]) -> Confused | None:
         examples = pairs[truth, taken_for]
         if len(examples) < _FEWEST:
             return None
-        if _lesson_id(context, truth, taken_for) not in known:
+        is_known = _lesson_id(context, truth, taken_for) in known
+        if not is_known and (truth, taken_for) not in held:
             contrast = pairs.get((taken_for, taken_for), [])
             shown = [
                 *_short(context, examples)[:_MISTAKES],

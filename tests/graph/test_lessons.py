@@ -126,6 +126,22 @@ def test_an_approved_guideline_is_shown_then_used_in_the_next_run(learning):
     assert f"Used: {lesson.id}.2" in page
 
 
+def test_what_a_guideline_in_use_says_is_not_proposed_once_more(learning):
+    def stubborn(request):
+        bare = replace(request.messages[0], content="")
+        return confusing(replace(request, messages=(bare, *request.messages[1:])))
+
+    run, model = learning(reply=stubborn)
+    drive(run)
+    (lesson,) = guidelines(run)
+    unread = again(run, {"local": model}, loop={"seed": 4})
+    drive(unread)
+    assert len(guidelines(run)) == 2, "nobody took the first up, so the second is news"
+    Lessons(run.store).approve(lesson.id, by="human:ann")
+    drive(again(run, {"local": model}, loop={"seed": 5}))
+    assert len(guidelines(run)) == 2
+
+
 def test_a_guideline_is_taken_up_and_given_up_between_rounds(learning):
     run, _ = learning(loop={"rounds": 3, "batch": 30})
     store = Lessons(run.store)
