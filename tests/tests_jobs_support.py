@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph import jobs
+from querist.memory.jobs import Jobs
 from querist.memory.store import open_store
 
 WRITER, CHECKER = "openai:writer", "openai:checker"
@@ -93,6 +94,13 @@ def main():
         )
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
         asyncio.run(worker.work())
+
+
+def work(store, *, given=None, **changes):
+    """Hand a job in, work it off, and give it as it ended."""
+    job = jobs.submit(request(**changes), store)
+    asyncio.run(jobs.Worker(store, models=given or models()).work_off())
+    return Jobs(store).get(job.id)
 
 
 if __name__ == "__main__":
