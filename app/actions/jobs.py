@@ -73,6 +73,9 @@ def _show_create_quote(screen: Screen, request: CreateRequest) -> None:
     screen.line(
         f"Forecast: {dollars(found.forecast)} of a cap of {dollars(found.cap)}, {time_words}."
     )
+    if found.people:
+        words = f"{dollars(found.people)} of it for people, who label {request.people.sample} rows"
+        screen.line(f"{words}; that is set aside first.")
     if found.cells > 1:
         screen.line(f"Spread over {found.cells:,} combinations of labels and attributes.")
     if found.affordable < found.rows:

@@ -37,8 +37,10 @@ class JobQuote:
     writer_calls: int
     checker_calls: int
     tokens: int
+    people: Decimal
+    """For a sample that people label."""
     forecast: Decimal
-    """What all rows are expected to cost, whatever the cap."""
+    """What all rows and people are expected to cost, whatever the cap."""
     cap: Decimal
     affordable: int
     """How many rows the cap is expected to pay for."""
@@ -76,14 +78,17 @@ def quote_create(
             asked += each
             tokens += each * (size + _JUDGED_OUTPUT)
     cap = request.budget.usd
+    people = request.people.sample * request.budget.human_label_usd
+    free = max(Decimal(0), cap - people)  # what people cost is set aside first
     return JobQuote(
         rows=request.rows,
         writer_calls=calls,
         checker_calls=asked,
         tokens=tokens,
-        forecast=cost,
+        people=people,
+        forecast=cost + people,
         cap=cap,
-        affordable=request.rows if cost <= cap else int(request.rows * cap / cost),
+        affordable=request.rows if cost <= free else int(request.rows * free / cost),
         seconds=_seconds(request, calls, asked),
         cells=len(cells),
     )

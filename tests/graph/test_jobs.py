@@ -295,6 +295,20 @@ def test_seeds_and_documents_that_cannot_serve_are_refused(store, tmp_path):
         jobs.submit(request(**given), store)
 
 
+def test_a_quote_counts_the_people_who_look_at_a_sample():
+    alone = jobs.quote_create(request(rows=200, budget={"usd": "100"}))
+    seen = jobs.quote_create(
+        request(rows=200, budget={"usd": "100", "human_label_usd": "0.1"}, people={"sample": 40})
+    )
+    assert seen.people == Decimal("4.0")
+    assert seen.forecast == alone.forecast + Decimal("4.0")
+    # Their money is set aside first, so with little more than that few rows can be paid for.
+    short = jobs.quote_create(
+        request(rows=200, budget={"usd": "4.1", "human_label_usd": "0.1"}, people={"sample": 40})
+    )
+    assert short.affordable == int(200 * Decimal("0.1") / alone.forecast)
+
+
 def test_a_quote_of_ten_million_rows_says_what_they_would_take():
     found = jobs.quote_create(request(rows=10_000_000))
     assert found.writer_calls == 6_250_000
