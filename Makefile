@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo demo-create test check format evals clean
+.PHONY: help demo demo-create test check format evals docs clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -22,7 +22,7 @@ demo-create: $(READY) ## a job that writes rows for thin classes, with gates; of
 	$(BIN)/querist demo create
 
 test: $(READY) ## every check and every test
-	$(BIN)/python -m pytest -n 2 -rs
+	$(BIN)/python -m pytest -n 3 -rs
 
 check: $(READY) ## formatting, lint, types, layers (a part of `make test`)
 	$(BIN)/ruff format --check .
@@ -38,6 +38,10 @@ evals: $(READY) ## the experiments and benchmarks whose tables are in the docs (
 	$(BIN)/python -m querist.evals.bench.llm_throughput
 	$(BIN)/python -m querist.evals.bench.scale
 	$(BIN)/python -m querist.evals.experiments.accuracy_per_dollar
+
+docs: $(READY) ## the docs as a site in build/docs: pages and reference, warnings are errors
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+	@echo 'build/docs/index.html'
 
 clean: ## throw away what was built
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .querist

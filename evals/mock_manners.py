@@ -81,6 +81,10 @@ _REFUSALS: Mapping[str, Callable[[Body, int], Refused | None]] = {
         else None
     ),
     "plain_only": _plain_only,
+    "no_stream": _unless_absent("stream", _error(400, "bad request")),
+    "no_stream_options": _unless_absent(
+        "stream_options", _error(400, "Unknown parameter: 'stream_options'.")
+    ),
     "small_limit": lambda body, _: (
         _error(400, "max_tokens must be less than or equal to 12")
         if body.get("max_tokens", 0) > 12
@@ -222,6 +226,8 @@ _ODDITIES: Mapping[str, Callable[[dict[str, Any], Body], None]] = {
     "no_choices": _no_choices,
     "surrogates": _surrogates,
     "invalid_utf8": lambda *_: None,  # which is done to the bytes
+    "ignores_stream": lambda *_: None,
+    "breaks_stream": lambda *_: None,
 }
 MANNERS = (*_REFUSALS, *_ODDITIES)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ def speak(body: Mapping[str, Any], script: Script) -> dict[str, Any] | None:
         name, arguments = next(
             ((n, a) for n, a in script.calls if n in offered and offered == [n]), (name, arguments)
         )
-        function = {"name": name, "arguments": json.dumps(arguments)}
+        function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
         call = {"id": "call", "type": "function", "function": function}
         message = {"role": "assistant", "content": None, "tool_calls": [call]}
         return _completion(body, message, finish="tool_calls")
@@ -57,3 +57,19 @@ def _completion(
             "completion_tokens": len(json.dumps(message)) // 4,
         },
     }
+
+
+def fill(schema: Mapping[str, Any], draw: Callable[[str], float], path: str = "") -> Any:
+    """Make a value that satisfies a JSON schema; its texts differ from request to request."""
+    if "enum" in schema:
+        return schema["enum"][int(draw(path) * len(schema["enum"]))]
+    kind = schema.get("type", "string")
+    if kind == "object":
+        parts: Mapping[str, Any] = schema.get("properties", {})
+        return {name: fill(part, draw, f"{path}.{name}") for name, part in parts.items()}
+    if kind == "array":
+        count = max(1, min(int(schema.get("maxItems", 2)), 4))
+        return [fill(schema.get("items", {}), draw, f"{path}.{i}") for i in range(count)]
+    if kind in {"number", "integer"}:
+        return schema.get("minimum", 0)
+    return kind == "boolean" or f"A new text about matter {int(draw(path) * 10**9)}."

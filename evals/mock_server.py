@@ -28,7 +28,8 @@ from typing import Any, Literal
 from aiohttp import web
 
 from querist.evals.mock_manners import MANNERS, refuse, reply_oddly
-from querist.evals.mock_minds import Script, speak
+from querist.evals.mock_minds import Script, fill, speak
+from querist.evals.mock_stream import is_streamed, stream
 
 Mode = Literal["ok", "401", "404", "429", "500", "garbage", "hang", "drop"]
 _MODES: tuple[Mode, ...] = ("ok", "401", "404", "429", "500", "garbage", "hang", "drop")
@@ -73,6 +74,8 @@ class Behaviour:
     """Of a text to embed."""
     manner: str = ""
     """An oddity of real endpoints, by its name in `mock_manners`."""
+    pace: float = 0.0
+    """Seconds before each piece of an answer that is streamed."""
     mind: Script = field(default_factory=Script)
     """What it does where it is asked to decide."""
 
@@ -170,6 +173,8 @@ class MockServer:
         reply = told or (_reply if is_chat else _embeddings)(body, behaviour, draw)
         self._count(digest, reply)
         reply = reply_oddly(behaviour.manner, reply, body)
+        if is_streamed(body, behaviour.manner) and mode == "ok":
+            return await stream(request, reply, body, manner=behaviour.manner, pace=behaviour.pace)
         text = json.dumps(reply)
         text = text[: len(text) // 2] if mode == "garbage" else text
         raw = text.encode()
@@ -271,7 +276,7 @@ def _reply(body: Mapping[str, Any], behaviour: Behaviour, draw: _Draw) -> dict[s
         if behaviour.logprobs and body.get("logprobs"):
             logprobs = _logprobs(label, choices)
     else:
-        content = json.dumps(_fill(schema or {"type": "string"}, draw))
+        content = json.dumps(fill(schema or {"type": "string"}, draw))
     return {
         "id": "mock",
         "object": "chat.completion",
@@ -319,22 +324,6 @@ def _logprobs(label: str, choices: Sequence[str]) -> dict[str, Any]:
 
     word = {"token": label, "logprob": log(1 - NEXT_BEST), "top_logprobs": others[:20]}
     return {"content": [plain('{"answer": "'), word, plain('"}')]}
-
-
-def _fill(schema: Mapping[str, Any], draw: _Draw, path: str = "") -> Any:
-    """Make a value that satisfies a JSON schema; its texts differ from request to request."""
-    if "enum" in schema:
-        return schema["enum"][int(draw(path) * len(schema["enum"]))]
-    kind = schema.get("type", "string")
-    if kind == "object":
-        parts: Mapping[str, Any] = schema.get("properties", {})
-        return {name: _fill(part, draw, f"{path}.{name}") for name, part in parts.items()}
-    if kind == "array":
-        count = max(1, min(int(schema.get("maxItems", 2)), 4))
-        return [_fill(schema.get("items", {}), draw, f"{path}.{i}") for i in range(count)]
-    if kind in {"number", "integer"}:
-        return schema.get("minimum", 0)
-    return kind == "boolean" or f"A new text about matter {int(draw(path) * 10**9)}."
 
 
 @contextlib.contextmanager

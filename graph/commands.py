@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
-from querist.graph.config import RunConfig, make_config, put
 from querist.graph.sections import MOST_USD
+from querist.graph.supervision.changing import change
+from querist.graph.supervision.correcting import correct
+from querist.graph.supervision.guidelines import change_guidelines
+from querist.graph.supervision.label_set import add_label, merge_labels, rename_label
+from querist.graph.supervision.relabelling import ask_now, relabel
 from querist.graph.workplace.context import Context
 from querist.memory.errors import InvalidInput, QueristError
 from querist.memory.events import CommandClosed, Proceeded
-from querist.memory.mailbox import Mailbox
 from querist.memory.records import Command
 from querist.tools.strategies import get as strategy
 
 _FIXED = {
     "task.labels": "labels that stand would mean something else",
+    "task.renamed": "the commands label_rename and label_merge say what is called what",
+    "task.guidelines": "the command guideline adds them and takes them back",
+    "task.version": "it counts the changes of the guidelines",
     "task.kind": "labels that stand would be of another kind",
     "task.name": "the run is called by it",
     "data": "its examples were imported and embedded with it",
@@ -28,10 +34,17 @@ _FIXED = {
 """Keys, or tables of them, that stay as they were when the run was made, with the reason."""
 
 
-def apply_commands(context: Context) -> None:
-    """Do what people asked for since the last look; `stop` stays queued until the loop ended."""
+_BETWEEN_ROUNDS = {"relabel", "label_add", "label_rename", "label_merge"}
+"""What waits for a round's end: a batch under way is of the labels that it began with."""
+
+
+def apply_commands(context: Context, *, between_rounds: bool = False) -> None:
+    """Do what people asked for since the last look; `stop` stays queued until the loop ended.
+
+    What changes labels that stand is done `between_rounds` only.
+    """
     for command in context.mailbox.queued():
-        if command.name == "stop":
+        if command.name == "stop" or (command.name in _BETWEEN_ROUNDS and not between_rounds):
             continue
         try:
             result, status = _apply(context, command), "done"
@@ -40,23 +53,26 @@ def apply_commands(context: Context) -> None:
         context.mailbox.close(command, status=status, result=result, lease=context.lease)
         cap = context.ledger.balance().cap
         context.emit(
-            CommandClosed(command.name, command.who, status=status, result=result, cap=cap)
+            CommandClosed(
+                command.name,
+                command.who,
+                status=status,
+                result=result,
+                cap=cap,
+                command=command.id,
+                round=max(context.labelling.last_round(), 0),
+            )
         )
 
 
 def refuse_fixed(key: str) -> None:
     """Refuse keys that a run cannot change once it was made, and say why."""
     for beginning, why in _FIXED.items():
-        if key == beginning or key.startswith(f"{beginning}."):
+        if f"{key}.".startswith(f"{beginning}.") or beginning.startswith(f"{key}."):
             raise InvalidInput(
                 f"{key} cannot be changed in a run that was made: {why}. Start another run with: "
                 f"querist run TASK.TOML --set {key}=..."
             )
-
-
-def stop_command(mailbox: Mailbox) -> Command | None:
-    """Find a person's wish to stop."""
-    return next((command for command in mailbox.queued() if command.name == "stop"), None)
 
 
 def _apply(context: Context, command: Command) -> str:
@@ -72,7 +88,8 @@ def _apply(context: Context, command: Command) -> str:
         case "set":
             key, value = str(arguments["key"]), arguments["value"]
             refuse_fixed(key)
-            _change(context, key, value)
+            version = context.config.task.version + (key == "task.instructions")
+            change(context, {key: value, "task.version": version})
             return f"{key} is {value} now"
         case "budget":
             usd = Decimal(str(arguments["usd"]))
@@ -83,19 +100,20 @@ def _apply(context: Context, command: Command) -> str:
         case "strategy":
             name = str(arguments["name"])
             strategy(name)
-            _change(context, "loop.strategy", name)
+            change(context, {"loop.strategy": name})
             return f"selecting by {name} from the next round on"
-        case "guideline":
-            text = str(arguments["text"]).strip()
-            old = context.config.task.instructions
-            _change(context, "task.instructions", f"{old}\n{text}".strip())
-            return "the guideline is in the prompts from the next chunk on"
+    if (carry_out := _WORK.get(command.name)) is not None:
+        return carry_out(context, command)
     raise ValueError(f"unknown command {command.name!r}")
 
 
-def _change(context: Context, key: str, value: Any) -> None:
-    body = context.config.model_dump(mode="json")
-    put(body, key, value)
-    config: RunConfig = make_config(body, source=f"run {context.run.id}")
-    context.runs.set_config(context.lease, config.model_dump(mode="json"))
-    context.configure(config)
+_WORK: Mapping[str, Callable[[Context, Command], str]] = {
+    "guideline": change_guidelines,
+    "relabel": relabel,
+    "ask": ask_now,
+    "correct": correct,
+    "label_add": add_label,
+    "label_rename": rename_label,
+    "label_merge": merge_labels,
+}
+"""Commands that are more than a word with the run's settings."""

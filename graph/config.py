@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pydantic import (
 from querist.graph.sections import (
     AnnotatorSection,
     BudgetSection,
+    ChatSection,
     DataSection,
     GeneratorSection,
     LessonsSection,
@@ -54,6 +55,7 @@ class RunConfig(Section):
     budget: BudgetSection = BudgetSection()
     models: ModelsSection = ModelsSection()
     minds: MindsSection = MindsSection()
+    chat: ChatSection = ChatSection()
     lessons: LessonsSection = LessonsSection()
     loop: LoopSection = LoopSection()
     annotator: AnnotatorSection = AnnotatorSection()
@@ -81,21 +83,18 @@ class RunConfig(Section):
 
     def as_task(self) -> Task:
         """Make the record that agents see."""
-        section = self.task
-        text = self.data.text
-        fields = (text,) if isinstance(text, str) else tuple(text or ("text",))
-        return Task(
-            name=section.name,
-            kind=section.kind,
-            labels=tuple(LabelClass(name, words) for name, words in section.labels.items()),
-            instructions=section.instructions,
-            fields=fields,
-        )
+        return _as_task(self.task, self.data.text)
 
     @property
     def mind_model(self) -> str:
         """The model that agents deliberate with."""
         return self.models.mind or self.models.annotator
+
+    @property
+    def answer_usd(self) -> Decimal:
+        """What a person's answer costs with the second opinions and gold checks that it brings."""
+        checks = Decimal(str(self.people.second_opinions + self.people.gold_checks))
+        return self.budget.human_label_usd * (1 + checks) if checks else self.budget.human_label_usd
 
     @property
     def generator_model(self) -> str:
@@ -126,6 +125,29 @@ def load_config(path: Path | str, *, changes: Mapping[str, Any] | None = None) -
         put(body, key, value)
     config = make_config(body, source=str(path))
     return config.model_copy(update={"data": _absolute(config.data, path.parent)})
+
+
+def stored_task(body: Mapping[str, Any]) -> Task:
+    """Make the record of a configuration that was checked before it was stored.
+
+    Nothing else of it is checked again, which would load whatever it names.
+    """
+    return _as_task(TaskSection.model_validate(body["task"]), body["data"].get("text"))
+
+
+def _as_task(section: TaskSection, text: str | Sequence[str] | None) -> Task:
+    fields = (text,) if isinstance(text, str) else tuple(text or ("text",))
+    said = [guideline.text for guideline in section.guidelines if guideline.until is None]
+    return Task(
+        name=section.name,
+        kind=section.kind,
+        labels=tuple(LabelClass(name, words) for name, words in section.labels.items()),
+        instructions="\n".join([section.instructions, *said]).strip()
+        if said
+        else section.instructions,
+        fields=fields,
+        version=section.version,
+    )
 
 
 def make_config(body: Mapping[str, Any], *, source: str) -> RunConfig:

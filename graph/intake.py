@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from querist.agents.models.catalogue import check_reachable
 from querist.graph.config import RunConfig, api_key
 from querist.memory.errors import InvalidInput
-from querist.memory.pool import keep_dataset
-from querist.memory.records import Example, ExampleId, Split, content_id
+from querist.memory.records import Example, ExampleId, Origin, Split, content_id
+from querist.memory.run.pool import keep_dataset
 from querist.memory.store import Store
 from querist.tools.data.load import ColumnMap, Imported, dataset_id, load_examples
 from querist.tools.kinds import find_kind
 from querist.tools.money.prices import PriceList
+from querist.tools.wording import counted, listed
 
 Tell = Callable[[str], None]
 # The test set first: what it holds, nothing may be steered by.
@@ -48,9 +50,43 @@ def import_data(config: RunConfig, store: Store, *, tell: Tell) -> tuple[str, Ru
         left_out[name] = fresh.left_out
         seen |= {example.words for example in fresh.examples}
         examples += [_apart(example, split, known) for example in fresh.examples]
-    counts = {"left_out": {name: count for name, count in left_out.items() if count}}
+    # What only imports write, whatever a task file says.
+    counts = {"left_out": {name: n for name, n in left_out.items() if n}, "parts": ()}
     fixed = fixed.model_copy(update={"data": fixed.data.model_copy(update=counts)})
     return _store(store, examples, config.data.pool), fixed
+
+
+def load_more(
+    config: RunConfig, source: str, present: Mapping[Split, Sequence[Example]], *, tell: Tell
+) -> list[Example]:
+    """Read rows that a run's pool lacks, by its own columns; say which are left out, and why.
+
+    Left out is what `present` has: a pool's text or id again, and texts that are measured on.
+    Raises `InvalidInput` where the file is bad or has nothing new.
+    """
+    more = _load(config, source, Split.POOL, gold=_pool_gold(config))
+    tell(more.summary())
+    imported = [e for e in present[Split.POOL] if e.origin is not Origin.GENERATED]
+    texts = {tuple(example.fields.values()) for example in imported}
+    ids = {example.id for example in imported}
+    held_out = {e.words for split in _HELD_OUT.values() for e in present[split]}
+    fates: Counter[str] = Counter()
+    new = []
+    for example in more.examples:
+        if tuple(example.fields.values()) in texts:
+            fates["in the pool already"] += 1
+        elif example.id in ids:
+            fates["with the id of another text of the pool"] += 1
+        elif example.words in held_out:
+            fates["among the texts that the model is measured on"] += 1
+        else:
+            new.append(example)
+    words = listed([f"{count:,} {fate}" for fate, count in fates.items()])
+    if not new:
+        raise InvalidInput(f"{more.source} has no new rows: {words}. Nothing was changed.")
+    tell(f"{counted(len(new), 'new row')}{f'; left out: {words}' if words else ''}.")
+    _check_simulated(config, more, tell)
+    return new
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +152,7 @@ def _load(config: RunConfig, source: str, split: Split, *, gold: str | None) -> 
         source,
         columns=ColumnMap(fields=fields, id=identity, gold=gold),
         split=split,
-        labels=tuple(config.task.labels),
+        labels=(*config.task.labels, *config.task.renamed),
         kind=find_kind(config.task.kind),
         encoding=data.encoding,
         header=data.header,

@@ -5,7 +5,6 @@ A step may be repeated after a crash; whatever was done before is found done.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from decimal import Decimal
 
@@ -14,33 +13,32 @@ from langgraph.types import interrupt
 
 from querist.agents.budget_controller import rules as budget
 from querist.agents.generator import rules as generator
-from querist.agents.generator.port import GENERATORS, Wanted
+from querist.agents.generator.port import GENERATORS
 from querist.agents.generator.write import write
 from querist.agents.mind import Agent
-from querist.agents.selector import rules as selector
 from querist.agents.verifier import rules as verifier
-from querist.graph.commands import apply_commands, stop_command
+from querist.graph.commands import apply_commands
 from querist.graph.lessons.outcomes import keep_outcomes
 from querist.graph.lessons.proposing import learn_guidelines
 from querist.graph.lessons.recalling import recall_lessons
+from querist.graph.people.folding import fold_answers
 from querist.graph.round import evidence
 from querist.graph.round.annotate import annotate_chunk
-from querist.graph.round.ask import answer_simulated, ask_people, fold_answers
-from querist.graph.round.audit import ask_audit, selectable
+from querist.graph.round.ask import answer_simulated, ask_people
+from querist.graph.round.audit import ask_audit
+from querist.graph.round.choose import choose_batch
 from querist.graph.round.deciding import rule
-from querist.graph.round.generate import known_text_test, typical
+from querist.graph.round.generate import known_text_test, wanted_of
 from querist.graph.round.knowledge import Knowledge, count_groups
 from querist.graph.round.labels import machine_label, reconsider
-from querist.graph.round.measure import measure
+from querist.graph.round.measure import checked_detail, is_news, is_unfinished, measure
 from querist.graph.round.model_files import current_model, save_model
-from querist.graph.round.pseudo_labels import pseudo_rows, save_pseudo
-from querist.graph.round.select import query_context, strategy_for
+from querist.graph.round.pseudo_labels import pseudo_rows
 from querist.graph.round.stopping import keep_hits
 from querist.graph.state import TAIL, LoopState, update
 from querist.graph.target.delivering import deliver_last, deliver_round
 from querist.graph.waiting import note_waiting, waiting_for
 from querist.graph.workplace.context import Context
-from querist.graph.workplace.strategy_state import save_state
 from querist.memory.events import (
     Asked,
     Finished,
@@ -48,14 +46,12 @@ from querist.memory.events import (
     Initialized,
     Planned,
     RoundDone,
-    Selected,
     Trained,
     Verified,
 )
-from querist.memory.labelling import Labelling
 from querist.memory.records import Action, Purpose, Round, Split, Verdict
+from querist.memory.run.labelling import Labelling
 from querist.tools.opinions.quality import Quality
-from querist.tools.strategies.querying import QueryResult
 
 Step = Runtime[Context]
 
@@ -81,11 +77,12 @@ async def control(state: LoopState, runtime: Step) -> LoopState:
     apply_commands(context)
     number, turn = state["round"], state.get("turn", 0)
     fold_answers(context, number=max(number, 0))
-    if evidence.is_unfinished(context, number):
+    if is_unfinished(context, number):
         # Resumed from the store alone: the round that was under way comes first.
         todo = len(context.labelling.batch(number, status="todo"))
         return update(phase="annotate", todo=todo)
-    if evidence.is_news(context, number):
+    apply_commands(context, between_rounds=True)
+    if is_news(context, number):
         # Answers that came after the round was measured are learnt from before all else.
         return update(phase="train")
     number, turn = number + 1, turn + 1
@@ -114,25 +111,9 @@ async def select(state: LoopState, runtime: Step) -> LoopState:
     context, number = runtime.context, state["round"]
     if context.labelling.batch(number):
         return update(todo=1)
-    rows = selectable(context)
-    ruling = await rule(
-        context,
-        selector.SPEC,
-        lambda: evidence.for_selector(context, number=number, rows=rows),
-        turn=state["turn"],
-        number=number,
-        step="select",
-    )
-    asked = query_context(context, rows, number=number)
-    # In a thread, so that a strategy may take its time and ask a language model meanwhile.
-    chosen_by = strategy_for(context, ruling.strategy, ruling.favour)
-    result = await asyncio.to_thread(chosen_by.query, asked, ruling.count)
-    save_state(context.files, dict(asked.state), number=number)
-    save_pseudo(context.files, result.diagnostics.get("pseudo"), number=number)
-    context.labelling.open_batch(number, list(result.ids))
-    told = _selected(result, ruling.strategy, number=number)
+    told = await choose_batch(context, number=number, turn=state["turn"])
     context.emit(told)
-    return update(todo=len(result.ids))
+    return update(todo=told.count)
 
 
 async def generate(state: LoopState, runtime: Step) -> LoopState:
@@ -151,17 +132,16 @@ async def generate(state: LoopState, runtime: Step) -> LoopState:
     )
     model = context.models.on(Agent.GENERATOR, number)
     is_copy = known_text_test(context.view, number=number, at=ruling.duplicate_at)
-    method = GENERATORS.read(context.config.generator.method)
+    way = ruling.method or context.config.generator.method
     made, rejected = [], 0
     for group, count in ruling.targets.items():
-        answer = context.kind.answer_of(group)
-        shown = typical(context, knowledge, answer)
-        if not shown:
+        wanted = wanted_of(context, knowledge, group, by=way)
+        if not wanted.shown:
             continue
         kept, thrown = await write(
-            Wanted(answer, context.task, tuple(shown)),
+            wanted,
             count,
-            generator=method,
+            generator=GENERATORS.read(way),
             number=number,
             model=model,
             is_copy=is_copy,
@@ -178,7 +158,7 @@ async def annotate(state: LoopState, runtime: Step) -> LoopState:
     """Label the next chunk of the batch with the language model."""
     context, number = runtime.context, state["round"]
     apply_commands(context)
-    if stop_command(context.mailbox):
+    if context.mailbox.stop_command():
         context.labelling.abandon(number)
         return update(todo=0)
     left = await annotate_chunk(context, number=number, turn=state["turn"])
@@ -221,15 +201,17 @@ async def escalate(state: LoopState, runtime: Step) -> LoopState:
     """Ask people about what the verifier escalated; the loop does not wait for them."""
     context, number = runtime.context, state["round"]
     asked = []
-    if stop_command(context.mailbox) is None:
+    if context.mailbox.stop_command() is None:
         audits = evidence.plan_of(context.journal, number).audits
         asked += ask_audit(context, audits, number=number)
     verdicts = _escalated(context.labelling, number)
     examples = context.view.get([verdict.example for verdict in verdicts])
     purpose: Purpose = "seed" if number == 0 else "escalation"
     asked += ask_people(context, verdicts, examples, purpose=purpose)
-    answer_simulated(context)
     fold_answers(context, number=number)
+    # An answer may bring a second opinion, and that one a dispute.
+    while answer_simulated(context):
+        fold_answers(context, number=number)
     left = context.inbox.counts().get("open", 0)
     context.emit(Asked(number, questions=len(asked), open=left))
     return {}
@@ -307,7 +289,7 @@ async def wait(state: LoopState, runtime: Step) -> LoopState:
 async def finish(state: LoopState, runtime: Step) -> LoopState:
     """Say that the run is over, and why."""
     context = runtime.context
-    stop = stop_command(context.mailbox)
+    stop = context.mailbox.stop_command()
     if stop is not None:
         context.mailbox.close(stop, status="done", result="stopped", lease=context.lease)
     await deliver_last(context)
@@ -330,20 +312,6 @@ def _tell_plan(context: Context, ruling: budget.Plan, *, number: int) -> None:
             cap=context.ledger.balance().cap,
             rounds=context.config.loop.rounds,
         )
-    )
-
-
-def _selected(result: QueryResult, name: str, *, number: int) -> Selected:
-    """Tell of a batch, with what its strategy paid a language model for, if it asks one."""
-    told = result.diagnostics
-    trouble, calls, usd = (told.get(key) for key in ("fell_back", "llm_calls", "llm_usd"))
-    return Selected(
-        number,
-        count=len(result.ids),
-        strategy=name,
-        fell_back=None if trouble is None else str(trouble),
-        llm_calls=None if calls is None else int(calls),
-        llm_usd=None if usd is None else Decimal(usd),
     )
 
 
@@ -371,10 +339,12 @@ def _round(context: Context, knowledge: Knowledge, quality: Quality, *, number: 
             "n": 0 if own is None else own.n,
             "test": None if test is None else test.value,
             "test_interval": None if test is None else [test.low, test.high],
+            "test_n": 0 if test is None else test.n,
             "trust": knowledge.training_set.trust,
             "llm_skill": knowledge.reliability.skill(),
             "classes": count_groups(labels, context.kind, context.kind.groups(context.task)),
             "sources": counts,
             "phase": evidence.plan_of(context.journal, number).action,
+            **checked_detail(context, quality),
         },
     )

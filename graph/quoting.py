@@ -160,8 +160,10 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         what = f"the prompt to take home, on {texts:,} texts of known labels"
         yield QuoteLine("annotator", what, cost, ceiling * texts)
     if config.people.kind != "none":
-        each = config.budget.human_label_usd
+        each = config.answer_usd
         what = f"up to {total.questions:,} answers at {each:f} USD"
+        if each != config.budget.human_label_usd:
+            what += ", with second opinions and gold checks"
         yield QuoteLine("people", what, total.questions * each, total.questions * each)
     if config.generator.enabled and config.annotator.enabled:
         most = context.models.price(config.generator_model).ceiling(2_000, 400) * config.loop.rounds
@@ -205,7 +207,7 @@ def _cheapest_label(config: RunConfig, ceiling: Decimal) -> Decimal:
     if config.annotator.enabled:
         prices.append(ceiling)
     if config.people.kind != "none":
-        prices.append(config.budget.human_label_usd)
+        prices.append(config.answer_usd)
     return min(prices, default=_ZERO)
 
 
@@ -239,7 +241,7 @@ def _play(context: Context, ceiling: Decimal, *, spent: Decimal) -> _Sum:
         total.rounds += 1
         total.questions += questions
         total.audits += plan.audits
-        remaining -= spent + questions * config.budget.human_label_usd
+        remaining -= spent + questions * config.answer_usd
         pool, bank = pool - plan.batch, bank + questions - plan.audits
     return total
 
@@ -272,7 +274,7 @@ def _at_start(context: Context, remaining: Decimal, ceiling: Decimal) -> budget.
         batch=config.loop.batch,
         pool_left=0,
         remaining=remaining,
-        human_label_usd=config.budget.human_label_usd,
+        human_label_usd=config.answer_usd,
         llm_example_usd=ceiling,
         classes=len(context.task.labels),
         asks_people=config.people.kind != "none",

@@ -18,3 +18,8 @@ def after_annotate(state: LoopState) -> str:
 def after_verify(state: LoopState) -> str:
     """Annotate again what was sent back, or ask people."""
     return "annotate" if state.get("todo", 0) > 0 else "escalate"
+
+
+def after_select(state: LoopState) -> str:
+    """In a create job: write, or end as a person asked meanwhile."""
+    return state["phase"]

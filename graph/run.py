@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 from langgraph.types import Command as Resume
@@ -22,19 +20,22 @@ from querist.graph.config import RunConfig
 from querist.graph.intake import check_labels, import_data
 from querist.graph.loop import build_loop
 from querist.graph.quoting import Quote, make_quote, time_a_call
+from querist.graph.round.model_files import MODEL
 from querist.graph.round.select import check_strategy
 from querist.graph.state import GRAPH_VERSION, LoopState
 from querist.graph.target.prompted import check_target
 from querist.graph.waiting import note_waiting, pending
+from querist.graph.workplace.checkpoints import opened
 from querist.graph.workplace.context import Context, Deliberations, Listener
-from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
-from querist.memory.mailbox import Mailbox
+from querist.memory.errors import BudgetExceeded, CapReached, InvalidInput, QueristError
+from querist.memory.events import Notice
 from querist.memory.records import Event, RunId, slug, utc_now
-from querist.memory.runs import Heartbeat, RunRow, Runs
+from querist.memory.run.mailbox import Mailbox
+from querist.memory.run.runs import Heartbeat, RunRow, Runs
 from querist.memory.store import Lease, Store
+from querist.memory.workspace.caps import Caps
 from querist.tools.tracing import span
 
-CHECKPOINTS = "checkpoints.db"
 _PAUSE = "pause"
 """Why a run is drained when a person asked for it; every other reason is trouble."""
 _POLL = 0.5
@@ -50,6 +51,8 @@ class Outcome:
     reason: str
     is_trouble: bool = False
     """It paused because something went wrong that a person must mend."""
+    is_capped: bool = False
+    """That is a cap of the workspace; the run's own money is not spent."""
 
 
 class Run:
@@ -147,7 +150,8 @@ class Run:
     async def drive(self, listener: Listener | None = None, *, attend: bool = False) -> Outcome:
         """Drive the run until it finishes, pauses, waits for people or fails.
 
-        With `attend` it stays while it waits for people, and goes on by itself when they answered.
+        With `attend` it stays while it waits for people, or a cap of the workspace or the day
+        holds it, and goes on by itself when they answered, or the caps allow more.
         Raises `RunBusy` if another process drives it, and what failed otherwise; in every case a
         later `drive` goes on where this one stopped.
         """
@@ -157,12 +161,19 @@ class Run:
     async def _drive(self, listener: Listener | None, *, attend: bool) -> Outcome:
         async with self.borrowed(listener) as context:
             self._is_drained = False
+            caps = Caps(self.store)
             try:
-                apply_commands(context)
-                self._refuse_hopeless(context)
-                outcome = await self._go(context)
-                while attend and outcome.status == "waiting" and await self._attended(context):
-                    outcome = await self._go(context)
+                is_first = True
+                while True:
+                    allowed = caps.mark()
+                    outcome = await self._go_or_pause(context, is_first=is_first)
+                    is_first = False
+                    if not attend:
+                        break
+                    if outcome.status == "waiting" and await self._attended(context):
+                        continue
+                    if not (outcome.is_capped and await self._allowed_more(context, caps, allowed)):
+                        break
             except QueristError as error:
                 with contextlib.suppress(QueristError):
                     context.runs.set_status(context.lease, "failed", str(error))
@@ -170,6 +181,27 @@ class Run:
             finally:
                 self._control = None
         return outcome
+
+    async def _go_or_pause(self, context: Context, *, is_first: bool) -> Outcome:
+        """Drive up to the next stop; a cap of the workspace or the day is one."""
+        try:
+            if is_first:
+                apply_commands(context)
+                self._refuse_hopeless(context)
+            return await self._go(context)
+        except CapReached as error:
+            # Nothing is lost: the step that met it is taken again when the run goes on.
+            context.runs.set_status(context.lease, "paused", str(error))
+            return Outcome("paused", str(error), is_trouble=True, is_capped=True)
+
+    async def _allowed_more(self, context: Context, caps: Caps, before: str) -> bool:
+        """Stay until the caps allow more; False if a person wants to leave it."""
+        context.emit(Notice(f"{self.row.reason} It goes on by itself when more is allowed."))
+        while not self._is_drained:
+            if caps.mark() != before or context.mailbox.queued():
+                return True
+            await asyncio.sleep(_POLL)
+        return False
 
     async def _go(self, context: Context) -> Outcome:
         """Drive up to the next stop, and note where the run stands then."""
@@ -241,10 +273,8 @@ class Run:
             raise error
 
     async def _invoke(self, context: Context) -> Outcome:
-        path = context.files.path(CHECKPOINTS)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _set_aside_if_damaged(path)
-        async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+        async with opened(context.files) as saver:
+            context.files.fetch(MODEL)
             graph: Any = build_loop().compile(checkpointer=saver)
             rounds = context.config.loop.rounds
             steps = (rounds + 2) * (12 + 2 * context.config.loop.batch)
@@ -291,14 +321,3 @@ class Run:
         if waiting.missing and not context.inbox.unfolded() and not context.mailbox.queued():
             return Outcome("waiting", f"{waiting.words}.")
         return Resume(resume=True)
-
-
-def _set_aside_if_damaged(path: Any) -> None:
-    """A checkpoint file is disposable: the store alone is enough to go on."""
-    if not path.exists():
-        return
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA quick_check").fetchone()
-    except sqlite3.DatabaseError:
-        path.rename(path.with_suffix(".damaged"))

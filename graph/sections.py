@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from querist.graph.names import (
     AnnotatorName,
@@ -23,6 +31,8 @@ from querist.tools.kinds import DEFAULT, find_kind
 
 MOST_USD = Decimal(1_000_000_000)
 """Above it an amount is a slip, and none that a database keeps."""
+LONGEST_INSTRUCTIONS = 20_000
+"""Characters of what annotators are told, with all guidelines."""
 
 
 class Section(BaseModel):
@@ -31,14 +41,41 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class GuidelineSection(Section):
+    """A guideline that a person added while the run went on."""
+
+    text: str
+    who: str
+    at: datetime
+    since: int
+    """The version of the guidelines that it came with."""
+    until: int | None = None
+    """The version that it was taken back with."""
+    command: int = 0
+
+
 class TaskSection(Section):
     """What is to be learnt."""
 
     name: str = Field(default="task", min_length=1, max_length=80)
     kind: str = DEFAULT.name
-    instructions: str = Field(default="", max_length=20_000)
+    instructions: str = Field(default="", max_length=LONGEST_INSTRUCTIONS)
     labels: dict[str, str] = Field(default_factory=dict, validate_default=True)
     """The answers' names with their descriptions; some kinds know theirs by themselves."""
+    guidelines: tuple[GuidelineSection, ...] = ()
+    """Added by people while the run goes on."""
+    version: int = Field(default=1, ge=1)
+    """Of what annotators are told; it counts changes."""
+    renamed: dict[str, str] = Field(default_factory=dict)
+    """Earlier names of labels, and what each is called now."""
+
+    @model_validator(mode="after")
+    def _renamed_to_labels(self) -> Self:
+        if not self.renamed.keys().isdisjoint(self.labels):
+            raise ValueError("task.renamed has a label that is one of task.labels still")
+        if not set(self.renamed.values()) <= set(self.labels):
+            raise ValueError("task.renamed calls a label what none of task.labels is called")
+        return self
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -67,6 +104,16 @@ class TaskSection(Section):
         return {label.name: label.description for label in task.labels}
 
 
+class PartSection(Section):
+    """A part of the pool: what was there first, or rows that were appended together."""
+
+    rows: int = Field(ge=0)
+    reserved: int = Field(ge=0)
+    """How many are kept for the audit sample."""
+    after: int = -1
+    """The last round that there was when they came."""
+
+
 class DataSection(Section):
     """Where the examples are."""
 
@@ -84,6 +131,8 @@ class DataSection(Section):
     """Whether the first line of a CSV names the columns."""
     left_out: dict[str, int] = Field(default_factory=dict)
     """Held-out texts that are in the pool too, by key of their file; the import counts them."""
+    parts: tuple[PartSection, ...] = ()
+    """Of a pool that rows were appended to, in their order; `querist job extend` writes them."""
     embedder: EmbedderName = "minilm"
 
 
@@ -241,6 +290,15 @@ class MindsSection(Section):
         return own or self.mind
 
 
+class ChatSection(Section):
+    """The supervisor that people chat with."""
+
+    model: str | None = None
+    """`models.mind` or the annotator's, if not named; `none` for slash commands alone."""
+    usd: Decimal = Field(default=Decimal("0.10"), ge=0, le=MOST_USD)
+    """The most that it may spend of the run's budget."""
+
+
 class LessonsSection(Section):
     """What is learnt for later rounds and runs, and what of that is used."""
 
@@ -279,6 +337,8 @@ class PeopleSection(Section):
     kind: Literal["inbox", "simulated", "none"] = "inbox"
     error_rate: float = Field(default=0.0, ge=0, le=1)
     """How often a simulated person gives a wrong label."""
+    annotators: int = Field(default=1, ge=1, le=20)
+    """How many people are simulated."""
     gold: str | None = None
     """Another column that a simulated person answers from (for recorded human labels)."""
     patience: PatienceSection = PatienceSection()
@@ -287,6 +347,12 @@ class PeopleSection(Section):
     """Wait for open questions at the end."""
     audit: float = Field(default=0.2, ge=0, le=0.5)
     """The share of people's answers that measures the model and teaches it nothing."""
+    second_opinions: float = Field(default=0.0, ge=0, le=1)
+    """For which share of people's answers somebody else is asked, too."""
+    due_hours: float | None = Field(default=None, gt=0, le=10_000)
+    """Hours after which a question is overdue, and is served before others."""
+    gold_checks: float = Field(default=0.0, ge=0, le=0.5)
+    """Questions of known answers among the others, as a share of people's answers."""
 
     @field_validator("patience", mode="before")
     @classmethod

@@ -21,8 +21,8 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from querist.graph.run import Run
+from querist.memory.asking.inbox import Inbox
 from querist.memory.errors import InvalidInput, QueristError
-from querist.memory.inbox import Inbox
 from querist.memory.records import Event, Question
 from querist.memory.store import open_store
 
@@ -71,7 +71,7 @@ def _drive(state: Served) -> Served:
     with open_store(_workspace()) as store:
         run = Run.open(store, state.get("run") or None)
         outcome = asyncio.run(run.drive(listen))
-        questions = Inbox(store, run.id).all(status="open")[:_AT_ONCE]
+        questions = Inbox(store, run.id).first_open(_AT_ONCE, who=_WHO)
         return {
             "run": run.id,
             "status": outcome.status,

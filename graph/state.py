@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypedDict, cast
 
 GRAPH_VERSION = 2
@@ -26,8 +27,12 @@ class LoopState(TypedDict, total=False):
 
 
 def update(**changes: object) -> LoopState:
-    """Make a node's return value; a misspelt key is an error here, not silence in LangGraph."""
-    unknown = set(changes) - set(LoopState.__annotations__)
-    if unknown:
+    """Make a node's return value."""
+    return cast("LoopState", known_in(LoopState, changes))
+
+
+def known_in(state: type, changes: Mapping[str, object]) -> Mapping[str, object]:
+    """Give changes of a state; a misspelt key is an error here, not silence in LangGraph."""
+    if unknown := changes.keys() - state.__annotations__:
         raise KeyError(f"not in the state: {sorted(unknown)}")
-    return cast("LoopState", changes)
+    return changes

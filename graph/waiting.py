@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from querist.graph.workplace.context import Context
 from querist.memory.events import Proceeded, WaitingForPeople
-from querist.memory.journal import Journal
 from querist.memory.records import utc_now
+from querist.memory.run.journal import Journal
 from querist.tools.opinions.reliability import OWN_CALIBRATION
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -119,3 +119,18 @@ def name_of(answer: Answer) -> str:
     if isinstance(answer, Spans):
         return ", ".join(f"{span.label} {span.start}-{span.end}" for span in answer.values)
     return ", ".join(answer.values) if isinstance(answer, Choices) else str(answer.value)
+
+
+def answer_now(answer: Answer, names: Mapping[str, str]) -> Answer:
+    """Give an answer under the names that labels have now; labels that were merged are one."""
+    match answer:
+        case Choice(value=value) if value in names:
+            return replace(answer, value=names[value])
+        case Choices(values=values) if not names.keys().isdisjoint(values):
+            return replace(
+                answer, values=tuple(dict.fromkeys(names.get(value, value) for value in values))
+            )
+        case Spans(values=spans) if any(span.label in names for span in spans):
+            renamed = (replace(span, label=names.get(span.label, span.label)) for span in spans)
+            return replace(answer, values=tuple(renamed))
+    return answer

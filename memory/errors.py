@@ -1,17 +1,20 @@
 """Every error that Querist raises on purpose.
 
-QueristError
-├── InvalidInput        a file, a setting or an argument is wrong
-├── MissingExtra        an optional package is not installed
-├── StoreError          the workspace cannot be read or written
-│   └── NewerWorkspace  it was made by a later version of Querist
-├── RunBusy             another process drives this run
-├── LeaseLost           another process took this run over while we drove it
-├── BudgetExceeded      a reservation does not fit into what is left
-├── NotOpen             the question was answered or skipped before
-└── ModelError          a language model cannot be used
-    ├── ModelRefused    it will not work by trying again (key, name, price)
-    └── ModelUnavailable  it may work later (network, rate limit, server)
+    QueristError
+    ├── InvalidInput        a file, a setting or an argument is wrong
+    │   └── NotFound        there is nothing of that name
+    ├── MissingExtra        an optional package is not installed
+    ├── StoreError          the workspace cannot be read or written
+    │   ├── DiskFull        there is no room left
+    │   └── NewerWorkspace  it was made by a later version of Querist
+    ├── RunBusy             another process drives this run
+    ├── LeaseLost           another process took this run over while we drove it
+    ├── BudgetExceeded      a reservation does not fit into what is left
+    │   └── CapReached      of what the workspace may spend, in all or today
+    ├── NotOpen             the question was answered or skipped before
+    └── ModelError          a language model cannot be used
+        ├── ModelRefused    it will not work by trying again (key, name, price)
+        └── ModelUnavailable  it may work later (network, rate limit, server)
 
 Messages say what happened, to what, and what to do about it.
 """
@@ -33,6 +36,10 @@ class InvalidInput(QueristError):
     exit_code = 2
 
 
+class NotFound(InvalidInput):
+    """There is no run, job, question or person of that name."""
+
+
 class MissingExtra(QueristError):
     """An optional package is needed; the message names the extra to install."""
 
@@ -43,6 +50,10 @@ class StoreError(QueristError):
     """The workspace cannot be read or written (disk full, damaged, unreachable)."""
 
     exit_code = 3
+
+
+class DiskFull(StoreError):
+    """There is no room left for the workspace; trying again does not help."""
 
 
 class NewerWorkspace(StoreError):
@@ -74,6 +85,18 @@ class BudgetExceeded(QueristError):
         )
         self.wanted = wanted
         self.remaining = remaining
+
+
+class CapReached(BudgetExceeded):
+    """A reservation does not fit into what all runs may spend, together or today.
+
+    A run pauses on it, and does not end: its own budget is not spent.
+    """
+
+    def __init__(self, words: str, *, wanted: Decimal, remaining: Decimal) -> None:
+        """`words` are the whole message."""
+        super().__init__(wanted=wanted, remaining=remaining)
+        self.args = (words,)
 
 
 class NotOpen(QueristError):

@@ -306,6 +306,10 @@ class CommandClosed(EventBody):
     status: str
     result: str
     cap: Decimal
+    command: int | None = None
+    """Its number."""
+    round: int | None = None
+    """The last round that was begun when it was closed."""
 
 
 @dataclass(frozen=True, slots=True)

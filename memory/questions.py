@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Check = Literal["", "second", "adjudication", "gold"]
+"""What of people's answers a question checks; nothing, if it is asked for its own sake.
+
+A second opinion is another person's on the same example; an adjudication settles two that differ;
+the right answer of a gold check is known, so it only measures who answers.
+"""
 
 
 class Option(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Literal, NewType
 
 from querist.memory.answers import Answer
 from querist.memory.events import EventBody, body_from_json
-from querist.memory.questions import QuestionPayload
+from querist.memory.questions import Check, QuestionPayload
 
 ExampleId = NewType("ExampleId", str)
 RunId = NewType("RunId", str)
@@ -145,6 +145,8 @@ class Annotation:
     usd: Decimal = Decimal(0)
     call_key: str = ""
     status: Literal["ok", "unparsable", "refused", "truncated", "failed"] = "ok"
+    guideline: int = 0
+    """Version of the guidelines that it was made under; 0 where none was noted."""
 
 
 class Action(StrEnum):
@@ -209,6 +211,16 @@ class Question:
     lease_until: datetime | None = None
     answer: Answer | None = None
     answered_by: str = ""
+    rationale: str = ""
+    """Why, in the words of who answered."""
+    is_unfit: bool = False
+    """It was put aside because no label fits."""
+    is_flagged: bool = False
+    """Who answered wants somebody to look at it once more."""
+    checks: Check = ""
+    """What of people's answers it checks, if so."""
+    due: datetime | None = None
+    """When an answer is wanted at the latest; who answers is served overdue questions first."""
 
 
 # ---------------------------------------------------------------- running

@@ -5,49 +5,12 @@ Alembic (`memory/migrations`) makes and upgrades them; a test keeps both descrip
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.types import TypeDecorator
 
-_NANO = Decimal(1_000_000_000)
-
-
-class Usd(TypeDecorator[Decimal]):
-    """Dollars as whole nano-dollars, so that sums in SQL are exact; rounded up, never down."""
-
-    impl = sa.BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
-        """Turn dollars into nano-dollars."""
-        if value is None:
-            return None
-        return int((Decimal(value) * _NANO).to_integral_value(ROUND_CEILING))
-
-    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> Decimal | None:  # noqa: ARG002
-        """Turn nano-dollars into dollars."""
-        return None if value is None else Decimal(value) / _NANO
-
-
-class Utc(TypeDecorator[datetime]):
-    """Aware UTC times; SQLite would forget the zone."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Keep UTC only."""
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Give the zone back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
+from querist.memory.columns import Usd, Utc
 
 # SQL's NULL for None: JSON's own null would be a value.
 _Json = sa.JSON(none_as_null=True)
@@ -81,11 +44,11 @@ datasets = _table("datasets", _key("id"), _column("name", sa.String), _column("b
 examples = _table(
     "examples",
     _key("dataset"),
+    _key("run"),  # whose own it is: generated, or appended later; "" for what was imported
     _key("id"),
     _column("position", sa.Integer),
     _column("split", sa.String),
     _column("origin", sa.String),
-    _column("run", sa.String, default=""),  # who generated it; "" for what was imported
     _column("fields", sa.JSON),
     _column("parents", sa.JSON),
     _optional("gold", _Json),
@@ -152,6 +115,17 @@ labels = _table(
     _column("body", sa.JSON),
 )
 
+set_aside = _table(
+    "set_aside",
+    _key("run"),
+    _key("example"),
+    _key("command", sa.Integer),
+    _column("who", sa.String),
+    _optional("round", sa.Integer),  # that annotates it anew; NULL while it waits
+    _optional("label", _Json),
+    _column("at", Utc),
+)
+
 questions = _table(
     "questions",
     _key("run"),
@@ -163,8 +137,34 @@ questions = _table(
     _column("assignee", sa.String, default=""),
     _optional("lease_until", Utc),
     _column("folded", sa.Boolean, default=False),
+    _column("reason", sa.String, default=""),  # the group of its reason, to sort and count by
+    _column("checks", sa.String, default=""),
+    _optional("due", Utc),
     _column("body", sa.JSON),
     sa.Index("questions_status", "run", "status", "value"),
+    sa.Index("questions_reason", "run", "status", "reason", "value"),
+    # In the order in which questions are served, so that none is sorted.
+    sa.Index(
+        "questions_holder", "run", "status", "assignee", sa.text("value DESC"), "id", "lease_until"
+    ),
+    sa.Index("questions_example", "run", "example", "assignee", "status"),
+    sa.Index("questions_checks", "run", "checks", "status"),
+    sa.Index("questions_due", "run", "status", "due"),
+)
+
+replies = _table(
+    "replies",
+    _key("run"),
+    _key("who"),
+    _key("client"),  # the sender's own name of it: what is sent twice counts once
+    _column("question", sa.String),
+    _column("deed", sa.String),
+    _column("outcome", sa.String),
+    _column("words", sa.String, default=""),
+    _column("ms", sa.Integer, default=0),  # how long the person looked at the question
+    _column("body", sa.JSON),
+    _column("at", Utc),
+    sa.Index("replies_at", "run", "at"),
 )
 
 decisions = _table(
@@ -199,6 +199,24 @@ spend = _table(
     _column("detail", sa.JSON),
     _column("at", Utc),
     sa.Index("spend_run", "run", "entry"),
+)
+
+caps = _table(
+    "caps",
+    _key("name"),  # workspace or day
+    _column("usd", Usd),
+    _column("who", sa.String),
+    _column("at", Utc),
+)
+
+days = _table("days", _key("day"), _column("settled", Usd))
+
+settings = _table(
+    "settings",
+    _key("name"),  # of the workspace: files
+    _column("value", sa.String),
+    _column("who", sa.String),
+    _column("at", Utc),
 )
 
 holds = _table(
@@ -309,4 +327,38 @@ lessons = _table(
     _column("body", sa.JSON),
     _column("at", Utc),
     sa.Index("lessons_labels", "labels", "kind"),
+)
+
+people = _table(
+    "people",
+    _key("name"),
+    _column("role", sa.String),
+    _column("invite", sa.String, default=""),  # the SHA-256 of a secret; "" for none
+    _column("revoked", sa.Boolean, default=False),
+    _column("at", Utc),
+    sa.Index("people_invite", "invite"),
+)
+
+sessions = _table(
+    "sessions",
+    _key("id"),  # the SHA-256 of a secret
+    _column("person", sa.String),
+    _column("at", Utc),
+    _column("until", Utc),
+    sa.Index("sessions_person", "person"),
+)
+
+chat = _table(
+    "chat",
+    _key("id", _Serial),
+    _column("run", sa.String),
+    _column("who", sa.String),
+    _column("role", sa.String),
+    _column("text", sa.String),
+    _column("citations", sa.JSON),
+    _optional("rows", _Json),
+    _optional("proposal", _Json),
+    _column("state", sa.String, default=""),  # of the proposal
+    _column("at", Utc),
+    sa.Index("chat_run", "run", "id"),
 )

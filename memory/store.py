@@ -7,6 +7,7 @@ lease, and is refused when another process has taken the run over in the meantim
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,11 +19,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 
 from querist.memory import schema
-from querist.memory.errors import LeaseLost, NewerWorkspace, StoreError
+from querist.memory.errors import DiskFull, InvalidInput, LeaseLost, NewerWorkspace, StoreError
 from querist.memory.records import utc_now
 
 DATABASE = "querist.db"
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_MS = 30_000
+_KEPT = 20
+"""Connections that stay open once they were needed at the same moment; a new one takes long."""
 _CHUNK = 500  # ids per IN list; SQLite's default limit of variables is far above
 
 
@@ -174,19 +178,35 @@ def in_chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield values[start : start + _CHUNK]
 
 
+def disk_full(folder: Path) -> DiskFull:
+    """Say that there is no room left."""
+    return DiskFull(
+        f"The disk of the workspace {folder} is full. Free some space, then go on with `querist "
+        "resume` or `querist job resume`: nothing that was settled is lost."
+    )
+
+
 @contextlib.contextmanager
 def _translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(folder) from error
         raise StoreError(
             f"The workspace {folder} cannot be used ({error.strerror or error}). Check the path, "
             "its permissions and the free disk space, or choose another with --workspace."
         ) from error
-    except (DataError, IntegrityError, ProgrammingError):
+    except OverflowError as error:
+        raise InvalidInput("A number is larger than a database keeps.") from error
+    except (DataError, IntegrityError, ProgrammingError) as error:
+        if "NUL (0x00)" in str(error.orig):
+            raise InvalidInput("A text has the character NUL in it; take it out.") from error
         raise  # our mistake, not the disk's
     except DatabaseError as error:
         reason = str(error.orig).strip().split("\n")[0]
+        if "disk is full" in reason or "No space left" in reason:
+            raise disk_full(folder) from error
         raise StoreError(
             f"The workspace {folder} cannot be read or written ({reason}). Free some disk space, "
             "make it writable, or start its database server; then run `querist resume`: nothing "
@@ -199,8 +219,10 @@ def _engine(url: str) -> sa.Engine:
         from querist.memory.extras import need
 
         need("psycopg", extra="postgres")
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=_KEPT)
+    engine = sa.create_engine(
+        url, connect_args={"timeout": _BUSY_MS / 1000}, pool_size=_KEPT, poolclass=sa.QueuePool
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
@@ -219,18 +241,19 @@ def _engine(url: str) -> sa.Engine:
 
 
 def _upgrade(engine: sa.Engine, folder: Path) -> None:
+    with engine.connect() as connection:
+        current = _revision(connection)
+    # Alembic takes a quarter of a second to import, and every command would wait for it.
+    if current == _newest_revision():
+        return
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     script = ScriptDirectory.from_config(config)
-    with engine.connect() as connection:
-        current = _revision(connection)
-    if current == script.get_current_head():
-        return
     try:
         if current is not None:
             script.get_revision(current)
@@ -243,6 +266,11 @@ def _upgrade(engine: sa.Engine, folder: Path) -> None:
     with engine.execution_options(write=True).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _newest_revision() -> str:
+    """Tell the last migration's number, from its file's name: `m0010_caps.py` is 0010."""
+    return max(path.name[1:5] for path in (_MIGRATIONS / "versions").glob("m[0-9]*.py"))
 
 
 def _revision(connection: sa.Connection) -> str | None:

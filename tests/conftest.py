@@ -15,6 +15,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("OPENAI_API_KEY", None)
+# The embedded model is put together once for all tests: 250 MB a workspace would fill the disk.
+os.environ.setdefault("QUERIST_CACHE", str(Path(__file__).resolve().parents[1] / "build" / "cache"))
 
 
 def pytest_addoption(parser):

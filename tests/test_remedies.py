@@ -32,7 +32,19 @@ COMMAND = re.compile(r"querist ([a-z]+)([^\n]*)")
 VARIABLE = re.compile(r"QUERIST_[A-Z]+")
 EXTRA = re.compile(r"querist\[([a-z,]+)\]")
 # Ends of files' names, what stands for a key, and keys of job files.
-NO_KEYS = {"checker", "sample", "toml", "py", "jsonl", "json", "csv", "md", "KEY", "html"}
+NO_KEYS = {
+    "completions",
+    "checker",
+    "sample",
+    "toml",
+    "py",
+    "jsonl",
+    "json",
+    "csv",
+    "md",
+    "KEY",
+    "html",
+}
 
 
 def commands(group: Any, path: str = "") -> dict[str, set[str]]:

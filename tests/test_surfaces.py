@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("memory", "tools", "agents", "graph", "app", "evals")
 SURFACES = {
     "querist.graph.jobs": (
-        "CreateRequest JobQuote JobRequest LabelRequest Worker load_request quote_create "
-        "read_request rows_of submit write_result"
+        "CreateRequest FoundAttributes JobQuote JobRequest LabelRequest Worker extend "
+        "find_attributes load_request quote_create read_request rows_of submit write_result"
     ),
     "querist.tools.gates.port": "Candidate Finding GATES Gate Setting gate",
     "querist.agents.generator.methods.port": "Ask Brief Draft METHODS Method Need method",
@@ -30,6 +30,8 @@ SURFACES = {
         "Acquisition Advisor Imputer NearRows PartialBuyer PreferenceInference"
     ),
     "querist.agents.annotator.kinds": "ASKINGS Asking ChoiceAsking Opinion asking asking_of",
+    "querist.app.chat": "Here Talk complete parse perform supervise",
+    "querist.app.client": "ApiError AsyncClient Client",
     "querist.app.answers.kinds": (
         "ANSWERINGS USUAL Answering OptionAnswering answering answering_of"
     ),
@@ -59,7 +61,7 @@ SURFACES = {
     ),
 }
 """Modules that a plug-in or another program may import from, and what. The rest may move."""
-IN_SCHEMAS = {"Written"}
+IN_SCHEMAS = {"Written", "Answer"}
 """The name is in the JSON schema of a request, so in its key: replies are found by it."""
 
 
@@ -161,7 +163,9 @@ def unused_names() -> Iterator[tuple[Path, str]]:
         known = used()[module] | exported(tree) | shown(tree) | IN_SCHEMAS
         for name, node in declared(tree):
             # What a decorator takes in is reached by its name: commands, strategies, trainers.
-            is_registered = isinstance(node, ast.FunctionDef | ast.ClassDef) and any(
+            is_registered = isinstance(
+                node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            ) and any(
                 isinstance(decorator, ast.Call) and ast.unparse(decorator.func) != "dataclass"
                 for decorator in node.decorator_list
             )

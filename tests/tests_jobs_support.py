@@ -15,8 +15,8 @@ from datetime import timedelta
 
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph import jobs
-from querist.memory.jobs import Jobs
 from querist.memory.store import open_store
+from querist.memory.workspace.jobs import Jobs
 
 WRITER, CHECKER = "openai:writer", "openai:checker"
 PRICES = {name: {"input": 1, "output": 2, "per_call": "0.001"} for name in (WRITER, CHECKER)}

@@ -52,7 +52,17 @@ def postgres_server():
         subprocess.run([*as_user, *arguments], check=True, capture_output=True, cwd=folder)
 
     call(str(commands / "initdb"), "-D", str(data), "-U", "querist", "-A", "trust", "-E", "UTF8")
-    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+    settings = {
+        "listen_addresses": "''",
+        "unix_socket_directories": f"'{folder}'",
+        "fsync": "off",
+        # A log of a gigabyte is for servers that live longer.
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "min_wal_size": "32MB",
+        "max_wal_size": "64MB",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     call(
         str(commands / "pg_ctl"),
         "-D",
@@ -69,6 +79,20 @@ def postgres_server():
     finally:
         call(str(commands / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def empty_database(server_url):
+    """Make a database on a server and give its URL; dropped after it, for each has 8 MB."""
+    import sqlalchemy as sa
+
+    name = f"w{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(server_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield server_url.replace("/postgres?", f"/{name}?")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

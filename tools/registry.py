@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType, NoneType, UnionType
@@ -307,7 +309,9 @@ class Registry(Generic[T]):
                     known[entry.name] = entry
             troubles: dict[str, str] = {}
             # Sorted, so that of two plug-ins with one name the same one wins everywhere.
-            for point in sorted(entry_points(group=self.group), key=lambda point: point.value):
+            for point in sorted(
+                _points(tuple(sys.path)).select(group=self.group), key=lambda point: point.value
+            ):
                 self._take_in(point, known, troubles)
             self._loaded = known, troubles
         return self._loaded
@@ -388,3 +392,9 @@ def _bound_in_words(bound: object) -> str:
         if (value := getattr(bound, name, None)) is not None and value < _UNBOUNDED
     ]
     return ", ".join(said)
+
+
+@lru_cache(maxsize=4)
+def _points(path: tuple[str, ...]) -> Any:  # noqa: ARG001
+    """Read what is installed on a path once: each of six registries would read all of it."""
+    return entry_points()

@@ -107,6 +107,7 @@ def _annotation(
         confidence=max(said.probabilities.values()) if said.probabilities else None,
         confidence_from=said.confidence_from,
         prompt_version=prompt.version,
+        guideline=prompt.task.version,
         sample=sample,
         usd=metered.usd,
         call_key=metered.key,

@@ -18,8 +18,8 @@ from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import ChatRequest, Message
 from querist.agents.models.structured import parse
 from querist.memory.answers import name_of
-from querist.memory.lessons import Correction, Lesson
 from querist.memory.records import Example, ExampleId
+from querist.memory.workspace.lessons import Correction, Lesson
 
 _SHORTEST, _LONGEST = 20, 300
 _REPEATED = 5

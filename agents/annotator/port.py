@@ -79,3 +79,4 @@ annotator = Declaration[Annotator](_GROUP)
 ANNOTATORS = Registry[Annotator](
     "annotator", group=_GROUP, modules=("querist.agents.annotator.annotate",)
 )
+"""The annotators there are."""

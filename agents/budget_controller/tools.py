@@ -30,7 +30,7 @@ def tools(desk: BudgetDesk, evidence: BudgetEvidence) -> list[Tool]:
     """Give the budget controller's toolbox."""
 
     async def cost(asked: _Planned) -> str:
-        return _what_if(evidence, batch=asked.batch, questions=asked.questions)
+        return what_a_round_costs(evidence, batch=asked.batch, questions=asked.questions)
 
     async def curve(_: Nothing) -> str:
         return _curve(evidence)
@@ -59,7 +59,11 @@ def tools(desk: BudgetDesk, evidence: BudgetEvidence) -> list[Tool]:
     ]
 
 
-def _what_if(evidence: BudgetEvidence, *, batch: int, questions: int) -> str:
+def what_a_round_costs(evidence: BudgetEvidence, *, batch: int, questions: int) -> str:
+    """Say what a round would cost, what it would leave, and what rounds gained before.
+
+    Raises `CannotTellError` for a round that there cannot be.
+    """
     most = min(evidence.batch, evidence.pool_left)
     if batch > most or questions > batch:
         raise CannotTellError(

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from querist.agents.mind import DeliberationFailed
 from querist.agents.models.metered import MeteredModel
-from querist.agents.models.port import ChatReply, ChatRequest, call_key
+from querist.agents.models.port import ChatReply, ChatRequest, OnDraft, call_key
 from querist.memory.records import CallKey
 from querist.tools.wording import counted
 
@@ -61,7 +61,7 @@ class Account:
         left = f"{counted(self.calls_left, 'call')} left for this decision"
         return left if self.model.is_free else f"{left}, and {self.usd_left:.4f} USD"
 
-    async def complete(self, request: ChatRequest) -> ChatReply:
+    async def complete(self, request: ChatRequest, *, on_draft: OnDraft | None = None) -> ChatReply:
         """Answer a request of the mind; raises `DeliberationFailed` where it is not allowed."""
         if not self.calls_left:
             made = counted(self.allowance.calls, "call")
@@ -74,7 +74,7 @@ class Account:
         self.calls += 1
         self._keys.append(call_key(self.model.model, request))
         # Shielded, so that a call is settled even where nobody waits for it any more.
-        task = asyncio.ensure_future(self._complete(request))
+        task = asyncio.ensure_future(self._complete(request, on_draft))
         self._under_way.add(task)
         task.add_done_callback(self._forget)
         return await asyncio.shield(task)
@@ -91,8 +91,13 @@ class Account:
         """Count what a tool spent."""
         self.charged += usd
 
-    async def _complete(self, request: ChatRequest) -> ChatReply:
-        metered = await self.model.complete(request)
+    async def settle(self, seconds: float) -> None:
+        """Wait for calls that are under way to be paid for, so long at most."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=seconds)
+
+    async def _complete(self, request: ChatRequest, on_draft: OnDraft | None) -> ChatReply:
+        metered = await self.model.complete(request, on_draft=on_draft)
         usage = metered.reply.usage
         self.tokens += usage.input_tokens + usage.output_tokens
         return metered.reply

@@ -81,13 +81,12 @@ class MeteredChat(BaseChatModel):
         offers: Sequence[ToolOffer] = (),
         **_: Any,
     ) -> ChatResult:
-        turns = [_turn(message) for message in messages]
-        said, uses = await next_uses(turns, offers, account=self.account, speech=self.speech)
+        said, uses = await self._next(list(map(_turn_of, messages)), offers)
         calls = [
             # Providers name calls as they like, and not always differently.
             ToolCall(
                 name=use.name,
-                args=_arguments(use.arguments),
+                args=_arguments_of(use.arguments),
                 id=f"{self.account.calls}-{position}",
                 type="tool_call",
             )
@@ -96,8 +95,14 @@ class MeteredChat(BaseChatModel):
         message = AIMessage(content=said, tool_calls=calls)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
+    async def _next(
+        self, turns: Sequence[Message], offers: Sequence[ToolOffer]
+    ) -> tuple[str, Sequence[ToolUse]]:
+        """Ask for what is said and called next; the last offer is the ruling."""
+        return await next_uses(turns, offers, account=self.account, speech=self.speech)
 
-def _turn(message: BaseMessage) -> Message:
+
+def _turn_of(message: BaseMessage) -> Message:
     """Write a LangChain message as the port has it."""
     text = str(message.text)
     if isinstance(message, AIMessage):
@@ -111,7 +116,7 @@ def _turn(message: BaseMessage) -> Message:
     return Message("system" if isinstance(message, SystemMessage) else "user", text)
 
 
-def _arguments(written: str) -> dict[str, Any]:
+def _arguments_of(written: str) -> dict[str, Any]:
     """Read arguments; what is no object becomes one that no tool takes, so that it is told."""
     try:
         read = json.loads(written)

@@ -110,7 +110,9 @@ async def _confer(
         for wish in dispute.wishes:
             if not wish.speaks:
                 continue
-            other = next(one.agent for one in dispute.wishes if one is not wish)
+            other = next(
+                other_wish.agent for other_wish in dispute.wishes if other_wish is not wish
+            )
             agreed, reason = await _speak(wish.agent, other, page, facts, account, turns)
             stands[wish.agent] = agreed
             turns.append(Turn(wish.agent, f"For the {_spoken(agreed)}'s wish: {reason}"))

@@ -10,8 +10,9 @@ from querist.agents.generator.rules import SPEC, Generation, GeneratorEvidence
 
 _DUTY = (
     "You are the generator of a labelling loop. You decide of which classes a language model "
-    "writes new texts, and how many of each (targets: class to count, within the allowance), and "
-    "how alike a text may be to a known one before it counts as a copy (duplicate_at, 0.5 to 1). "
+    "writes new texts, and how many of each (targets: class to count, within the allowance), how "
+    "they are written (method), and how alike a text may be to a known one before it counts as a "
+    "copy (duplicate_at, 0.5 to 1). "
     "Written texts are for classes that have far fewer labels than an equal share; where few of "
     "the earlier ones were kept, write fewer."
 )
@@ -32,6 +33,7 @@ def _facts(evidence: GeneratorEvidence) -> list[Fact]:
             if evidence.kept is None
             else f"Of the texts written before {evidence.kept:.0%} were kept."
         ),
+        *(Fact(f"Method {name}: {what}") for name, what in evidence.methods.items()),
     ]
 
 
@@ -40,7 +42,10 @@ def _limits(evidence: GeneratorEvidence) -> Mapping[str, Mapping[str, Any]]:
         name: {"type": "integer", "minimum": 0, "maximum": evidence.batch}
         for name in list(evidence.labels)[:_MOST_NAMED]
     }
-    return {
+    method: dict[str, dict[str, Any]] = {}
+    if evidence.methods:
+        method["method"] = {"enum": list(evidence.methods)}
+    return method | {
         "targets": {
             "type": "object",
             "properties": counts,
@@ -56,6 +61,12 @@ def _settled(evidence: GeneratorEvidence) -> str:
 
 
 BRIEF: Brief[GeneratorEvidence, Generation] = Brief(
-    SPEC, duty=_DUTY, facts=_facts, limits=_limits, derived={}, settled=_settled
+    SPEC,
+    duty=_DUTY,
+    facts=_facts,
+    limits=_limits,
+    derived={},
+    settled=_settled,
+    optional=frozenset({"method"}),
 )
 """How the generator's decisions are put to a mind."""

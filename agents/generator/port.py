@@ -33,6 +33,10 @@ class Wanted:
     task: Task
     shown: tuple[Example, ...]
     """Labelled examples of the answer; they become the parents of what is written."""
+    rival: Answer | None = None
+    """The answer that the model mixes it up with, for generators that declare the need `rival`."""
+    rivals: tuple[Example, ...] = ()
+    """Labelled examples of that one; parents too, of what is written from them."""
 
 
 class Generator(Protocol):
@@ -55,5 +59,8 @@ generator = Declaration[Generator](_GROUP)
 """Declare what makes a generator."""
 
 GENERATORS = Registry[Generator](
-    "generator", group=_GROUP, modules=("querist.agents.generator.conditioned",)
+    "generator",
+    group=_GROUP,
+    modules=tuple(f"querist.agents.generator.{name}" for name in ("conditioned", "from_seeds")),
 )
+"""The generators there are."""

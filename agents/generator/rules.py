@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import Field
 
@@ -24,12 +24,18 @@ class GeneratorEvidence:
     labels: Mapping[str, int]
     kept: float | None
     """Share of earlier generated examples that the verifier accepted."""
+    method: str = "conditioned"
+    """How the task file would have texts written."""
+    methods: Mapping[str, str] = field(default_factory=dict)
+    """The ways that there are, and what each writes; empty where nobody may choose another."""
 
 
 class Generation(Ruling):
     """How many examples of which class to write, and what counts as a copy."""
 
     targets: dict[str, int]
+    method: str = ""
+    """How they are written: a name of `GENERATORS`; "" as the task file says."""
     duplicate_at: float = Field(ge=0.5, le=1.0)
     """Cosine similarity to a known text above which a new one is rejected."""
 
@@ -58,6 +64,10 @@ def check(evidence: GeneratorEvidence, ruling: Generation) -> None:
         raise ValueError(f"unknown classes: {quoted(sorted(unknown))}")
     if sum(ruling.targets.values()) > evidence.batch:
         raise ValueError(f"more examples than the {evidence.batch} allowed")
+    if ruling.method not in ("", evidence.method, *evidence.methods):
+        raise ValueError(
+            f"texts are written by {quoted(list(evidence.methods))}, not {ruling.method!r}"
+        )
     if any(count < 0 for count in ruling.targets.values()):
         raise ValueError("negative counts")
 

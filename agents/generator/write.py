@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from querist.agents.generator.port import Generator, Wanted
 from querist.agents.models.metered import MeteredModel
-from querist.memory.errors import BudgetExceeded, ModelError
+from querist.memory.errors import BudgetExceeded, CapReached, ModelError
 from querist.memory.records import Example, ExampleId, Origin, content_id
 
 _FloatArray = NDArray[np.floating]
@@ -40,7 +40,8 @@ async def write(
     """Write up to `count` new examples of an answer in a round.
 
     `is_copy` says whether a text is too close to a known one, and remembers those it let pass.
-    Fewer come back when the model repeats itself or the money is at an end.
+    Fewer come back when the model repeats itself or the run's money is at an end. Raises
+    `CapReached`; what was written until then is replayed when the round is repeated.
     """
     kept: list[Example] = []
     rejected: list[Rejected] = []
@@ -49,6 +50,8 @@ async def write(
             break
         try:
             texts = await generator.write(wanted, sample=sample, model=model)
+        except CapReached:
+            raise
         except BudgetExceeded:
             break
         except ModelError as error:
@@ -74,6 +77,6 @@ def _example(text: str, wanted: Wanted, *, number: int) -> Example:
         id=ExampleId(f"gen-{number}-{content_id(text)}"),
         fields={wanted.task.fields[0]: text},
         origin=Origin.GENERATED,
-        parents=tuple(example.id for example in wanted.shown),
+        parents=tuple(example.id for example in (*wanted.shown, *wanted.rivals)),
         written_as=wanted.answer,
     )

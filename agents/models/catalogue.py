@@ -23,7 +23,7 @@ class ModelAccess:
     """What opening a model needs besides its name."""
 
     cache: Path
-    """Where packaged weights are put together."""
+    """Where packaged weights are put together if the user's cache cannot be written to."""
     base_url: str | None = None
     api_key: str = ""
     in_flight: int = 32
@@ -41,7 +41,8 @@ def open_model(name: str, access: ModelAccess) -> ChatModel:
     """Open a model by name; raises `ModelRefused` or `MissingExtra` with the remedy."""
     provider, _, rest = name.partition(":")
     if provider == "local":
-        from querist.agents.models.providers.local import LocalModel, packaged_weights
+        from querist.agents.models.providers.local import LocalModel
+        from querist.agents.models.providers.packaged import packaged_weights
 
         weights = Path(rest).expanduser() if rest else packaged_weights(access.cache)
         return LocalModel(weights, name=name, threads=access.threads)

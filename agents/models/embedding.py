@@ -19,10 +19,10 @@ from querist.agents.models.pacing import Pacer, Patience
 from querist.agents.models.port import Garbled, RowRefused
 from querist.agents.models.providers.openai_embeddings import Embeddings, OpenAIEmbeddings
 from querist.agents.models.providers.refusals import Refusal
-from querist.memory.embeddings import EmbeddingCache
 from querist.memory.errors import BudgetExceeded, ModelError
-from querist.memory.ledger import Bill, Hold, Ledger, Request
 from querist.memory.records import CallKey, content_id
+from querist.memory.run.ledger import Bill, Hold, Ledger, Request
+from querist.memory.workspace.embeddings import EmbeddingCache
 from querist.tools.embedding.served import ServedEmbedder
 from querist.tools.money.prices import Price
 from querist.tools.money.tokens import TokenCounter

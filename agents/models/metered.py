@@ -22,16 +22,19 @@ from querist.agents.models.port import (
     ChatModel,
     ChatReply,
     ChatRequest,
+    Draft,
     Garbled,
+    OnDraft,
     Usage,
+    answer_as_it_comes,
     call_key,
 )
 from querist.agents.models.reading import without_thoughts
 from querist.memory.codec import from_json, to_json
 from querist.memory.errors import BudgetExceeded, QueristError
 from querist.memory.group_commit import GroupCommit
-from querist.memory.ledger import Bill, Hold, Ledger, Request
 from querist.memory.records import CallKey
+from querist.memory.run.ledger import Bill, Hold, Ledger, Request
 from querist.tools.money.prices import Price
 from querist.tools.tracing import Span, span
 
@@ -125,15 +128,20 @@ class MeteredModel:
         """Tell what calls cost the run, also those that an earlier process made."""
         return self._ledger.paid(keys)
 
-    async def complete(self, request: ChatRequest) -> MeteredReply:
-        """Answer a request, paying for it at most once ever.
+    async def complete(
+        self, request: ChatRequest, *, on_draft: OnDraft | None = None
+    ) -> MeteredReply:
+        """Answer a request, paying for it at most once ever; `on_draft` hears it as it comes.
 
         Raises `BudgetExceeded` before anything is sent when the ceiling does not fit.
         """
         key = call_key(self.model, request)
         if (known := self._ledger.replay([key])).get(key):
-            return _replayed(key, known)
-        return await self._pay(key, request)
+            replayed = _replayed(key, known)
+            if on_draft is not None:
+                on_draft(Draft(replayed.reply.text, replayed.reply.uses))
+            return replayed
+        return await self._pay(key, request, on_draft)
 
     async def complete_all(
         self, requests: Sequence[ChatRequest]
@@ -149,11 +157,13 @@ class MeteredModel:
         await asyncio.gather(*paid.values(), return_exceptions=True)
         return [_replayed(key, known) if key in known else _result(paid[key]) for key in keys]
 
-    async def _pay(self, key: CallKey, request: ChatRequest) -> MeteredReply:
+    async def _pay(
+        self, key: CallKey, request: ChatRequest, on_draft: OnDraft | None = None
+    ) -> MeteredReply:
         garbled = False
         while True:
             try:
-                return await self._pacer.run(lambda: self._attempt(key, request))
+                return await self._pacer.run(lambda: self._attempt(key, request, on_draft))
             except _CutOffError:
                 continue  # the room has grown, and it does not grow without end
             except BudgetExceeded:
@@ -165,24 +175,32 @@ class MeteredModel:
                     raise
                 garbled = True
 
-    async def _attempt(self, key: CallKey, request: ChatRequest) -> MeteredReply:
+    async def _attempt(
+        self, key: CallKey, request: ChatRequest, on_draft: OnDraft | None
+    ) -> MeteredReply:
         ceiling = self.ceiling(request)
         most = self.model.most_output(request)
         hold = await self._reserving.submit(Request(key, ceiling, self._agent, round=self._number))
         self._open += 1
         try:
-            return await self._call(key, request, hold=hold, most=most)
+            return await self._call(key, request, hold=hold, most=most, on_draft=on_draft)
         finally:
             self._open -= 1
             self._closed.set()
 
     async def _call(
-        self, key: CallKey, request: ChatRequest, *, hold: Hold, most: int
+        self,
+        key: CallKey,
+        request: ChatRequest,
+        *,
+        hold: Hold,
+        most: int,
+        on_draft: OnDraft | None,
     ) -> MeteredReply:
         ceiling = hold.request.ceiling
         try:
             with self._span() as told:
-                reply = await self.model.complete(request)
+                reply = await answer_as_it_comes(self.model, request, on_draft)
                 told.note(
                     gen_ai__usage__input_tokens=reply.usage.input_tokens,
                     gen_ai__usage__output_tokens=reply.usage.output_tokens,
@@ -204,7 +222,7 @@ class MeteredModel:
         if usd > ceiling:
             detail["overrun"] = True
         # A reply that ended before its answer is paid for, but nobody wants to see it again.
-        kept = None if again else to_json(reply)
+        kept = None if again or reply.finish == "stopped" else to_json(reply)
         await self._settling.submit(Bill(hold, usd, detail, self.name, kept))
         self._note_overrun(request, reply.usage, most=most, usd=usd, ceiling=ceiling)
         if again:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -82,7 +82,8 @@ class ChatReply:
     probabilities: Mapping[str, float] | None = None
     """Over the request's choices, summing to one, if the provider gave log-probabilities."""
     confidence_from: Confidence = Confidence.NONE
-    finish: Literal["stop", "length", "refused"] = "stop"
+    finish: Literal["stop", "length", "refused", "stopped"] = "stop"
+    """`stopped`: nobody wanted more of it; it is paid for, and never replayed."""
     first_token: Mapping[str, float] | None = None
     """Log-probabilities by token over the whole vocabulary: the most likely ones of them."""
     input_tokens: tuple[float, ...] | None = None
@@ -92,6 +93,19 @@ class ChatReply:
     uses: tuple[ToolUse, ...] = ()
     """The functions that the model calls."""
     replayed: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a model has written of a reply so far, without its thoughts."""
+
+    text: str
+    uses: tuple[ToolUse, ...] = ()
+    """The calls as far as they are written; arguments may end anywhere."""
+
+
+OnDraft = Callable[[Draft], bool]
+"""Hears a reply as it comes: all of it so far, each time. False ends it: what came is paid for."""
 
 
 class Overloaded(ModelUnavailable):
@@ -135,7 +149,10 @@ class ChatModel(Protocol):
         """How many requests may run at once."""
 
     async def complete(self, request: ChatRequest) -> ChatReply:
-        """Answer one request; one attempt, no retries."""
+        """Answer one request; one attempt, no retries.
+
+        A model with `streams` true takes `on_draft` as well (see `OnDraft`).
+        """
 
     def count_tokens(self, request: ChatRequest) -> int:
         """Give an upper bound of the request's input tokens."""
@@ -167,6 +184,21 @@ def call_key(model: ChatModel, request: ChatRequest) -> CallKey:
 def takes_tools(model: ChatModel) -> bool:
     """Tell whether a model can be asked to call functions in its provider's own form."""
     return bool(getattr(model, "takes_tools", False))
+
+
+async def answer_as_it_comes(
+    model: ChatModel, request: ChatRequest, on_draft: OnDraft | None
+) -> ChatReply:
+    """Answer one request; `on_draft` hears the whole reply at least, and drafts if it streams.
+
+    An attempt that failed and is made again begins its drafts anew.
+    """
+    if on_draft is None:
+        return await model.complete(request)
+    more: dict[str, Any] = {"on_draft": on_draft} if getattr(model, "streams", False) else {}
+    reply = await model.complete(request, **more)
+    on_draft(Draft(reply.text, reply.uses))
+    return reply
 
 
 def without_system(messages: Sequence[Message]) -> list[Message]:

@@ -35,6 +35,8 @@ _BEGUN = re.compile(
 _FINAL = re.compile(r"^.*<\|channel\|>\s*final\s*<\|message\|>", re.DOTALL)
 _CONTROL = re.compile(r"<\|[a-z_]{1,30}\|>")
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\n?(.*?)(?:```|$)", re.DOTALL)
+# Whole letters and whole escapes of a JSON string; what is cut in two at its end is left out.
+_INSIDE = re.compile(r'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*')
 _MARKS = "*_`\"'#> \t\r\n\u2018\u2019\u201c\u201d\xab\xbb"
 _SAID = re.compile(
     r"(?:^|[\s*_`\"'({])(?:answer|label|class|category|classification|result)s?"
@@ -100,6 +102,21 @@ def read_object(text: str) -> dict[str, Any] | None:
         if best is None or read[0] > best[0]:
             best = read
     return None if best is None else best[1]
+
+
+def read_begun(text: str, name: str) -> str:
+    """Read the string under a name in a JSON object that is still being written; "" for none."""
+    begun = re.search(rf'"{re.escape(name)}"\s*:\s*"', text)
+    if begun is None:
+        return ""
+    written = _INSIDE.match(text, begun.end())
+    assert written is not None  # it matches nothing, too
+    try:
+        read = str(json.loads(f'"{written[0]}"', strict=False))
+    except ValueError:
+        return ""
+    # Half of a pair of surrogates waits for its other half.
+    return read.encode("utf-8", "ignore").decode()
 
 
 def read_list(text: str, name: str) -> list[Any] | None:

@@ -29,13 +29,13 @@ from querist.graph.config import RunConfig, put
 from querist.memory.errors import BudgetExceeded
 from querist.memory.event_parts import ArmRow
 from querist.memory.events import ArmsTried, Chosen, Embedded
-from querist.memory.ledger import Ledger
 from querist.memory.records import Event
+from querist.memory.run.ledger import Ledger
 from querist.tools.money.prices import PriceList
 from querist.tools.wording import listed
 
 if TYPE_CHECKING:
-    from querist.memory.runs import RunRow
+    from querist.memory.run.runs import RunRow
     from querist.memory.store import Store
 
 _MOST_ROWS = 30

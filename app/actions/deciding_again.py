@@ -17,8 +17,8 @@ from querist.tools.wording import any_of
 
 if TYPE_CHECKING:
     from querist.graph.config import RunConfig
-    from querist.memory.ledger import Ledger
     from querist.memory.records import Decision
+    from querist.memory.run.ledger import Ledger
 
 _USD = Decimal("0.05")
 _CALLS = 4

@@ -19,9 +19,9 @@ from querist.app.terminal.screen import Screen, percent, plural
 from querist.app.views.job_progress import look
 from querist.graph.config import load_config
 from querist.graph.jobs import read_request, rows_of, submit, write_result
-from querist.memory.creations import CreatedRow
-from querist.memory.jobs import Jobs
 from querist.memory.store import Store
+from querist.memory.workspace.creations import CreatedRow
+from querist.memory.workspace.jobs import Jobs
 
 _THIN, _FEW, _MANY = ("noise", "billing"), 6, 30
 """Labelled texts of thin classes, and of the others."""
@@ -110,7 +110,7 @@ def _compare(
     test: Sequence[dict[str, str]],
 ) -> None:
     """Train the loop's linear head with and without the rows, and compare on the test texts."""
-    from querist.memory.embeddings import EmbeddingCache
+    from querist.memory.workspace.embeddings import EmbeddingCache
     from querist.tools.embedding.embedders import embed_all, shared_embedder
 
     embedder, cache = shared_embedder("minilm"), EmbeddingCache(store.folder / "embeddings")

@@ -18,9 +18,9 @@ import typer
 from querist.app.terminal.place import Place
 from querist.app.terminal.screen import Screen, dollars, plural
 from querist.memory.errors import MissingExtra, ModelError, ModelRefused, QueristError
-from querist.memory.ledger import Ledger
 from querist.memory.records import LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import DATABASE, open_store
 from querist.tools.kinds import DEFAULT
 from querist.tools.money.prices import Price, PriceList

@@ -18,7 +18,7 @@ from querist.graph.config import RunConfig, make_config, put
 from querist.memory.errors import ModelError, QueristError, RunBusy
 from querist.memory.events import WaitingForPeople
 from querist.memory.records import Event
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 
 if TYPE_CHECKING:
     from querist.graph.run import Outcome, Run

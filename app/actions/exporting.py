@@ -43,7 +43,7 @@ def write_labels(
                 f"let it run: {place.command(f'resume {run.id}')}"
             )
         if predicts:
-            model = Model.load(context.files.path(MODEL))
+            model = Model.load(context.files.fetch(MODEL))
             if model.prompt is None:
                 # The run has bought the pool's vectors already, if they cost anything.
                 rows = _with_predictions(rows, model.connected(context.meter))

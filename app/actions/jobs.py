@@ -5,34 +5,47 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from querist.app.actions.quoting import show_quote
-from querist.app.terminal.inputs import read_amount, read_change
+from querist.app.terminal.inputs import read_amount, read_change, read_changes
 from querist.app.terminal.interrupts import pausing
 from querist.app.terminal.place import Place
 from querist.app.terminal.screen import Screen, dollars, duration, plural, sparkline
-from querist.app.views.job_progress import JobView, facts, gate_rows, line, look, panel
+from querist.app.terminal.toml_text import to_toml
+from querist.app.views.job_progress import (
+    JobView,
+    decision_lines,
+    facts,
+    gate_rows,
+    line,
+    look,
+    panel,
+)
+from querist.app.views.state.workspace import caps_line
 from querist.graph.jobs import (
     CreateRequest,
     LabelRequest,
     Worker,
+    extend,
     load_request,
     quote_create,
     submit,
     write_result,
 )
+from querist.graph.jobs import find_attributes as find
 from querist.graph.jobs.result import card_of
-from querist.memory.creations import Creations
 from querist.memory.errors import InvalidInput
-from querist.memory.jobs import Jobs
-from querist.memory.ledger import Ledger
-from querist.memory.outbox import Outbox
+from querist.memory.files import write_whole
 from querist.memory.records import Job, JobStatus
 from querist.memory.store import Store, open_store
+from querist.memory.workspace.creations import Creations
+from querist.memory.workspace.jobs import Jobs
+from querist.memory.workspace.outbox import Outbox
 from querist.tools.data.places import ExportFormat, format_of
 
 _POLL = 0.5
@@ -76,6 +89,8 @@ def _show_create_quote(screen: Screen, request: CreateRequest) -> None:
     if found.people:
         words = f"{dollars(found.people)} of it for people, who label {request.people.sample} rows"
         screen.line(f"{words}; that is set aside first.")
+    if found.minds:
+        screen.line(f"Decisions by a language model may cost up to {dollars(found.minds)} more.")
     if found.cells > 1:
         screen.line(f"Spread over {found.cells:,} combinations of labels and attributes.")
     if found.affordable < found.rows:
@@ -84,6 +99,42 @@ def _show_create_quote(screen: Screen, request: CreateRequest) -> None:
             f"to about {dollars(found.forecast)} (budget.usd), or ask for fewer.",
             style="yellow",
         )
+
+
+def find_attributes(
+    place: Place,
+    path: Path,
+    *,
+    changes: Sequence[str],
+    sample: int,
+    most: int,
+    budget: str | None,
+    writes: bool,
+) -> None:
+    """Print a table `[attributes]` found in a job's seeds; with `writes` add it to the job file."""
+    screen, request = Screen(), _read(path, changes)
+    if isinstance(request, LabelRequest):
+        raise InvalidInput(f"{path} labels a pool, and only jobs that create rows have attributes.")
+    if writes and request.attributes:
+        names = ", ".join(request.attributes)
+        raise InvalidInput(f"{path} has attributes already ({names}). Do without --write.")
+    usd = Decimal("0.10") if budget is None else read_amount(budget, option="--budget")
+    with place.open(must_exist=False) as store:
+        found = asyncio.run(
+            find(request, store, sample=sample, most=most, usd=usd, tell=screen.line)
+        )
+    table = to_toml({"attributes": found.attributes})
+    screen.line()
+    screen.line(table)
+    screen.line()
+    for name, count in found.placed.items():
+        screen.line(f"{name}: {count} of {plural(found.sample, 'seed')} have one of the values.")
+    screen.line(f"That cost {dollars(found.usd)}. Read it before you use it: a model named it.")
+    if writes:
+        # A table may stand at the end of any TOML file.
+        write_whole(path, f"{path.read_text('utf-8').rstrip()}\n\n{table}\n".encode())
+        _read(path, changes)
+        screen.line(f"Written into {path}.")
 
 
 def hand_in(
@@ -135,6 +186,7 @@ def show_all(place: Place) -> None:
     """List jobs, newest first."""
     with place.open() as store:
         views = [look(store, job) for job in Jobs(store).all()]
+        caps = caps_line(store)
     screen = Screen()
     if not views:
         screen.line(f"There are no jobs here yet. Hand one in: {place.command('job submit FILE')}")
@@ -144,6 +196,8 @@ def show_all(place: Place) -> None:
         for v in views
     ]
     screen.table(("job", "kind", "status", "priority>", "so far", ""), rows)
+    if caps:
+        screen.line(caps)
 
 
 def show(place: Place, name: str | None) -> None:
@@ -154,14 +208,23 @@ def show(place: Place, name: str | None) -> None:
         view = look(store, job)
         messages = Outbox(store).of(job.id)
         rejected = Creations(store, job.run).all("rejected")[-5:]
+        caps = caps_line(store)
     screen.title(f"{job.id}: {view.status}")
     if job.reason:
         screen.line(job.reason)
     screen.line(", ".join(facts(view)))
+    if caps:
+        screen.line(caps)
     screen.line(f"Handed in {job.at:%Y-%m-%d %H:%M} UTC; run {job.run}")
     if job.deadline is not None:
         screen.line(f"Ends by {job.deadline:%Y-%m-%d %H:%M} UTC")
     show_gates(screen, view)
+    if view.decisions:
+        screen.line()
+        screen.line("Decided last:")
+        for said in decision_lines(view):
+            screen.line(f"  {said}")
+        screen.line(f"All decisions: {place.command(f'decisions {job.run}')}")
     if rejected:
         screen.line()
         screen.line("Rejected last:")
@@ -197,12 +260,14 @@ def watch(place: Place, name: str | None) -> None:
                     time.sleep(_POLL)
                 live.update(panel(view))
         else:
-            said = ""
+            said: list[str] = []
             while True:
                 view = look(store, jobs.get(job.id))
-                if (words := line(view)) != said:
-                    said = words
-                    screen.line(words)
+                lines = [line(view), *(f"  {words}" for words in decision_lines(view))]
+                for words in lines:
+                    if words not in said:
+                        screen.line(words)
+                said = lines
                 if view.has_ended:
                     break
                 time.sleep(_POLL)
@@ -220,20 +285,40 @@ def change(place: Place, name: str, what: str) -> None:
         Screen().line(f"Job {job.id} is {job.status}.")
 
 
+def give_more(
+    place: Place,
+    name: str,
+    *,
+    rows: Path | None = None,
+    cap: str | None = None,
+    rounds: str | None = None,
+) -> None:
+    """Extend a job, and put it back into the queue."""
+    screen = Screen()
+    usd = None if cap is None else read_amount(cap, option="--cap")
+    most = read_changes((), rounds=rounds).get("loop.rounds")
+    with place.open() as store:
+        job = Jobs(store).get(name)
+        job = extend(store, job, rows=rows, usd=usd, rounds=most, tell=screen.line)
+    screen.line(f"Job {job.id} is {job.status}. Work it off with: {place.command('worker')}")
+
+
 def go_on(place: Place, name: str, *, budget: str | None) -> None:
     """Put a job that stopped back into the queue, with more money if it is given."""
+    screen = Screen()
     with place.open() as store:
         jobs = Jobs(store)
         job = jobs.get(name)
-        if job.status is JobStatus.DONE and budget is None:
-            raise InvalidInput(
-                f"Job {job.id} is done. Let it go on with more money (--budget), or hand in "
-                "another."
-            )
         if budget is not None:
-            Ledger(store, job.run).set_cap(read_amount(budget))
-        job = jobs.resume(job.id)
-    Screen().line(f"Job {job.id} is {job.status}. Work it off with: {place.command('worker')}")
+            job = extend(store, job, usd=read_amount(budget))
+        elif job.status is JobStatus.DONE:
+            raise InvalidInput(
+                f"Job {job.id} is done. Let it go on with more money, rounds or rows (querist job "
+                "extend), or hand in another."
+            )
+        else:
+            job = jobs.resume(job.id)
+    screen.line(f"Job {job.id} is {job.status}. Work it off with: {place.command('worker')}")
 
 
 def take(
@@ -265,4 +350,11 @@ def work(place: Place, *, once: bool, lease: float) -> None:
         screen.line(f"{worker.jobs.worker} works in {place.workspace}. Stop it with Ctrl-C.")
         with pausing(worker.stop, screen.line):
             asyncio.run(worker.work_off() if once else worker.work())
+        held = worker.jobs.all([JobStatus.RUNNING]) if once else []
+    for job in held:
+        if job.lease_until is not None:
+            screen.line(
+                f"Job {job.id} is with {job.worker}. If that one is dead, the job is free at "
+                f"{job.lease_until:%H:%M:%S} UTC; then run this again."
+            )
     screen.line("Stopped.")

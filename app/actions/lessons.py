@@ -6,7 +6,7 @@ from typing import Literal
 
 from querist.app.terminal.place import Place, user_name
 from querist.app.views.lessons import say_changed
-from querist.memory.lessons import Lessons
+from querist.memory.workspace.lessons import Lessons
 
 
 def change_lesson(

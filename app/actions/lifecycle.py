@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from querist.app.terminal.place import Place, opened_run, status_of, user_name
 from querist.app.terminal.screen import Screen, dollars, plural
 from querist.memory.errors import InvalidInput
-from querist.memory.ledger import Ledger
-from querist.memory.runs import Heartbeat, Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Heartbeat, Runs
 
 if TYPE_CHECKING:
     from querist.graph.run import Run

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from querist.app.terminal.place import Place
 from querist.app.terminal.screen import Screen, dollars, duration
-from querist.memory.ledger import Ledger
 from querist.memory.records import LabelClass, RunId, Task, utc_now
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.kinds import DEFAULT
 

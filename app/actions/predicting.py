@@ -110,7 +110,7 @@ def _model(place: Place, name: str) -> Model:
     if Path(name).is_dir():
         return Model.load(name)  # which says what it lacks
     with opened_run(place, name) as run:
-        folder = run.view().files.path(MODEL)
+        folder = run.view().files.fetch(MODEL)
         if not (folder / CONFIG).is_file():
             raise InvalidInput(
                 f"Run {run.id} has no model yet: it needs labels of two classes at least. Let it "

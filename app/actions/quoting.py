@@ -25,7 +25,8 @@ def show_quote(screen: Screen, quote: Quote) -> None:
         screen.line(
             f"About {quote.calls:,} calls in {plural(quote.rounds, 'round')}: "
             f"{quote.input_tokens:,} tokens in, {quote.output_tokens:,} out"
-            + (f", {duration(quote.seconds)}" if quote.seconds else "")
+            + (f", {duration(quote.seconds)} for these" if quote.seconds else "")
+            + "; embedding, training and people take their time beside."
         )
     screen.line(
         f"Forecast {dollars(quote.forecast)}; never more than the budget, {dollars(quote.budget)}."

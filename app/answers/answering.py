@@ -9,9 +9,10 @@ from querist.app.answers.kinds import answering_of
 from querist.app.answers.sitting import Sitting
 from querist.app.terminal.place import Place, opened_run, user_name
 from querist.app.terminal.screen import Screen, plural
+from querist.app.views.people import people_figures
+from querist.memory.asking.inbox import Inbox
 from querist.memory.errors import InvalidInput
-from querist.memory.inbox import Inbox
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 
 if TYPE_CHECKING:
     from querist.graph.run import Run
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 60
 
 
-def sit_down(place: Place, name: str | None, *, who: str = "") -> None:
-    """Answer the questions of a run until no more come or the person quits."""
+def sit_down(place: Place, name: str | None, *, who: str = "", settles: bool = False) -> None:
+    """Answer the questions of a run, or settle disputes, until no more come or they quit."""
     screen = Screen()
     with opened_run(place, name, or_job=True) as run:
         runs = Runs(run.store)
@@ -30,6 +31,7 @@ def sit_down(place: Place, name: str | None, *, who: str = "") -> None:
             who=valid_name(who or user_name()),
             answering=answering_of(run.view().task.kind),
             is_at_work=lambda: runs.is_driven(run.row),
+            settles=settles,
         )
         with keyboard() as read_key:
             try:
@@ -53,6 +55,12 @@ def _say_goodbye(run: Run, sitting: Sitting, screen: Screen, place: Place) -> No
         f"{plural(sitting.answered, 'answer')}, {sitting.skipped} skipped; "
         f"{plural(left, 'question')} of run {run.id} still open."
     )
+    figures = people_figures(run.store, run.row)
+    for words in (figures.words, figures.of(sitting.who)):
+        if words:
+            screen.line(words)
+    if figures.disputes and not sitting.settles:
+        screen.line(f"Settle them with: {place.command(f'inbox settle {run.id}')}")
     if not sitting.answered:
         return
     if run.row.kind == "create":

@@ -18,10 +18,10 @@ from querist.app.answers.answering import valid_name
 from querist.app.answers.kinds import Answering, answering_of
 from querist.app.terminal.place import Place, opened_run, user_name
 from querist.app.terminal.screen import Screen, plural
+from querist.memory.asking.inbox import Inbox
 from querist.memory.errors import InvalidInput, NotOpen
-from querist.memory.inbox import Inbox
 from querist.memory.records import Question
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 from querist.tools.data.annotation.label_studio import write_interface
 from querist.tools.data.cells import as_text, clean
 from querist.tools.data.encoding import AUTO
@@ -47,7 +47,9 @@ def hand_out(
     screen = Screen()
     with opened_run(place, name) as run:
         task = run.view().task
-        questions = Inbox(run.store, run.id).all(status="open")
+        # Who settles a dispute sees both answers, which a file does not show.
+        every = Inbox(run.store, run.id).all(status="open")
+        questions = [question for question in every if question.checks != "adjudication"]
         if not questions:
             raise InvalidInput(
                 f"Run {run.id} has no open questions. See where it stands: "
@@ -146,9 +148,10 @@ class _Finder:
         self._by_id: dict[str, Question] = {}
         self._by_example: dict[str, Question] = {}
         self._by_text: dict[str, Question] = {}
-        for question in inbox.all():
+        # Of several about one example, the open one is meant.
+        for question in sorted(inbox.all(), key=lambda question: question.status != "open"):
             self._by_id[question.id] = question
-            self._by_example[question.example] = question
+            self._by_example.setdefault(question.example, question)
             self._by_text.setdefault(_text(_asked(question)), question)
 
     def find(self, row: Row) -> Question | None:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from select import select
 
+KEYS = "123456789abcdeghijklnoptvwyzABCDEGH"
+"""The keys of labels, in their order; the letters of commands are left out. Where there are more
+labels than keys, they are found by typing their names. The page has the same."""
 END = ""
 """What is read when nothing more will come."""
 _ESCAPE = "\x1b"

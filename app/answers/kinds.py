@@ -20,8 +20,15 @@ _GROUP = "querist.answering"
 class Answering(Protocol):
     """People's side of a kind of task."""
 
+    @property
+    def beside(self) -> int:
+        """How many of the last parts are compared, and shown side by side by a page; often 0."""
+
     def lines(self, payload: QuestionPayload) -> list[str]:
         """Write what is asked about in lines."""
+
+    def parts(self, payload: QuestionPayload) -> list[tuple[str, str]]:
+        """Give the texts that are asked about, each under its name; a single one needs none."""
 
     def answer(self, name: str) -> Answer:
         """Make the answer of an option that was chosen."""
@@ -34,14 +41,19 @@ class OptionAnswering:
     kind: str
     headings: tuple[str, ...] = ()
     """What the last fields are called on the screen, where their columns' names say less."""
+    beside: int = 0
 
     def lines(self, payload: QuestionPayload) -> list[str]:
         """Write the fields, each under its name where there are several."""
+        return [f"{name}: {text}" if name else text for name, text in self.parts(payload)]
+
+    def parts(self, payload: QuestionPayload) -> list[tuple[str, str]]:
+        """Give the fields, each under its name where there are several."""
         names = list(payload.fields)
         if len(names) == 1:
-            return list(payload.fields.values())
+            return [("", text) for text in payload.fields.values()]
         called = dict(zip(names[::-1], self.headings[::-1], strict=False))
-        return [f"{called.get(name, name)}: {text}" for name, text in payload.fields.items()]
+        return [(called.get(name, name), text) for name, text in payload.fields.items()]
 
     def answer(self, name: str) -> Answer:
         """Make the answer of a label."""
@@ -57,6 +69,7 @@ def answering(name: str) -> Callable[[Callable[[], Answering]], Entry[Answering]
 ANSWERINGS = Registry[Answering](
     "way of answering a kind of task", group=_GROUP, modules=("querist.app.answers.kinds",)
 )
+"""The ways of answering there are, each by its kind's name."""
 
 
 @answering("classification")
@@ -80,7 +93,7 @@ def relation() -> Answering:
 @answering("preference")
 def preference() -> Answering:
     """Choose a response by its letter, whatever its column is called."""
-    return OptionAnswering("preference", headings=("a", "b"))
+    return OptionAnswering("preference", headings=("a", "b"), beside=2)
 
 
 @cache

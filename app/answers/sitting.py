@@ -6,17 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from querist.app.answers.keys import END, ReadKey
+from querist.app.answers.keys import END, KEYS, ReadKey
 from querist.app.answers.kinds import USUAL, Answering
 from querist.app.answers.typeahead import MOST_SHOWN, TypeAhead
 from querist.app.terminal.screen import Screen, clean, plural
+from querist.memory.answers import name_of
+from querist.memory.asking.inbox import Inbox
 from querist.memory.errors import InvalidInput, NotOpen
-from querist.memory.inbox import Inbox
 from querist.memory.questions import Option
 from querist.memory.records import Question
 
-# Without s, u, q and m, which are commands.
-KEYS = "123456789abcdefghijklnoprtvwxyzABCDEFGHIJKLNOPRTVWXYZ"
 _HELP = "keys: answer   s skip   u undo   m show the guess   q quit   ? help"
 _MORE_HELP = """\
   press the key beside a label to answer; the next question comes at once
@@ -44,6 +43,8 @@ class Sitting:
     """Tells whether the loop may ask more; while it does, the person is kept waiting for it."""
     answering: Answering = field(default=USUAL, kw_only=True)
     sleep: Callable[[float], None] = field(default=time.sleep, kw_only=True)
+    settles: bool = field(default=False, kw_only=True)
+    """They settle disputes, and answer nothing else."""
     answered: int = 0
     skipped: int = 0
     history: list[str] = field(default_factory=list)
@@ -52,7 +53,7 @@ class Sitting:
         """Ask until nothing more comes, the person quits, or the input ends."""
         again: Question | None = None
         while True:
-            claimed = [again] if again else self.inbox.claim(self.who)
+            claimed = [again] if again else self._claim()
             again = None
             if not claimed:
                 if self._wait():
@@ -70,6 +71,9 @@ class Sitting:
             if key == "u":
                 again = self._undo() or claimed[0]
 
+    def _claim(self) -> list[Question]:
+        return self.inbox.claim(self.who, disputes=self.settles)
+
     def _wait(self) -> bool:
         """Stay while the loop is at work; tell whether there is a question again."""
         others = [
@@ -83,12 +87,10 @@ class Sitting:
             return False
         self.screen.line(f"The loop is at work; its next questions come here (Ctrl-C quits).{held}")
         while self.is_at_work():
-            if self.inbox.counts().get("open", 0) > sum(
-                n for n, _ in self.inbox.holders().values()
-            ):
+            if self.inbox.has_free(self.who, disputes=self.settles):
                 return True
             self.sleep(_POLL)
-        return self.inbox.counts().get("open", 0) > 0
+        return self.inbox.has_free(self.who, disputes=self.settles)
 
     # ------------------------------------------------------------ one question
 
@@ -162,15 +164,29 @@ class Sitting:
         others = ", ".join(f"{n} with {who}" for who, (n, _) in holders.items() if who != self.who)
         left = f"{counts.get('open', 0):,} open" + (f" ({others})" if others else "")
         self.screen.line()
-        self.screen.line(f"{left}; asked because: {question.reason}", style="dim")
+        due = f"; due {question.due.astimezone():%a %H:%M}" if question.due else ""
+        self.screen.line(f"{left}; asked because: {question.reason}{due}", style="dim")
         for line in self.answering.lines(question.payload):
             self.screen.line(line, style="bold")
+        for said in self._reasons(question):
+            self.screen.line(f"  {said}")
         if is_typed:
             self.screen.line(f"  {plural(len(labels), 'label')}: {_TYPED_HELP}", style="dim")
             return
         for key, (label, words) in zip(KEYS, labels, strict=False):
             self.screen.line(f"  {key}  {label}" + (f": {words}" if words else ""))
         self.screen.line(f"  {_HELP}", style="dim")
+
+    def _reasons(self, question: Question) -> list[str]:
+        """Say why each of two people answered as they did, where they said so."""
+        if question.checks != "adjudication":
+            return []
+        asked = self.inbox.about(question.example)
+        return sorted(
+            f"{name_of(said.answer)}: {said.rationale}"
+            for said in asked
+            if said.answer is not None and said.rationale and said.checks in ("", "second")
+        )
 
     def _show_matches(self, finder: TypeAhead) -> None:
         matches = finder.matches
@@ -188,7 +204,12 @@ class Sitting:
             if label is None:
                 self.inbox.skip(question.id, who=self.who)
             else:
-                self.inbox.answer(question.id, self.answering.answer(label), who=self.who)
+                self.inbox.answer(
+                    question.id,
+                    self.answering.answer(label),
+                    who=self.who,
+                    settles=self.settles,
+                )
         except NotOpen as error:
             self.screen.line(f"  {error}", style="yellow")
             return

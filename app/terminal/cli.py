@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from querist.app.terminal import options as o
-from querist.app.terminal.choose_command import choose
-from querist.app.terminal.commands import DEBUG, Commands
-from querist.app.terminal.file_commands import doctor, export, predict
-from querist.app.terminal.inbox_command import inbox
-from querist.app.terminal.job_commands import job, worker
-from querist.app.terminal.lessons_command import lessons
-from querist.app.terminal.mind_commands import decide, decisions
-from querist.app.terminal.strategies_command import strategies
+from querist.app.terminal.commands.chat import chat, watch
+from querist.app.terminal.commands.choose import choose
+from querist.app.terminal.commands.files import doctor, export, predict
+from querist.app.terminal.commands.inbox import inbox
+from querist.app.terminal.commands.jobs import job, worker
+from querist.app.terminal.commands.lessons import lessons
+from querist.app.terminal.commands.minds import decide, decisions
+from querist.app.terminal.commands.serve import mcp, serve
+from querist.app.terminal.commands.strategies import strategies
+from querist.app.terminal.commands.workspace import workspace as workspace_commands
+from querist.app.terminal.groups import DEBUG, Commands
 from querist.tools.tracing import is_wanted, start_tracing
 
 if TYPE_CHECKING:
@@ -330,7 +333,19 @@ def reconcile(
     reconcile_run(_place(workspace, database), run, billed=billed)
 
 
-for command in (decisions, decide, export, predict, doctor, choose, worker):
+for command in (
+    watch,
+    chat,
+    decisions,
+    decide,
+    export,
+    predict,
+    doctor,
+    choose,
+    worker,
+    serve,
+    mcp,
+):
     app.command()(command)
 
 
@@ -346,6 +361,7 @@ app.add_typer(inbox, name="inbox")
 app.add_typer(job, name="job")
 app.add_typer(lessons, name="lessons")
 app.add_typer(strategies, name="strategies")
+app.add_typer(workspace_commands, name="workspace")
 
 
 if __name__ == "__main__":

@@ -158,16 +158,24 @@ def _absolute(source: str | None) -> str | None:
     return str(Path(source).expanduser().resolve())
 
 
-def read_amount(text: str) -> Decimal:
-    """Read the amount of --budget; raises `InvalidInput`."""
+def read_amount(text: str, *, option: str = "--budget") -> Decimal:
+    """Read the amount of an option; raises `InvalidInput`."""
+    try:
+        return amount_of(text)
+    except InvalidInput as error:
+        raise InvalidInput(f"{option} {text}: {error}.") from None
+
+
+def amount_of(text: str) -> Decimal:
+    """Read an amount of money; raises `InvalidInput`."""
     try:
         usd = Decimal(text)
     except InvalidOperation:
         usd = Decimal(0)
     if not usd.is_finite() or not 0 < usd <= MOST_USD:
         raise InvalidInput(
-            f"--budget {text}: expected an amount of US dollars above 0, as in 2.50, and "
-            "no more than 1,000,000,000."
+            "expected an amount of US dollars above 0, as in 2.50, and no more than "
+            f"1,000,000,000, not {text}"
         )
     return usd
 

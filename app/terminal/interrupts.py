@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
+FOLLOWS = "QUERIST_FOLLOWS"
+"""Set by a server for the processes that it starts: they end when their standard input does."""
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -47,9 +50,18 @@ def pausing(drain: Callable[[], None], say: Callable[[str], None]) -> Iterator[I
                 "Pausing at the next step. Ctrl-C again leaves at once; nothing is lost either way."
             )
 
+    if FOLLOWS in os.environ:
+        threading.Thread(target=_follow, name="querist-follow", daemon=True).start()
     former = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield seen
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _follow() -> None:
+    """Pause when who started this process is gone, in whatever way it went."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

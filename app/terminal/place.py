@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from querist.memory.errors import InvalidInput
-from querist.memory.runs import RunRow, Runs
+from querist.memory.run.runs import RunRow, Runs
 from querist.memory.store import DATABASE, Store, open_store
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ class Place:
             )
         with open_store(self.workspace, url=self.database) as store:
             yield store
+
+    def environment(self) -> dict[str, str]:
+        """Make the environment in which a command works here.
+
+        An address may hold a password, which a command line would show to everybody.
+        """
+        place = {"QUERIST_WORKSPACE": str(self.workspace)}
+        if self.database:
+            place["QUERIST_DATABASE"] = self.database
+        return {**os.environ, **place}
 
     def command(self, words: str) -> str:
         """Write a command that the user may type next, with the options that lead here."""
@@ -65,6 +76,20 @@ def opened_run(
                 f"{run.id} belongs to a job that creates rows. See: {place.command('job list')}"
             )
         yield run
+
+
+def find_run(store: Store, name: str | None) -> str:
+    """Find the run of the loop that is meant, in full; the newest without a name."""
+    runs = Runs(store)
+    if name is None:
+        rows = [row for row in runs.all() if row.kind == "loop"]
+        if not rows:
+            raise InvalidInput(f"There is no run here yet in {store.folder}. See: querist status")
+        return rows[0].id
+    row = runs.get(name)
+    if row.kind != "loop":
+        raise InvalidInput(f"{row.id} is no run of the loop. See: querist status {row.id}")
+    return row.id
 
 
 def status_of(row: RunRow, runs: Runs) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -70,6 +71,16 @@ class Screen:
             return
         with self.console.status(Text(clean(text))):
             yield
+
+    @contextmanager
+    def drafting(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Say what takes a while, and show what is written meanwhile; it is gone at the end."""
+        if not self.is_terminal:
+            self.line(text)
+            yield lambda _: None
+            return
+        with Live(Text(clean(text)), console=self.console, transient=True) as live:
+            yield lambda written: live.update(Text(clean(written or text)))
 
     def title(self, text: str) -> None:
         """Print a heading."""

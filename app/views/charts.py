@@ -47,13 +47,19 @@ def colour(source: str) -> int:
     return _COLOURS.get(source, _OTHER_COLOUR)
 
 
-def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
-    """Draw quality against what it took, with its interval, and the test accuracy dashed."""
+def curve(
+    points: Sequence[Point], *, title: str, x_label: str, beside: Sequence[Point] = ()
+) -> Markup:
+    """Draw quality against what it took, with its interval, and the test accuracy dashed.
+
+    `beside` is another run's curve, to compare: its test accuracy, else its own measure.
+    """
     known = [point for point in points if point.value is not None or point.test is not None]
     if not known:
         return Markup()
-    low, high = _y_range(known)
-    most = max(point.x for point in known) or 1.0
+    others = [(point, shown) for point in beside if (shown := _shown(point)) is not None]
+    low, high = _y_range([*known, *(Point(point.x, shown) for point, shown in others)])
+    most = max(point.x for point in [*known, *(point for point, _ in others)]) or 1.0
     ticks = _ticks(most)
     most = max(most, ticks[-1])
 
@@ -71,12 +77,17 @@ def curve(points: Sequence[Point], *, title: str, x_label: str) -> Markup:
         parts.append(f'<polygon class="band" points="{_path([*there, *back])}"/>')
     measured = [(point, at(point.x, point.value)) for point in known if point.value is not None]
     tested = [(point, at(point.x, point.test)) for point in known if point.test is not None]
-    for kind, series in (("measured", measured), ("test", tested)):
+    compared = [(point, at(point.x, shown)) for point, shown in others]
+    for kind, series in (("other", compared), ("measured", measured), ("test", tested)):
         if series:
             path = _path([place for _, place in series])
             parts.append(f'<polyline class="line {kind}" points="{path}"/>')
             parts += [_dot(place, kind, point.words) for point, place in series]
     return _svg("".join(parts), title=title, height=HEIGHT)
+
+
+def _shown(point: Point) -> float | None:
+    return point.value if point.test is None else point.test
 
 
 def bars(rows: Sequence[Bar], *, title: str) -> Markup:
@@ -137,8 +148,8 @@ def reliability(
 
 def _svg(body: str, *, title: str, height: float, width: float = WIDTH) -> Markup:
     return Markup(  # noqa: S704 - numbers, and words escaped where they were put in
-        f'<svg role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'style="max-width:{width:.0f}px"><title>{escape(title)}</title>{body}</svg>'
+        f'<svg role="img" width="{width:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}"><title>{escape(title)}</title>{body}</svg>'
     )
 
 

@@ -16,7 +16,7 @@ _LONGEST = 2_000
 def show_decisions(place: Place, name: str | None, *, number: int | None, agent: str) -> None:
     """Show a run's decisions, in full those of one round or agent."""
     screen = Screen()
-    with opened_run(place, name) as run:
+    with opened_run(place, name, or_job=True) as run:
         decisions = run.view().journal.decisions(number=number, agent=agent or None)
         if not decisions:
             raise InvalidInput(

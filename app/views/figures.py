@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from querist.app.terminal.screen import percent, plural
 from querist.tools.arms.protocol import wilson
+from querist.tools.opinions.agreement import Corrected, Share
 
 _FEW = 30
 """Texts below which a figure deserves a word about how few they are."""
@@ -34,6 +37,16 @@ class Figure:
         return bool(self.low > other.high or self.high < other.low)  # type: ignore[operator]
 
 
+def read_corrected(detail: Mapping[str, Any]) -> Corrected | None:
+    """Read what a round noted of its figure without people's errors; None if nothing."""
+    noted = detail.get("corrected")
+    if not isinstance(noted, dict):
+        return None
+    value, low, high = noted["accuracy"]
+    accuracy = Share(value, low, high, int(detail.get("n", 0)))
+    return Corrected(accuracy, Share(*noted["agreement"]), noted["error"])
+
+
 def share_right(value: float, n: int) -> Figure:
     """Give an accuracy on `n` texts its 90 % interval."""
     if n <= 0:
@@ -51,6 +64,21 @@ class Measured:
     test: Figure | None
     metric: str = "accuracy"
     """What both figures are, by the kind of task."""
+    corrected: Corrected | None = None
+    """The run's own figure without people's errors, where enough texts were answered twice."""
+
+    @property
+    def corrected_words(self) -> str:
+        """Say what the run's own figure would be if people made no mistakes; often empty."""
+        if self.corrected is None:
+            return ""
+        accuracy, same = self.corrected.accuracy, self.corrected.agreement
+        figure = Figure(accuracy.value, accuracy.low, accuracy.high, accuracy.n)
+        return (
+            f"{figure.words} without people's mistakes: two of them said the same of "
+            f"{round(same.value * same.n):,} of {plural(same.n, 'text')}, so each errs on about "
+            f"{percent(self.corrected.error)}, if they err independently and on any label alike"
+        )
 
     def words(self, figure: Figure) -> str:
         """Say a figure; readers take a share for an accuracy, so anything else says what it is."""
@@ -80,8 +108,8 @@ class Measured:
                 )
             case "agreement":
                 return (
-                    f"with the annotators' own labels of {texts}, each predicted by a model that "
-                    "did not learn from its label; not accuracy, since nobody checked the labels"
+                    f"with the labels that {texts} got, each predicted by a model that did not "
+                    "learn from its label; not accuracy, since people labelled too few at random"
                 )
             case "validation":
                 return f"on the {texts} of the validation file, which no model learnt from"

@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from querist.app.terminal.screen import dollars, duration, percent, plural, sparkline
+from querist.app.views.facts import mind_of
 from querist.graph.jobs.card import gate_counts
-from querist.memory.jobs import Jobs
-from querist.memory.journal import Journal
-from querist.memory.ledger import Ledger
-from querist.memory.records import Job, JobStatus, Round
+from querist.memory.records import Decision, Job, JobStatus, Round
+from querist.memory.run.journal import Journal
+from querist.memory.run.ledger import Ledger
 from querist.memory.store import Store
+from querist.memory.workspace.jobs import Jobs
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,6 +40,8 @@ class JobView:
     """Share of new rows, wave by wave."""
     waves: int
     seconds_left: float | None
+    decisions: tuple[Decision, ...] = ()
+    """What the agents of a create job decided last, each in its turn."""
 
     @property
     def status(self) -> str:
@@ -76,7 +79,23 @@ def look(store: Store, job: Job) -> JobView:
         novelty=tuple(_share(account) for account in accounts) if is_create else (),
         waves=len(accounts),
         seconds_left=_seconds_left(accounts, wanted - accepted),
+        decisions=_last_decisions(Journal(store, job.run), len(accounts)) if is_create else (),
     )
+
+
+def _last_decisions(journal: Journal, waves: int) -> tuple[Decision, ...]:
+    """Read what was decided on the wave that is under way, or else on the last one."""
+    found = journal.decisions(number=waves + 1) or journal.decisions(number=waves)
+    newest = {made.agent: made for made in sorted(found, key=lambda made: made.turn)}
+    return tuple(newest.values())
+
+
+def decision_lines(view: JobView) -> list[str]:
+    """Say what the agents decided last."""
+    return [
+        f"{made.agent.replace('_', ' ')} ({mind_of(made)}): {made.reason}"
+        for made in view.decisions
+    ]
 
 
 def facts(view: JobView) -> list[str]:
@@ -134,6 +153,7 @@ def panel(view: JobView) -> RenderableType:
         parts.append(gates)
     if len(view.novelty) > 1:
         parts.append(Text(f"new rows, wave by wave: {sparkline(view.novelty)}", style="dim"))
+    parts += [Text(said, style="dim") for said in decision_lines(view)]
     title = f"{view.job.name}: {view.status}"
     return Panel(Group(*parts), title=title, title_align="left")
 

@@ -13,7 +13,14 @@ from querist.memory.codec import to_json
 from querist.memory.errors import InvalidInput
 from querist.memory.event_parts import UsedLesson
 from querist.memory.events import LessonLearnt, LessonsUsed
-from querist.memory.lessons import Correction, Lesson, LessonKind, Lessons, State, difference
+from querist.memory.workspace.lessons import (
+    Correction,
+    Lesson,
+    LessonKind,
+    Lessons,
+    State,
+    difference,
+)
 
 _LONGEST = 100
 """Characters of a lesson in a list."""

@@ -10,12 +10,13 @@ from querist.app.terminal.place import Place, opened_run, status_of
 from querist.app.terminal.screen import Screen, dollars, percent, plural
 from querist.app.views.facts import mind_of
 from querist.app.views.figures import headline_word
+from querist.app.views.state.workspace import caps_line
 from querist.app.views.summary import MOST_NOTICES, show_summary
+from querist.memory.asking.inbox import Inbox
 from querist.memory.errors import InvalidInput
-from querist.memory.inbox import Inbox
-from querist.memory.journal import Journal
-from querist.memory.ledger import Ledger
-from querist.memory.runs import RunRow, Runs
+from querist.memory.run.journal import Journal
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import RunRow, Runs
 from querist.tools.money.prices import PriceList
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def show_runs(place: Place) -> None:
     with place.open() as store:
         runs = Runs(store)
         rows = [_run_row(store, run, status_of(run, runs)) for run in runs.all()]
+        caps = caps_line(store)
     if not rows:
         screen.line("There are no runs here yet. Start one with: querist run task.toml")
         return
@@ -62,6 +64,8 @@ def show_runs(place: Place) -> None:
         "open>",
     ]
     screen.table(columns, rows)
+    if caps:
+        screen.line(caps)
 
 
 def _run_row(store: Store, row: RunRow, status: str) -> list[object]:
@@ -105,6 +109,8 @@ def show_run(place: Place, name: str) -> None:
         if data.reason and data.status != "waiting":  # the summary says what it waits for
             screen.line(data.reason)
         show_summary(screen, data, place, report=None)
+        if caps := caps_line(run.store):
+            screen.line(caps)
         _show_all_troubles(screen, data)
         if data.decisions:
             screen.title("Latest decisions")
@@ -117,7 +123,7 @@ def show_run(place: Place, name: str) -> None:
 def _show_all_troubles(screen: Screen, data: ReportData) -> None:
     """List all that the summary had no room for."""
     if data.lost:
-        screen.title("Texts without a label because of the provider")
+        screen.title("Texts that were looked at and have no label")
     for row in data.lost:
         for reason, count in row.reasons[:_MOST_REASONS]:
             screen.line(f"  {row.word}, {plural(count, 'text')}: {reason}")

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from querist.agents.annotator.guidelines import in_words
 from querist.app.terminal.place import status_of
-from querist.app.views.figures import Figure, Measured, share_right
+from querist.app.views.figures import Figure, Measured, read_corrected, share_right
 from querist.app.views.lessons import used_words
+from querist.app.views.people import PeopleFigures, people_figures
 from querist.app.views.predictions import Judged, on_people, on_test
-from querist.app.views.troubles import LostRow, lost_rows, notices
+from querist.app.views.troubles import LostRow, lost_rows, misfits, notices
 from querist.memory.events import Delivered, LessonsUsed
-from querist.memory.journal import Journal
-from querist.memory.ledger import Ledger
 from querist.memory.records import Decision, Label, Question, Round, SpendKind, Split, Task
-from querist.memory.runs import Runs
+from querist.memory.run.journal import Journal
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
+from querist.tools.opinions.agreement import Corrected
 
 if TYPE_CHECKING:
     from querist.graph.run import Run
@@ -51,6 +53,7 @@ class Headline:
     """None in rounds of earlier versions, when every figure was an accuracy."""
     test_n: int
     metric_name: str
+    corrected: Corrected | None
     target: Delivered | None
     """The model to take home, where it is not the loop's own head."""
     labels: int
@@ -73,7 +76,7 @@ class Headline:
             test = Figure(self.test, *self.test_interval, self.test_n)
         elif self.test is not None:
             test = share_right(self.test, self.test_n)
-        return Measured(own, self.measured_on, test, self.metric_name)
+        return Measured(own, self.measured_on, test, self.metric_name, self.corrected)
 
     @property
     def target_words(self) -> str:
@@ -185,6 +188,7 @@ class ReportData:
     decisions: Sequence[Decision]
     config: Mapping[str, Any]
     versions: Mapping[str, str]
+    people: PeopleFigures
     people_kind: str
     error_rate: float
     model_folder: str
@@ -221,11 +225,12 @@ def gather(run: Run) -> ReportData:
         questions=[_question(question) for question in context.inbox.all(status="open")],
         doubts=doubts,
         lost=lost_rows(context.labelling, {label.example for label in labels}),
-        notices=notices(context.journal),
+        notices=[*misfits(context.inbox), *notices(context.journal)],
         lessons=_lessons(context),
         decisions=_decisions(context.journal),
         config=_config(context),
         versions=_versions(),
+        people=people_figures(run.store, row),
         people_kind=context.config.people.kind,
         error_rate=context.config.people.error_rate,
         model_folder=str(model) if (model / CONFIG).is_file() else "",
@@ -297,6 +302,7 @@ def _headline(context: Context, labels: Sequence[Label], doubts: Sequence[DoubtR
         test_interval=detail.get("test_interval"),
         test_n=len(context.view.known(Split.TEST)),
         metric_name=context.kind.metric,
+        corrected=read_corrected(detail),
         target=_delivered(context, rounds),
         labels=len(labels),
         by_people=sum(label.source == "human" for label in labels),

@@ -28,6 +28,8 @@ def show_summary(screen: Screen, data: ReportData, place: Place, *, report: Path
             style="yellow",
         )
     _show_troubles(screen, data, place)
+    if data.people.words:
+        screen.line(f"Checked   {data.people.words}")
     spent = ", ".join(f"{row.agent} {dollars(row.usd)}" for row in data.spend if row.usd > 0)
     screen.line(
         f"Money     {dollars(top.spent)} of {dollars(top.cap)}" + (f": {spent}" if spent else "")
@@ -54,6 +56,8 @@ def _show_quality(screen: Screen, data: ReportData) -> None:
     measured = top.measured
     if measured.own is not None:
         screen.line(f"{measured.name:<9} {measured.words(measured.own)} {measured.own_words}")
+    if measured.corrected_words:
+        screen.line(f"Corrected {measured.corrected_words}")
     if measured.test is not None:
         screen.line(f"Test      {measured.words(measured.test)} {measured.test_words}")
     if top.target_words:
@@ -69,7 +73,7 @@ def _show_quality(screen: Screen, data: ReportData) -> None:
 
 
 def _show_troubles(screen: Screen, data: ReportData, place: Place) -> None:
-    """Say which texts the provider gave no answer about, and what was learnt about it."""
+    """Say which texts were looked at in vain and why, and what was learnt about a provider."""
     for row in data.lost:
         more = " and other reasons" if len(row.reasons) > 1 else ""
         screen.line(
@@ -92,6 +96,12 @@ def _show_next(screen: Screen, data: ReportData, place: Place) -> None:
         screen.line(
             f"Questions {plural(len(data.questions), 'question')} open; answer with: "
             f"{place.command(f'inbox {run}')}",
+            style="bold",
+        )
+    if data.people.disputes:
+        screen.line(
+            f"Disputes  {plural(data.people.disputes, 'answer')} to settle: "
+            f"{place.command(f'inbox settle {run}')}",
             style="bold",
         )
     if data.doubts:

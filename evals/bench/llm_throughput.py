@@ -29,10 +29,10 @@ from querist.agents.annotator.port import Chunk, Item
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.metered import MeteredModel
-from querist.memory.labelling import Labelling
-from querist.memory.ledger import Ledger
 from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.labelling import Labelling
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.kinds import DEFAULT
 from querist.tools.money.prices import Price

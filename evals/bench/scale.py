@@ -29,8 +29,9 @@ from querist.agents.models.port import ChatRequest
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph import nodes
 from querist.graph.config import make_config
-from querist.graph.run import CHECKPOINTS, Run
+from querist.graph.run import Run
 from querist.graph.workplace import pool_view
+from querist.graph.workplace.checkpoints import CHECKPOINTS
 from querist.memory.events import Initialized, RoundDone
 from querist.memory.records import Event
 from querist.memory.store import Store, open_store
@@ -57,7 +58,7 @@ def main() -> None:
 def _measure_rounds(folder: Path, *, examples: int, rounds: int) -> list[tuple[str, str, str]]:
     """Import a made pool and run a few rounds over it."""
     pool = folder / "pool.jsonl"
-    _write_pool(pool, examples)
+    write_pool(pool, examples)
     body: dict[str, Any] = {
         "task": {"name": "scale", "labels": list(LABELS)},
         "data": {"pool": str(pool), "text": "text", "gold": "label", "embedder": "hashing"},
@@ -75,7 +76,7 @@ def _measure(body: dict[str, Any], store: Store) -> list[tuple[str, str, str]]:
     started = time.perf_counter()
     run = Run.create(make_config(body, source="bench"), store)
     imported = time.perf_counter() - started
-    run.use(models={"local": ScriptedModel(_reply, name="local", in_flight=64)})
+    run.use(models={"local": ScriptedModel(reply, name="local", in_flight=64)})
     ends: list[float] = []
     with _stopwatch() as spent:
         marks: list[float] = []
@@ -99,7 +100,7 @@ def _measure(body: dict[str, Any], store: Store) -> list[tuple[str, str, str]]:
     ]
 
 
-def _write_pool(path: Path, count: int) -> None:
+def write_pool(path: Path, count: int) -> None:
     """Write a made pool; the label is what most of the words belong to."""
     rng = random.Random(0)  # noqa: S311
     with path.open("w") as out:
@@ -167,7 +168,8 @@ def _stopwatch() -> Iterator[dict[str, float]]:
         yield spent
 
 
-def _reply(request: ChatRequest) -> dict[str, float] | str:
+def reply(request: ChatRequest) -> dict[str, float] | str:
+    """Score each label by the words that belong to it."""
     text = request.messages[-1].content
     scores = [sum(text.count(word) for word in WORDS[c::3]) + 0.5 for c in range(3)]
     return {label: score / sum(scores) for label, score in zip(LABELS, scores, strict=True)}

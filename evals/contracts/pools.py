@@ -16,9 +16,9 @@ from querist.agents.models.pacing import Patience
 from querist.agents.models.port import ChatRequest
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.agents.selector.advice.advisor import Advisor
-from querist.memory.ledger import Ledger
 from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.money.prices import Price

@@ -131,8 +131,8 @@ def _solvers_table(seeds: int, rows: int) -> str:
     ]
     for name, gates in _SOLVERS.items():
         ran = [_run_questions(seed, gates, rows=rows) for seed in range(seeds)]
-        right = [judge(one, is_sound)[0] for one in ran]
-        found = [judge(one, lambda row: is_sound(row) and is_hard(row)) for one in ran]
+        right = [judge(result, is_sound)[0] for result in ran]
+        found = [judge(result, lambda row: is_sound(row) and is_hard(row)) for result in ran]
         lines.append(f"| {name} | {told(right, '.1%')} | {_cells(found)} |")
     return "\n".join(lines)
 
@@ -187,8 +187,8 @@ def _learning(words: str, worlds: Sequence[World], *, rows: int, with_best: bool
         tries, usd = paired(done["in turn"], ran)
         more = "| - | - |" if name == "in turn" else f"| {told(tries)} | {told(usd, '.0f')} |"
         lines.append(
-            f"| {words} | {rows} | {name} | {told([one.tries_per_accepted for one in ran])} "
-            f"| {told([1_000 * one.usd_per_accepted for one in ran])} {more}"
+            f"| {words} | {rows} | {name} | {told([result.tries_per_accepted for result in ran])} "
+            f"| {told([1_000 * result.usd_per_accepted for result in ran])} {more}"
         )
     return lines
 
@@ -196,8 +196,10 @@ def _learning(words: str, worlds: Sequence[World], *, rows: int, with_best: bool
 def paired(fixed: Sequence[Ran], other: Sequence[Ran]) -> tuple[list[float], list[float]]:
     """Give per seed how many tries a row fewer the other took, and what share of USD less (%)."""
     pairs = list(zip(fixed, other, strict=True))
-    tries = [one.tries_per_accepted - two.tries_per_accepted for one, two in pairs]
-    return tries, [100 * (1 - two.usd_per_accepted / one.usd_per_accepted) for one, two in pairs]
+    tries = [result.tries_per_accepted - two.tries_per_accepted for result, two in pairs]
+    return tries, [
+        100 * (1 - two.usd_per_accepted / result.usd_per_accepted) for result, two in pairs
+    ]
 
 
 def main() -> None:

@@ -15,10 +15,10 @@ import numpy as np
 
 from querist.agents.models.port import ChatModel
 from querist.graph import jobs
-from querist.memory.creations import CreatedRow
-from querist.memory.jobs import Jobs
-from querist.memory.ledger import Ledger
+from querist.memory.run.ledger import Ledger
 from querist.memory.store import open_store
+from querist.memory.workspace.creations import CreatedRow
+from querist.memory.workspace.jobs import Jobs
 from querist.tools.arms.thompson import Choose, choose_by_yield
 
 WRITER, STRONG, WEAK = "openai:writer", "openai:strong", "openai:weak"

@@ -18,12 +18,13 @@ from querist.agents.models.port import ChatRequest, Message
 from querist.evals.creation.one_job import PRICES, STRONG, WRITER, Ran
 from querist.evals.creation.scripted_world import LABELS, METHODS, World
 from querist.graph.jobs.cells import cells_of
-from querist.graph.jobs.planning import Call, Planner, Progress
+from querist.graph.jobs.creation.planning import Call, Planner
+from querist.graph.jobs.creation.progress import Progress
 from querist.graph.jobs.request import CreateRequest, read_request
 from querist.graph.jobs.workbench import seeds_of
 from querist.memory.answers import Choice
-from querist.memory.creations import CreatedRow, RowStatus
 from querist.memory.records import Example, ExampleId
+from querist.memory.workspace.creations import CreatedRow, RowStatus
 from querist.tools.arms.thompson import Choose, Tries
 
 _IN_FLIGHT = 8

@@ -206,7 +206,9 @@ def _checker(drawn: Plot, seed: int) -> ScriptedModel:
     def answer(request: ChatRequest) -> ChatReply:
         asked = request.messages[-1].content
         plain = {asked, *_strings(asked)}
-        text = next((one for one in known if any(one in said for said in plain)), None)
+        text = next(
+            (known_text for known_text in known if any(known_text in said for said in plain)), None
+        )
         names = request.choices
         chances = dict.fromkeys(names, 1 / len(names))
         if text is not None:

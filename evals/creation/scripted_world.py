@@ -105,7 +105,13 @@ class World:
                 return _said(request, even)
             said = truth if is_right else rng.choice([x for x in LABELS if x != truth])
             rest = (1 - sure) / (len(request.choices) - 1)
-            return _said(request, {one: sure if one == said else rest for one in request.choices})
+            return _said(
+                request,
+                {
+                    choice_name: sure if choice_name == said else rest
+                    for choice_name in request.choices
+                },
+            )
 
         return ScriptedModel(answer, name=name, in_flight=8)
 

@@ -30,8 +30,8 @@ from querist.evals.experiments.accuracy_per_dollar import data_folder
 from querist.graph.config import make_config
 from querist.graph.run import Run
 from querist.memory.events import LessonsUsed
-from querist.memory.lessons import Lesson, LessonKind, Lessons
 from querist.memory.store import Store, open_store
+from querist.memory.workspace.lessons import Lesson, LessonKind, Lessons
 
 _PAIRS = (("trec6", "trec6"), ("subj", "sst2"))
 _ARMS = ("without", "with", "examples")

@@ -30,9 +30,9 @@ from querist.agents.models.catalogue import ModelAccess, open_model
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.providers.gguf import GgufHeader
 from querist.agents.models.providers.local import LocalModel
-from querist.memory.ledger import Ledger
 from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import Store, open_store
 from querist.tools.arms.protocol import wilson
 from querist.tools.kinds import DEFAULT, answers_of

@@ -36,9 +36,9 @@ from querist.graph.config import make_config
 from querist.graph.minds.consulting import BRIEFS
 from querist.graph.minds.exams import EXAMS
 from querist.graph.workplace.models import Models
-from querist.memory.ledger import Ledger
 from querist.memory.records import LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.kinds import DEFAULT
 from querist.tools.opinions.measures import wilson

@@ -176,15 +176,9 @@ async def _record(run: Run, cell: Path) -> None:
         except _Halt:
             assert at is not None
             halted.add(at)
-            _copy(run.store.folder, cell / "at" / f"{at[0]}-{at[1]}")
+            shutil.copytree(run.store.folder, cell / "at" / f"{at[0]}-{at[1]}", dirs_exist_ok=True)
         else:
             return
-
-
-def _copy(store: Path, target: Path) -> None:
-    """Copy a store, but for the embedded model's 240 MB, which a link stands for."""
-    shutil.copytree(store, target, ignore=shutil.ignore_patterns("models"), dirs_exist_ok=True)
-    (target / "models").symlink_to((store / "models").resolve())
 
 
 class Player:
@@ -239,7 +233,7 @@ class Player:
     def copy(self) -> Iterator[Run]:
         """Open the run in a copy of the situation's store."""
         with tempfile.TemporaryDirectory() as folder:
-            _copy(self.situation.folder, Path(folder))
+            shutil.copytree(self.situation.folder, folder, symlinks=True, dirs_exist_ok=True)
             with open_store(Path(folder)) as store:
                 yield Run.open(store)
 
@@ -273,11 +267,11 @@ class Player:
                 await run.drive(end_after_it)
             except _Halt:
                 return seen[0]
-            return float(run.view().ledger.balance().settled - before), await _hits(run)
+            return float(run.view().ledger.balance().settled - before), await hits_of(run)
 
 
-async def _hits(run: Run) -> list[int]:
-    """Train on all labels, as what is taken home is, and tell which test texts are right."""
+async def hits_of(run: Run) -> list[int]:
+    """Train on all labels, as what is taken home is, and tell which test texts are right (N,)."""
     async with run.borrowed() as context:
         knowledge = Knowledge(context, model=current_model(context.files), whole=True)
         number = context.journal.rounds()[-1].number

@@ -90,7 +90,7 @@ class Table:
 
     def named(self, situation: Situation, name: str) -> Outcome:
         """The option of that name; the rules' own ruling is one of them."""
-        return next(one for one in self.options(situation) if name in one.names)
+        return next(option for option in self.options(situation) if name in option.names)
 
     def _stop(self, situation: Situation) -> Outcome | None:
         """What stopping before the round led to, as played from its budget controller's state."""
@@ -122,10 +122,10 @@ class Table:
         worths: dict[str, list[float]] = defaultdict(list)
         for other in self.situations:
             if other.agent == situation.agent and other.dataset != situation.dataset:
-                middle = np.mean([self.value(other, one) for one in self.options(other)])
-                for one in self.options(other):
-                    for name in one.names:
-                        worths[name].append(self.value(other, one) - float(middle))
+                middle = np.mean([self.value(other, option) for option in self.options(other)])
+                for option in self.options(other):
+                    for name in option.names:
+                        worths[name].append(self.value(other, option) - float(middle))
         means = {name: float(np.mean(found)) for name, found in worths.items()}
 
         def rank(outcome: Outcome) -> float:
@@ -151,11 +151,11 @@ def main() -> None:
     parser.add_argument("--price", default="0,0", help="dollars a million tokens: in,out")
     options = parser.parse_args()
     table = Table(options.out, worth=options.worth)
-    chosen = [one for one in table.situations if one.agent in options.agents]
+    chosen = [option for option in table.situations if option.agent in options.agents]
     print(_count(chosen))
     print(f"\n| {' | '.join(_HEAD)} |\n|{'---|' * len(_HEAD)}")
     for agent in options.agents:
-        mine = [one for one in chosen if one.agent == agent]
+        mine = [option for option in chosen if option.agent == agent]
         for mind in [*options.mind, "elsewhere", "best"]:
             rows = [_rule(table, situation, mind, options) for situation in mine]
             if rows:
@@ -163,7 +163,7 @@ def main() -> None:
 
 
 def _count(situations: Sequence[Situation]) -> str:
-    sets = sorted({one.dataset for one in situations})
+    sets = sorted({option.dataset for option in situations})
     return f"{len(situations)} situations from runs on {', '.join(sets)}."
 
 

@@ -18,12 +18,12 @@ from querist.agents.models.port import ChatModel
 from querist.graph.config import RunConfig
 from querist.graph.intake import import_data
 from querist.graph.workplace.context import Context, Listener
-from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
+from querist.memory.errors import BudgetExceeded, CapReached, InvalidInput, QueristError
 from querist.memory.event_parts import ArmRow, PullNote
 from querist.memory.events import ArmsTried, Chosen
-from querist.memory.journal import Journal
 from querist.memory.records import Example, RunId, Split, content_id
-from querist.memory.runs import Heartbeat, Runs
+from querist.memory.run.journal import Journal
+from querist.memory.run.runs import Heartbeat, Runs
 from querist.memory.store import Store
 from querist.tools.arms import ArmSelector, Pull, pulls_at_once, wilson
 
@@ -99,6 +99,8 @@ class Session:
             fresh = [pull for pull in pulls if is_redone or pull not in known]
             try:
                 tries = await evaluate(fresh) if fresh else []
+            except CapReached:
+                raise
             except BudgetExceeded:
                 self.status = "out of money"
                 return

@@ -10,6 +10,8 @@ rows = jobs.rows_of(store, job)
 
 from __future__ import annotations
 
+from querist.graph.jobs.attributes import FoundAttributes, find_attributes
+from querist.graph.jobs.extending import extend
 from querist.graph.jobs.quoting import JobQuote, quote_create
 from querist.graph.jobs.request import (
     CreateRequest,
@@ -24,10 +26,13 @@ from querist.graph.jobs.worker import Worker
 
 __all__ = [
     "CreateRequest",
+    "FoundAttributes",
     "JobQuote",
     "JobRequest",
     "LabelRequest",
     "Worker",
+    "extend",
+    "find_attributes",
     "load_request",
     "quote_create",
     "read_request",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from querist.graph.jobs.workbench import Workbench
 from querist.memory.answers import name_of
-from querist.memory.creations import CreatedRow
+from querist.memory.asking.inbox import Inbox
 from querist.memory.errors import BudgetExceeded
-from querist.memory.inbox import Inbox
-from querist.memory.ledger import Bill, Hold, Request
 from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import CallKey, ExampleId, Question, RunId, SpendKind, content_id
+from querist.memory.run.ledger import Bill, Hold, Request
+from querist.memory.workspace.creations import CreatedRow
 from querist.tools.gates.sampling import most_wrong
 from querist.tools.kinds import kind_of
 
@@ -90,7 +90,7 @@ class Sample:
     def settle(self) -> None:
         """Pay for the answers that came, once each, and free the money of the others."""
         open_ = {str(question.id) for question in self._inbox.all(status="open")}
-        answered = {one.id: one.answered_by for one in self._inbox.all(status="answered")}
+        answered = {asked.id: asked.answered_by for asked in self._inbox.all(status="answered")}
         price = self._bench.request.budget.human_label_usd
         bills, free = [], []
         for hold in self._held():
@@ -112,15 +112,15 @@ class Sample:
         """Compare people's answers with what the rows were written as."""
         labels = {row.id: row.label for row in self._bench.creations.all("accepted")}
         questions = self._inbox.all()
-        answered = [one for one in questions if one.status == "answered"]
+        answered = [asked for asked in questions if asked.status == "answered"]
         wrong = sum(
-            one.answer is None or name_of(one.answer) != labels.get(str(one.example))
-            for one in answered
+            asked.answer is None or name_of(asked.answer) != labels.get(str(asked.example))
+            for asked in answered
         )
         return Acceptance(
             asked=len(questions),
             answered=len(answered),
-            skipped=sum(one.status == "skipped" for one in questions),
+            skipped=sum(asked.status == "skipped" for asked in questions),
             wrong=wrong,
             allowed=most_wrong(len(answered), self._bench.request.people.bound),
         )

@@ -10,8 +10,8 @@ from querist.agents.generator.methods.port import METHODS
 from querist.agents.verifier.gates.port import MODEL_GATES
 from querist.graph.jobs.request import CreateRequest
 from querist.graph.jobs.workbench import Workbench
-from querist.memory.creations import CreatedRow
 from querist.memory.records import Job, Round
+from querist.memory.workspace.creations import CreatedRow
 from querist.tools.calls import read_call
 from querist.tools.gates.drift import Drift, drift
 from querist.tools.gates.port import GATES
@@ -145,10 +145,10 @@ def _drift(found: Drift | None) -> Iterator[str]:
             f"(90 % interval {found.low:.0%} to {found.high:.0%}; 50 % is chance, "
             f"{found.compared:,} on each side)."
         )
-    one, two = found.distinct_written
+    words, two = found.distinct_written
     real_one, real_two = found.distinct_real
     yield (
-        f"Different words a word {one:.2f} (seeds {real_one:.2f}), different pairs {two:.2f} "
+        f"Different words a word {words:.2f} (seeds {real_one:.2f}), different pairs {two:.2f} "
         f"(seeds {real_two:.2f}), in equally many words."
     )
     if found.spread_written is not None and found.spread_real is not None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
 
+from querist.tools.compute.arrays import share_out
+
 _MOST = 20_000
 _LABEL = "label"
 
@@ -117,9 +119,4 @@ def check_cells(
 
 def quotas(cells: Sequence[Cell], rows: int) -> list[int]:
     """Share out rows by largest remainder (Hamilton); they add up to `rows`."""
-    exact = [cell.share * rows for cell in cells]
-    whole = [int(value + 1e-9) for value in exact]
-    order = sorted(range(len(cells)), key=lambda i: (whole[i] - exact[i], i))
-    for place in order[: rows - sum(whole)]:
-        whole[place] += 1
-    return whole
+    return share_out(rows, [cell.share for cell in cells])

@@ -10,10 +10,11 @@ from decimal import Decimal
 from querist.agents.models.port import ChatModel, ChatRequest, Message
 from querist.agents.verifier.gates.port import MODEL_GATES
 from querist.graph.jobs.cells import cells_of
-from querist.graph.jobs.planning import Planner, Progress
+from querist.graph.jobs.creation.planning import Planner
+from querist.graph.jobs.creation.progress import Progress
 from querist.graph.jobs.request import CreateRequest
 from querist.graph.jobs.submitting import check_creation_models, read_seeds
-from querist.graph.jobs.workbench import Seeds, seeds_of
+from querist.graph.jobs.workbench import DECIDING, Seeds, config_of, seeds_of
 from querist.memory.errors import QueristError
 from querist.tools.calls import read_call
 from querist.tools.money.prices import PriceList
@@ -46,6 +47,8 @@ class JobQuote:
     """How many rows the cap is expected to pay for."""
     seconds: float
     cells: int
+    minds: Decimal = Decimal(0)
+    """What the agents' decisions may cost at most; within the cap, beside the forecast."""
     acceptance: float = _ACCEPTANCE
 
 
@@ -79,7 +82,8 @@ def quote_create(
             tokens += each * (size + _JUDGED_OUTPUT)
     cap = request.budget.usd
     people = request.people.sample * request.budget.human_label_usd
-    free = max(Decimal(0), cap - people)  # what people cost is set aside first
+    minds = _most_for_minds(request, prices)
+    free = max(Decimal(0), cap - people - minds)  # what people cost is set aside first
     return JobQuote(
         rows=request.rows,
         writer_calls=calls,
@@ -91,7 +95,18 @@ def quote_create(
         affordable=request.rows if cost <= free else int(request.rows * free / cost),
         seconds=_seconds(request, calls, asked),
         cells=len(cells),
+        minds=minds,
     )
+
+
+def _most_for_minds(request: CreateRequest, prices: PriceList) -> Decimal:
+    """Give the share of the cap that decisions may cost, where a model that costs takes any."""
+    config = config_of(request)
+    if all(config.minds.of(agent) == "rules" for agent in DECIDING):
+        return Decimal(0)
+    if not prices.price_of(config.mind_model).cost(1_000, 1_000):
+        return Decimal(0)
+    return request.budget.usd * Decimal(str(config.minds.share))
 
 
 def _writer_tokens(request: CreateRequest, seeds: Seeds) -> int:

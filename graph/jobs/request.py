@@ -16,8 +16,10 @@ from querist.agents.generator.methods.port import METHODS
 from querist.agents.verifier.gates.port import MODEL_GATES
 from querist.graph.config import RunConfig, explain, load_config, put
 from querist.graph.jobs.cells import check_cells
+from querist.graph.jobs.seeds_section import SeedsSection
+from querist.graph.jobs.thresholds import thresholds_of
 from querist.graph.names import EmbedderName
-from querist.graph.sections import BudgetSection, ModelsSection, Section, TaskSection
+from querist.graph.sections import BudgetSection, MindsSection, ModelsSection, Section, TaskSection
 from querist.memory.errors import InvalidInput
 from querist.memory.records import LabelClass, Task
 from querist.tools.calls import read_call
@@ -90,20 +92,6 @@ class LabelRequest(_Common):
 
     kind: Literal["label"]
     config: RunConfig
-
-
-class SeedsSection(Section):
-    """What is written after."""
-
-    file: str | None = None
-    """Rows, in any format of a pool."""
-    text: str | list[str] | None = None
-    label: str | None = None
-    """The column of their labels."""
-    passages: str | None = None
-    """A text file that is cut into passages."""
-    characters: int = Field(default=800, ge=100, le=20_000)
-    """Of a passage."""
 
 
 class AttributeSection(Section):
@@ -203,6 +191,10 @@ class CreateRequest(_Common):
     learn: bool = True
     """Whether the commonest reasons of rejection go into the next prompts."""
     seed: int = Field(default=0, ge=0, le=100_000)
+    minds: MindsSection = MindsSection()
+    """Who takes the agents' decisions, as in a task file."""
+    bounds: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict)
+    """Within which the verifier may move thresholds: `{label_check = {least = [0.4, 0.7]}}`."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> CreateRequest:
@@ -211,7 +203,9 @@ class CreateRequest(_Common):
                 "say what is to be written: either [task] with labels, or [record] with a schema"
             )
         _check_names(self.methods, self.gates)
+        thresholds_of(self.gates, self.bounds)
         self._check_needs()
+        self._check_shown()
         if unknown := set(self.shares) - set(self.labels):
             raise ValueError(f"shares names {sorted(unknown)}, which are no labels of the task")
         if self.shares:
@@ -223,24 +217,41 @@ class CreateRequest(_Common):
         for text in self.methods:
             name = read_call(text)[0]
             needs = METHODS.read(text).needs
-            if "seeds" in needs and self.seeds.file is None:
+            if "seeds" in needs and not self.seeds.has_rows:
                 raise ValueError(f"the method {name} works on seeds: name them in seeds.file")
             if "passages" in needs and self.seeds.passages is None:
                 raise ValueError(f"the method {name} needs a text in seeds.passages")
-            if "labels" in needs and (len(self.labels) < 2 or self.seeds.label is None):
+            if "labels" in needs and (len(self.labels) < 2 or not self.seeds.has_labels):
                 raise ValueError(
                     f"the method {name} needs a task of two labels or more, and seeds with labels "
                     "(seeds.label names their column)"
                 )
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        if self.seeds.run is not None and not self.labels:
+            raise ValueError("seeds.run gives labelled texts, and free records have no labels")
+        named = {*self.seeds.confused, *self.seeds.confused.values()}
+        if strange := named - set(self.labels):
+            raise ValueError(f"seeds.confused names {sorted(strange)}, which are no labels")
         if self.people.sample and not self.labels:
             raise ValueError("people.sample compares labels, and free records have none")
         for name, _ in map(read_call, self.gates):
-            if name in {"label_check", "classifier"} and not self.labels:
+            if name in {"label_check", "classifier", "trial"} and not self.labels:
                 raise ValueError(f"the gate {name} compares labels, and free records have none")
-            if name == "classifier" and self.seeds.label is None:
-                raise ValueError("the gate classifier learns from seeds.file and seeds.label")
+            if name in {"classifier", "trial"} and not self.seeds.has_labels:
+                raise ValueError(f"the gate {name} learns from seeds.file and seeds.label")
             if name == "contamination" and not self.tests:
                 raise ValueError("the gate contamination needs files to compare with: tests")
+
+    def _check_shown(self) -> None:
+        if self.seeds.show != "random" and not self.seeds.has_rows:
+            raise ValueError(f"seeds.show = {self.seeds.show!r} needs seeds: name them, seeds.file")
+        if self.seeds.show == "hard" and (len(self.labels) < 2 or not self.seeds.has_labels):
+            raise ValueError(
+                'seeds.show = "hard" needs a task of two labels or more, and seeds with labels '
+                "(seeds.label names their column)"
+            )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -266,6 +277,7 @@ class CreateRequest(_Common):
 
 
 JobRequest = Annotated[LabelRequest | CreateRequest, Field(discriminator="kind")]
+"""Either of both kinds of job."""
 _ADAPTER: TypeAdapter[LabelRequest | CreateRequest] = TypeAdapter(JobRequest)
 
 

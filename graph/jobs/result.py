@@ -12,11 +12,11 @@ from pathlib import Path
 from querist.graph.jobs.card import write_card
 from querist.graph.jobs.request import CreateRequest, LabelRequest, read_request
 from querist.graph.jobs.workbench import Workbench
-from querist.memory.creations import CreatedRow, Creations
 from querist.memory.errors import InvalidInput
 from querist.memory.files import RunFiles, write_whole
 from querist.memory.records import Example, ExampleId, Job, Label, Origin, Task
 from querist.memory.store import Lease, Store
+from querist.memory.workspace.creations import CreatedRow, Creations
 from querist.tools.data.export import ExportRow, export_rows
 from querist.tools.data.places import ExportFormat
 from querist.tools.kinds import find_kind

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from querist.agents.models.catalogue import check_reachable
 from querist.agents.verifier.gates.port import MODEL_GATES
 from querist.graph.config import api_key
 from querist.graph.intake import check_models
-from querist.graph.jobs.request import CreateRequest, LabelRequest, cap_of
-from querist.graph.jobs.workbench import PASSAGE, config_of
+from querist.graph.jobs.request import CreateRequest, LabelRequest, cap_of, read_request
+from querist.graph.jobs.workbench import DECIDING, PASSAGE, config_of
 from querist.memory.answers import name_of
 from querist.memory.errors import InvalidInput
-from querist.memory.jobs import Jobs, NewJob
-from querist.memory.pool import keep_dataset
 from querist.memory.records import Example, ExampleId, Job, Origin, RunId, Split, content_id
-from querist.memory.runs import Runs
+from querist.memory.run.pool import keep_dataset
+from querist.memory.run.runs import Runs
 from querist.memory.store import Store
+from querist.memory.workspace.jobs import Jobs, NewJob
 from querist.tools.data.load import ColumnMap, load_examples
 from querist.tools.kinds import DEFAULT, find_kind
 from querist.tools.money.prices import PriceList
@@ -27,6 +28,8 @@ from querist.tools.wording import listed
 
 Tell = Callable[[str], None]
 _MOST_BYTES = 64_000_000
+_USUAL_WORDS = 40
+"""Of a seed, where none can be read."""
 
 
 def submit(
@@ -42,8 +45,8 @@ def submit(
     cannot be, and `ModelRefused` for a model without a price or a key.
     """
     jobs = Jobs(store)
-    body = request.model_dump(mode="json", by_alias=True)
-    if key is not None and (known := jobs.known(key, body)):
+    asked = _said(request)
+    if key is not None and (known := jobs.known(key, asked, again=_said_by)):
         return known
     if isinstance(request, LabelRequest):
         # LangGraph takes seconds to load, and only jobs that label need it.
@@ -52,14 +55,20 @@ def submit(
         check_models(request.config)
         run = Run.create(request.config, store, tell=tell).id
     else:
-        run = _create_run(request, store, tell=tell)
+        if request.seeds.run is not None:
+            # What asks a run loads its trained model, and few jobs do.
+            from querist.graph.jobs.weak_seeds import complete_weak
+
+            request = complete_weak(request, store, tell=tell)
+        run = create_run(request, store, tell=tell, cap=cap_of(request))
     deadline = store.now() + timedelta(minutes=request.minutes) if request.minutes else None
     return jobs.submit(
         NewJob(
             request.kind,
             request.name,
-            body,
+            request.model_dump(mode="json", by_alias=True),
             run,
+            asked=asked,
             priority=request.priority,
             key=key,
             deadline=deadline,
@@ -67,18 +76,35 @@ def submit(
     )
 
 
-def _create_run(request: CreateRequest, store: Store, *, tell: Tell) -> RunId:
+def _said(request: LabelRequest | CreateRequest) -> dict[str, object]:
+    """What was asked for, less what is as it is by default: a later version has new keys."""
+    said = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {**said, "kind": request.kind}
+
+
+def _said_by(kept: Mapping[str, object]) -> dict[str, object] | None:
+    """What a kept request asked for; None if nothing of today can be read from it."""
+    try:
+        return _said(read_request(kept, source="the job"))
+    except InvalidInput:
+        return None
+
+
+def create_run(request: CreateRequest, store: Store, *, tell: Tell, cap: Decimal) -> RunId:
+    """Read the seeds of a create job and write its run down; nothing is spent."""
     check_creation_models(request)
-    examples = read_seeds(request, tell=tell)
-    dataset = content_id("seeds", [(one.id, dict(one.fields), str(one.split)) for one in examples])
-    keep_dataset(store, dataset, examples, name=request.seeds.file or "no seeds")
+    examples = read_seeds(request, store=store, tell=tell)
+    dataset = content_id(
+        "seeds", [(seed.id, dict(seed.fields), str(seed.split)) for seed in examples]
+    )
+    keep_dataset(store, dataset, examples, name=request.seeds.source or "no seeds")
     run = RunId(f"create-{uuid.uuid4().hex[:12]}")
     Runs(store).create(
         run,
         task=request.as_task(),
         dataset=dataset,
         config=config_of(request).model_dump(mode="json"),
-        cap=cap_of(request),
+        cap=cap,
         kind="create",
     )
     return run
@@ -98,15 +124,24 @@ def check_creation_models(request: CreateRequest) -> None:
                 )
             names.add(name or str(request.models.checker))
     config = config_of(request)
+    if any(config.minds.of(agent) != "rules" for agent in DECIDING):
+        names.add(config.mind_model)
     prices = PriceList.load(request.prices)
     for name in sorted(names):
         prices.price_of(name)
         check_reachable(name, base_url=request.models.base_url, key=api_key(config))
 
 
-def read_seeds(request: CreateRequest, *, tell: Tell = lambda _: None) -> list[Example]:
-    """Read seeds, passages and the texts of tests."""
+def read_seeds(
+    request: CreateRequest, *, store: Store | None = None, tell: Tell = lambda _: None
+) -> list[Example]:
+    """Read seeds, passages and the texts of tests.
+
+    Without the workspace in `store` the seeds of a run are stood for by a text a label: for quotes.
+    """
     found: dict[ExampleId, Example] = {}
+    if request.seeds.run is not None:
+        found |= {example.id: example for example in _seeds_of_run(request, store, tell=tell)}
     if request.seeds.file is not None:
         for example in _rows(request, request.seeds.file, label=request.seeds.label, tell=tell):
             found[example.id] = example
@@ -123,6 +158,27 @@ def read_seeds(request: CreateRequest, *, tell: Tell = lambda _: None) -> list[E
             name = ExampleId(f"test-{content_id(dict(example.fields))}")
             found[name] = Example(name, example.fields, split=Split.TEST)
     return list(found.values())
+
+
+def _seeds_of_run(request: CreateRequest, store: Store | None, *, tell: Tell) -> list[Example]:
+    if store is None:
+        assert request.task is not None  # as was checked
+        kind, text = find_kind(request.task.kind), "word " * _USUAL_WORDS
+        return [
+            Example(ExampleId(f"seed-{name}"), {"text": text}, gold=kind.answer_of(name))
+            for name in request.labels
+        ]
+    from querist.graph.jobs.weak_seeds import read_labelled
+
+    found = read_labelled(request, store, tell=tell)
+    have = {name_of(example.gold) for example in found if example.gold is not None}
+    wanted = [name for name in request.labels if not request.shares or request.shares.get(name)]
+    if lacking := [name for name in wanted if name not in have]:
+        raise InvalidInput(
+            f"seeds.run: nobody has labelled a text as {listed(lacking)} there. Leave these out of "
+            "the shares, or name a file with seeds."
+        )
+    return found
 
 
 def _rows(

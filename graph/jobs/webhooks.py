@@ -15,16 +15,16 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 from querist.graph.jobs.request import WebhookSection, is_private_number, private_words
-from querist.memory.outbox import Message, Outbox
 from querist.memory.records import Job
 from querist.memory.store import Store
+from querist.memory.workspace.outbox import Message, Outbox
+
+if TYPE_CHECKING:
+    from aiohttp.abc import ResolveResult
 
 _SECONDS = 10.0
 """For a whole try: an address that hangs holds nothing up for longer."""
@@ -49,8 +49,11 @@ class _PrivateAddressError(Exception):
     """No `OSError`, so that it comes out of aiohttp with its own words."""
 
 
-class _CheckedResolver(AbstractResolver):
-    """Finds addresses and refuses private ones; the connection goes to what was checked."""
+class _CheckedResolver:
+    """Finds addresses and refuses private ones; the connection goes to what was checked.
+
+    What aiohttp calls an `AbstractResolver`.
+    """
 
     def __init__(self, *, private: bool) -> None:
         self._private = private
@@ -65,7 +68,14 @@ class _CheckedResolver(AbstractResolver):
             if not self._private and not ipaddress.ip_address(address).is_global:
                 raise _PrivateAddressError(private_words(host, address))
         return [
-            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+            {
+                "hostname": host,
+                "host": address,
+                "port": port,
+                "family": family,
+                "proto": 0,
+                "flags": 0,
+            }
             for address in addresses
         ]
 
@@ -75,6 +85,9 @@ class _CheckedResolver(AbstractResolver):
 
 async def send(message: Message, *, seconds: float = _SECONDS) -> str:
     """Send one message; return why it was not taken, or "" if it was."""
+    # Nine megabytes, which servers that only look at jobs do without.
+    import aiohttp
+
     # As it was handed in: what is not allowed is said below, and stops no worker.
     given: Any = message.body["hook"]
     hook = WebhookSection.model_construct(**given)
@@ -89,9 +102,8 @@ async def send(message: Message, *, seconds: float = _SECONDS) -> str:
     # An address in numbers is never looked up, so the resolver does not see it.
     if not hook.private and is_private_number(host):
         return private_words(host, host)
-    connector = aiohttp.TCPConnector(
-        resolver=_CheckedResolver(private=hook.private), family=socket.AF_INET
-    )
+    resolver: Any = _CheckedResolver(private=hook.private)
+    connector = aiohttp.TCPConnector(resolver=resolver, family=socket.AF_INET)
     timeout = aiohttp.ClientTimeout(total=seconds)
     try:
         async with (

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from querist.agents.annotator.prompt import Demonstration
+from querist.agents.mind import Agent
 from querist.agents.models.metered import MeteredModel
 from querist.agents.models.port import ChatModel
 from querist.agents.verifier.gates.port import Bench
@@ -19,22 +20,24 @@ from querist.graph.jobs.request import CreateRequest
 from querist.graph.workplace.embedding import metering
 from querist.graph.workplace.models import Models
 from querist.memory.answers import name_of
-from querist.memory.creations import Creations
-from querist.memory.embeddings import EmbeddingCache
-from querist.memory.events import Notice
+from querist.memory.events import EventBody, Notice
 from querist.memory.files import RunFiles
-from querist.memory.journal import Journal
-from querist.memory.ledger import Ledger
-from querist.memory.pool import Pool
 from querist.memory.records import Example, RunId, Split
-from querist.memory.runs import Runs
+from querist.memory.run.journal import Journal
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.pool import Pool
+from querist.memory.run.runs import Runs
 from querist.memory.store import Lease, Store
+from querist.memory.workspace.creations import Creations
+from querist.memory.workspace.embeddings import EmbeddingCache
 from querist.tools.embedding.embedders import Embedder, embed_all, shared_embedder
 from querist.tools.embedding.served import connected
 from querist.tools.gates.port import Setting
 
 PASSAGE = "passage-"
 """How the ids of passages begin."""
+DECIDING = (Agent.BUDGET_CONTROLLER, Agent.SELECTOR, Agent.GENERATOR, Agent.VERIFIER)
+"""The agents that decide in a create job; the annotator asks where a gate does."""
 _SHOWN_A_LABEL = 2
 """Seeds that a checker is shown of each label."""
 
@@ -44,8 +47,12 @@ def config_of(request: CreateRequest) -> RunConfig:
     models = request.models.model_dump(mode="json", exclude={"checker"})
     task = {"labels": list(request.labels)} if len(request.labels) > 1 else {"labels": ["a", "b"]}
     body = {
+        "minds": request.minds.model_dump(mode="json"),
         "task": {"name": request.name, **task},
-        "data": {"pool": request.seeds.file or "none", "embedder": request.embedder},
+        "data": {
+            "pool": request.seeds.source or "none",
+            "embedder": request.embedder,
+        },
         "budget": request.budget.model_dump(mode="json"),
         "models": models,
         "prices": request.prices,
@@ -96,10 +103,10 @@ class Workbench:
         self.journal = Journal(store, run, lease=lease)
         self.files = RunFiles(store, run, lease=lease)
         self.creations = Creations(store, run, lease=lease)
-        self._config = config_of(request)
+        self.config = config_of(request)
         self._dataset = Runs(store).get(run).dataset
         self.models = Models(
-            self._config,
+            self.config,
             self.ledger,
             folder=store.folder / "models",
             may_spend=lease.may_write,
@@ -111,8 +118,12 @@ class Workbench:
 
     def note(self, words: str) -> None:
         """Tell whoever watches something in words."""
+        self.emit(Notice(words))
+
+    def emit(self, body: EventBody) -> None:
+        """Note an event; who only looks at a job notes nothing."""
         if self.lease.may_write:
-            self.journal.event(Notice(words))
+            self.journal.event(body)
 
     @cached_property
     def seeds(self) -> Seeds:
@@ -123,7 +134,7 @@ class Workbench:
     @cached_property
     def _embedder(self) -> Embedder:
         connect = metering(
-            config=self._config,
+            config=self.config,
             models=self.models,
             ledger=self.ledger,
             cache=self._cache,

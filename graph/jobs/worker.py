@@ -18,29 +18,34 @@ from typing import TYPE_CHECKING, Any
 
 from querist.agents.models.port import ChatModel
 from querist.graph.jobs.acceptance import Sample
-from querist.graph.jobs.creating import Creation, Ended
 from querist.graph.jobs.request import CreateRequest, LabelRequest
 from querist.graph.jobs.result import deliver, request_of
 from querist.graph.jobs.webhooks import message_of, send_due
 from querist.graph.jobs.workbench import Workbench
+from querist.memory.asking.inbox import Inbox
 from querist.memory.errors import (
+    CapReached,
+    DiskFull,
     LeaseLost,
     QueristError,
     RunBusy,
     StoreError,
 )
-from querist.memory.inbox import Inbox
-from querist.memory.jobs import JobLease, Jobs
-from querist.memory.ledger import Balance, Ledger
-from querist.memory.outbox import Outbox
 from querist.memory.records import Job, JobStatus, Round
-from querist.memory.runs import LEASE, Heartbeat, Runs
+from querist.memory.run.ledger import Balance, Ledger
+from querist.memory.run.runs import LEASE, Heartbeat, Runs
 from querist.memory.store import Lease, Store
+from querist.memory.workspace.caps import Caps
+from querist.memory.workspace.jobs import JobLease, Jobs
+from querist.memory.workspace.outbox import Outbox
 from querist.tools.arms.thompson import Choose, choose_by_yield
 
 if TYPE_CHECKING:
+    from querist.graph.jobs.creation.driving import Ended
     from querist.graph.run import Run
 
+_WORKSPACE_CAP = "workspace_cap"
+"""What paused a job that goes on by itself: a cap over all jobs, or the day's."""
 _POLL = 2.0
 _LATER = 5.0
 """Seconds after which a job whose run another process still holds is tried again."""
@@ -71,10 +76,12 @@ class Worker:
         poll: float = _POLL,
         only: str | None = None,
         choose: Choose = choose_by_yield,
+        caps: Caps | None = None,
     ) -> None:
         """`models` replaces models by name (tests); `only` names the one job to work on.
 
-        `choose` takes the method of each call; another one is what ours is compared with.
+        `choose` takes the method of each call; another one is what ours is compared with. `caps`
+        are the workspace's, with another clock (tests).
         """
         self._choose = choose
         self._store = store
@@ -83,6 +90,9 @@ class Worker:
         self._models = dict(models or {})
         self._tell, self._poll, self._only = tell, poll, only
         self._later: dict[str, float] = {}
+        self._caps = caps or Caps(store)
+        self._allowed = ""
+        """What the workspace's caps allowed when the job at work was taken."""
         self._is_stopped = False
         self._run: Run | None = None
         self._kept: Workbench | None = None
@@ -110,23 +120,25 @@ class Worker:
     @contextlib.asynccontextmanager
     async def _at_work(self) -> AsyncIterator[None]:
         """Send messages beside the work: what is told of a long job is no use after it."""
-        post = asyncio.create_task(self._post())
+        over = asyncio.Event()
+        post = asyncio.create_task(self._post(over))
         try:
             yield
         finally:
-            post.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await post
+            # Not cancelled: a message that was taken and not sent is left alone for a minute.
+            over.set()
+            await post
             await send_due(self._store)
             if self._kept is not None:
                 await self._kept.models.aclose()
                 self._kept = None
 
-    async def _post(self) -> None:
-        while True:
+    async def _post(self, over: asyncio.Event) -> None:
+        while not over.is_set():
             with contextlib.suppress(StoreError):  # the work meets the same trouble, and says so
                 await send_due(self._store)
-            await asyncio.sleep(self._poll)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), self._poll)
 
     async def _rest(self) -> None:
         for _ in range(max(1, int(self._poll / 0.1))):
@@ -143,6 +155,7 @@ class Worker:
         if lease is None:
             return False
         job = self.jobs.get(lease.job)
+        self._allowed = self._caps.mark()
         self._tell(f"Job {job.id} ({job.kind}): taken.")
         with Heartbeat(self.jobs, lease, every=self._beat):
             try:
@@ -151,7 +164,14 @@ class Worker:
                     self._close_job(job, lease, closed)
             except LeaseLost as lost:
                 self._tell(str(lost))
+            except StoreError as error:
+                self._put_off(job, error)  # it could not even be closed
         return True
+
+    def _put_off(self, job: Job, error: StoreError) -> None:
+        """Leave a job to its lease, and try it again later."""
+        self._tell(f"Job {job.id}: {error}")
+        self._later[job.id] = monotonic() + _LATER
 
     async def _attempt(self, job: Job, lease: JobLease) -> _Closed | None:
         """Work on a job; None where it goes back into the queue."""
@@ -166,10 +186,14 @@ class Worker:
             return None
         except LeaseLost:
             raise
+        except DiskFull as error:
+            # It would meet the same again: a person has to make room.
+            return _Closed(JobStatus.PAUSED, str(error), "disk")
         except StoreError as error:
-            self._tell(f"Job {job.id}: {error}")
-            self._later[job.id] = monotonic() + _LATER
+            self._put_off(job, error)
             return None
+        except CapReached as error:
+            return _Closed(JobStatus.PAUSED, str(error), _WORKSPACE_CAP)
         except QueristError as error:
             return _Closed(JobStatus.FAILED, str(error))
         except asyncio.CancelledError:
@@ -188,6 +212,10 @@ class Worker:
                 runs.set_status(held, "running")
                 if request.people.sample:
                     Sample(bench, job.run).reserve()
+                # LangGraph takes a while to load, and a process may never need it.
+                from querist.graph.jobs.creation.driving import create
+                from querist.graph.jobs.creation.workplace import Creation
+
                 creation = Creation(
                     bench,
                     deadline=job.deadline,
@@ -195,7 +223,7 @@ class Worker:
                     listener=lambda account: self._note(job, request, account, bench.ledger),
                     choose=self._choose,
                 )
-                ended = await creation.run()
+                ended = await create(creation)
                 return self._end(job, held, ended, bench=bench)
             finally:
                 kept, self._kept = self._kept, bench
@@ -209,6 +237,7 @@ class Worker:
             return None
         status = {
             "pause": JobStatus.PAUSED,
+            _WORKSPACE_CAP: JobStatus.PAUSED,
             "cancel": JobStatus.CANCELLED,
             "gates": JobStatus.FAILED,
         }.get(ended.stop, JobStatus.DONE)
@@ -265,6 +294,8 @@ class Worker:
             return _Closed(JobStatus.DONE, outcome.reason, "finished", rows)
         if outcome.status == "waiting":
             return _Closed(JobStatus.WAITING, outcome.reason, "waiting")
+        if outcome.is_capped:
+            return _Closed(JobStatus.PAUSED, outcome.reason, _WORKSPACE_CAP)
         if outcome.is_trouble:
             return _Closed(JobStatus.FAILED, outcome.reason)
         wish = self._wish(lease)
@@ -301,7 +332,15 @@ class Worker:
                 continue
 
     def _wake(self) -> None:
-        """Put jobs back into the queue whose people have answered."""
+        """Put jobs back into the queue whose people have answered, or whose caps allow more."""
+        # One that a person paused while it was queued has no reason.
+        held = [job for job in self.jobs.all([JobStatus.PAUSED]) if job.reason]
+        capped = {job.id: (job.result or {}).get("caps") for job in held}
+        now = self._caps.mark() if any(capped.values()) else ""
+        for job in held:
+            if capped[job.id] not in (None, now):
+                with contextlib.suppress(QueristError):
+                    self.jobs.resume(job.id, reason="The caps of the workspace allow more.")
         for job in self.jobs.all([JobStatus.WAITING]):
             if job.kind == "create":
                 if not Inbox(self._store, job.run).counts().get("open", 0):
@@ -325,6 +364,8 @@ class Worker:
             "stop": closed.stop,
             "usd": str(balance.settled),
         }
+        if closed.stop == _WORKSPACE_CAP and self.jobs.wish(lease) != "pause":
+            result["caps"] = self._allowed
         told = closed.status in (JobStatus.DONE, JobStatus.FAILED, JobStatus.WAITING)
         message = None
         if told:

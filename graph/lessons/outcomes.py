@@ -14,8 +14,8 @@ from querist.graph.round.evidence import past_choices
 from querist.graph.round.prompts import bank_of
 from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
-from querist.memory.lessons import Lesson, LessonKind
 from querist.memory.records import content_id
+from querist.memory.workspace.lessons import Lesson, LessonKind
 from querist.tools.wording import counted
 
 _MOST_PAIRS = 5

@@ -24,8 +24,8 @@ from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
 from querist.memory.errors import LeaseLost, QueristError, StoreError
 from querist.memory.events import LessonLearnt
-from querist.memory.lessons import Correction, Lesson, LessonKind
 from querist.memory.records import Annotation, ExampleId, Label, content_id
+from querist.memory.workspace.lessons import Correction, Lesson, LessonKind
 
 _FEWEST = 3
 """Corrections of one kind that make a guideline."""

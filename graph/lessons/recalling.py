@@ -11,8 +11,8 @@ from querist.graph.round.audit import audited, reserved
 from querist.graph.workplace.context import Context
 from querist.memory.event_parts import UsedLesson
 from querist.memory.events import LessonsUsed
-from querist.memory.lessons import Lesson, LessonKind
 from querist.memory.records import Example, ExampleId, Split
+from querist.memory.workspace.lessons import Lesson, LessonKind, labels_key
 
 _MOST_FACTS = 6
 """Of like tasks, for each kind of lesson."""
@@ -43,7 +43,8 @@ def guidelines_of(context: Context) -> tuple[Guideline, ...]:
     found = []
     for used in _last(context).guidelines:
         lesson = context.lessons.find(used.id, version=used.version)
-        if lesson is not None:
+        # After a change of labels none holds until the next recall.
+        if lesson is not None and lesson.labels_key == labels_key(context.task):
             found.append(as_guideline(lesson, places=used.shown))
     return tuple(found)
 

@@ -18,8 +18,8 @@ from querist.graph.round.prompts import FILLERS, bias, final_prompt, with_neares
 from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
 from querist.memory.errors import QueristError
-from querist.memory.lessons import Lesson, MeasuredGain
 from querist.memory.records import ExampleId, Label, SpendKind
+from querist.memory.workspace.lessons import Lesson, MeasuredGain
 from querist.tools.opinions.paired import paired_difference
 
 _FEWEST = 30

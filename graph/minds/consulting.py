@@ -1,10 +1,15 @@
-"""Whether a language model is asked for a decision, with what, and what is left to its rules."""
+"""Whether a language model is asked for a decision, with what, and what is left to its rules.
+
+`Work` says what differs between the loop and a job: how decisions are put, when `auto` asks, what a
+mind can look up, and what its rulings came to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from querist.agents.annotator.brief import BRIEF as ANNOTATOR
 from querist.agents.budget_controller.brief import BRIEF as BUDGET_CONTROLLER
@@ -12,18 +17,20 @@ from querist.agents.deliberation.allowance import Account, Allowance
 from querist.agents.deliberation.brief import Brief
 from querist.agents.deliberation.exams import Examined
 from querist.agents.deliberation.steps import Speech, speech_of
+from querist.agents.deliberation.toolbox import Tool
 from querist.agents.generator.brief import BRIEF as GENERATOR
-from querist.agents.mind import Agent, Deliberated, Deliberation, DeliberationFailed
+from querist.agents.mind import Agent, AgentSpec, Deliberated, Deliberation, DeliberationFailed
 from querist.agents.models.metered import MeteredModel
 from querist.agents.selector.brief import BRIEF as SELECTOR
 from querist.agents.verifier.brief import BRIEF as VERIFIER
-from querist.graph.minds.occasions import occasion
+from querist.graph.minds.port import Desk
 from querist.graph.minds.records import JournalMemo, Place, begun
-from querist.graph.minds.toolboxes import attempt_of, tools_of
-from querist.graph.minds.trust import standing_of
-from querist.graph.workplace.context import Context
+from querist.graph.minds.trust import Standing
 from querist.memory.errors import QueristError
 from querist.memory.events import Consulted, Notice
+from querist.memory.records import Decision
+
+D = TypeVar("D", bound=Desk)
 
 BRIEFS: Mapping[str, Brief[Any, Any]] = {
     Agent.SELECTOR: SELECTOR,
@@ -34,55 +41,73 @@ BRIEFS: Mapping[str, Brief[Any, Any]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Work(Generic[D]):
+    """What agents decide on, at a desk of its own."""
+
+    briefs: Mapping[str, Brief[Any, Any]]
+    """By agent: how its decision is put to a mind."""
+    occasion: Callable[[D, Place], str]
+    """Why `auto` asks now; "" where it does not."""
+    standing: Callable[[D, str], Standing]
+    """What came of an agent's rulings."""
+    tools: Callable[[D, Any, Place, Account], list[Tool]]
+    attempt: Callable[[D, Place], Callable[[Any], object]]
+    """Gives what tries a ruling before it counts."""
+    settle: (
+        Callable[[D, AgentSpec[Any, Any], Any, Any, Decision], Awaitable[tuple[Any, Decision]]]
+        | None
+    ) = None
+    """Settles a ruling with another agent that wants otherwise."""
+
+
 def consult(
-    context: Context, evidence: Any, place: Place
+    desk: D, evidence: Any, place: Place, work: Work[D]
 ) -> tuple[Deliberation[Any, Any] | None, str]:
     """Give the deliberation that a decision is to be taken by, if any, and why, or why not."""
-    mind = context.config.minds.of(place.agent)
+    mind = desk.config.minds.of(place.agent)
     if mind == "rules":
         return None, ""
-    brief = BRIEFS[place.agent]
+    brief = work.briefs[place.agent]
     if why := brief.settled(evidence):
         return None, f"not asked: {why}"
     try:
-        model = context.models.named(
-            context.config.mind_model, agent=place.agent, number=place.number
-        )
-        consulted = begun(context, place)
+        model = desk.models.named(desk.config.mind_model, agent=place.agent, number=place.number)
+        consulted = begun(desk, place)
         if consulted is None:
-            why_not, consulted = _begin(context, evidence, place, model)
+            why_not, consulted = _begin(desk, evidence, place, model, work)
             if consulted is None:
                 return None, f"not asked: {why_not}"
-            context.emit(consulted)
+            desk.emit(consulted)
     except QueristError as error:
         return _absent(str(error)), "the model could not be opened"
-    return _deliberation(context, consulted, place, model), consulted.why
+    return _deliberation(desk, consulted, place, model, work), consulted.why
 
 
 def _begin(
-    context: Context, evidence: Any, place: Place, model: MeteredModel
+    desk: D, evidence: Any, place: Place, model: MeteredModel, work: Work[D]
 ) -> tuple[str, Consulted | None]:
     """Decide whether to ask, and write down with what; else say why not."""
-    section = context.config.minds
-    standing = standing_of(context, place.agent)
-    exam = Examined.of(context.store.folder).find(model.model, place.agent)
+    section = desk.config.minds
+    standing = work.standing(desk, place.agent)
+    exam = Examined.of(desk.store.folder).find(model.model, place.agent)
     is_auto = section.of(place.agent) == "auto"
     if is_auto:
         if exam is None or not exam.passed:
             what = "has not passed" if exam else "did not sit"
-            _tell(context, f"{model.name} {what} the exam of the {_spoken(place.agent)}", is_auto)
+            _tell(desk, f"{model.name} {what} the exam of the {_spoken(place.agent)}", is_auto)
             return f"the model {what} the exam of this agent", None
         if not standing.is_trusted:
             return f"{standing.words}, which is too little", None
-        why = occasion(context, place)
+        why = work.occasion(desk, place)
         if not why:
             return "nothing speaks for it in this round", None
     else:
         why = "the task file says llm"
         if exam is None or not exam.passed:
             what = "has not passed" if exam else "did not sit"
-            _tell(context, f"{model.name} {what} the exam of the {_spoken(place.agent)}", is_auto)
-    usd = allowed(context)
+            _tell(desk, f"{model.name} {what} the exam of the {_spoken(place.agent)}", is_auto)
+    usd = allowed(desk)
     if usd <= 0 and not model.is_free:
         return f"{section.share:.0%} of the budget, its share, is spent", None
     speech: Speech = speech_of(model.model) if section.speech == "auto" else section.speech
@@ -96,40 +121,40 @@ def _begin(
         model=model.name,
         speech=speech,
         why=f"{why} ({standing.words})",
-        page=BRIEFS[place.agent].page(evidence, number=place.number, narrow=speech == "page"),
+        page=work.briefs[place.agent].page(evidence, number=place.number, narrow=speech == "page"),
         usd=usd,
         calls=section.calls,
         tokens=section.tokens,
     )
 
 
-def most_for_minds(context: Context) -> Decimal:
+def most_for_minds(desk: Desk) -> Decimal:
     """Give what the decisions of a whole run may cost at most."""
-    config = context.config
+    config = desk.config
     agents = [agent for agent in BRIEFS if config.minds.of(agent) != "rules"]
     if not agents:
         return Decimal(0)
     try:
-        if context.models.named(config.mind_model, agent=agents[0]).is_free:
+        if desk.models.named(config.mind_model, agent=agents[0]).is_free:
             return Decimal(0)
     except QueristError:
         return Decimal(0)  # one that cannot be had is never paid
     rounds = len(agents) * config.loop.rounds * config.minds.usd
-    return min(rounds, context.ledger.balance().cap * Decimal(str(config.minds.share)))
+    return min(rounds, desk.ledger.balance().cap * Decimal(str(config.minds.share)))
 
 
-def allowed(context: Context) -> Decimal:
+def allowed(desk: Desk) -> Decimal:
     """Give what one decision may cost: of the run's share for minds, what is left of it."""
-    section, balance = context.config.minds, context.ledger.balance()
-    spent = sum((decision.usd for decision in context.journal.decisions()), Decimal(0))
+    section, balance = desk.config.minds, desk.ledger.balance()
+    spent = sum((decision.usd for decision in desk.journal.decisions()), Decimal(0))
     share = balance.cap * Decimal(str(section.share)) - spent
     return max(Decimal(0), min(section.usd, share, balance.remaining))
 
 
 def _deliberation(
-    context: Context, consulted: Consulted, place: Place, model: MeteredModel
+    desk: D, consulted: Consulted, place: Place, model: MeteredModel, work: Work[D]
 ) -> Deliberation[Any, Any]:
-    section = context.config.minds
+    section = desk.config.minds
     allowance = Allowance(consulted.usd, consulted.calls, consulted.tokens, section.seconds)
     account = Account(allowance, model)
 
@@ -138,13 +163,13 @@ def _deliberation(
         from querist.agents.deliberation.agent import Session
 
         session: Session[Any, Any] = Session(
-            BRIEFS[place.agent],
+            work.briefs[place.agent],
             page=consulted.page,
             account=account,
             speech=_speech(consulted.speech),
-            tools=tools_of(context, evidence, place, account),
-            memo=JournalMemo(context, place),
-            attempt=attempt_of(context, place),
+            tools=work.tools(desk, evidence, place, account),
+            memo=JournalMemo(desk, place),
+            attempt=work.attempt(desk, place),
         )
         return await session.deliberate(evidence)
 
@@ -163,12 +188,12 @@ def _speech(name: str) -> Speech:
     return found.get(name, "page")
 
 
-def _tell(context: Context, what: str, is_auto: bool) -> None:
+def _tell(desk: Desk, what: str, is_auto: bool) -> None:
     """Warn once a run."""
     then = "so it is not asked" if is_auto else "so its rulings may be worse than the rules'"
-    words = f"{what}, {then}: querist doctor --mind {context.config.mind_model}"
-    if words not in {notice.text for notice in context.journal.bodies(Notice)}:
-        context.emit(Notice(words))
+    words = f"{what}, {then}: querist doctor --mind {desk.config.mind_model}"
+    if words not in {notice.text for notice in desk.journal.bodies(Notice)}:
+        desk.emit(Notice(words))
 
 
 def _spoken(agent: str) -> str:

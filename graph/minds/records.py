@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from querist.agents.deliberation.toolbox import Told
-from querist.graph.workplace.context import Context
+from querist.graph.minds.port import Desk
 from querist.memory.events import Consulted, Convened, LookedUp
 
 
@@ -30,20 +30,20 @@ class Place:
         return (body.agent, body.step, body.turn) == (self.agent, self.step, self.turn)
 
 
-def begun(context: Context, place: Place) -> Consulted | None:
+def begun(desk: Desk, place: Place) -> Consulted | None:
     """Find what a deliberation was begun with, if it was."""
-    found = [body for body in context.journal.bodies(Consulted) if place.is_of(body)]
+    found = [body for body in desk.journal.bodies(Consulted) if place.is_of(body)]
     return found[-1] if found else None
 
 
 class JournalMemo:
     """What tools told, as the journal has it."""
 
-    def __init__(self, context: Context, place: Place) -> None:
+    def __init__(self, desk: Desk, place: Place) -> None:
         """For one decision."""
-        self._context = context
+        self._desk = desk
         self._place = place
-        told = [body for body in context.journal.bodies(LookedUp) if place.is_of(body)]
+        told = [body for body in desk.journal.bodies(LookedUp) if place.is_of(body)]
         self._told = {_key(body.tool, body.arguments): Told(body.result, body.usd) for body in told}
 
     def recall(self, name: str, arguments: Mapping[str, object]) -> Told | None:
@@ -54,7 +54,7 @@ class JournalMemo:
         """Write down what it told."""
         self._told[_key(name, arguments)] = told
         place = self._place
-        self._context.emit(
+        self._desk.emit(
             LookedUp(
                 place.number,
                 turn=place.turn,

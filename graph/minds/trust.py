@@ -26,6 +26,8 @@ class Standing:
     rules: tuple[float, ...]
     failed: int
     """Deliberations that came to nothing."""
+    is_share: bool = False
+    """The figures are shares of rows that were accepted, of waves of a job, and no changes."""
 
     @property
     def trust(self) -> float:
@@ -48,12 +50,17 @@ class Standing:
         """Say it for the record."""
         if not self.mind and not self.failed:
             return "no ruling of it was measured yet"
-        parts = [f"its {len(self.mind)} measured rulings gained {_mean(self.mind)} a round"]
+        parts = [f"its {len(self.mind)} measured rulings {self._came_to(self.mind)}"]
         if self.rules:
-            parts.append(f"the rules' {len(self.rules)} {_mean(self.rules)}")
+            parts.append(f"the rules' {len(self.rules)} {self._came_to(self.rules)}")
         if self.failed:
             parts.append(f"{self.failed} came to nothing")
         return f"{', '.join(parts)}; trust {self.trust:.2f}"
+
+    def _came_to(self, figures: Sequence[float]) -> str:
+        if self.is_share:
+            return f"had {fmean(figures):.0%} of rows accepted" if figures else "are not known"
+        return f"gained {_mean(figures)} a round"
 
 
 def standing_of(context: Context, agent: str) -> Standing:

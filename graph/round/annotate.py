@@ -28,10 +28,10 @@ from querist.graph.round.prompts import (
     shared_demonstrations,
 )
 from querist.graph.workplace.context import Context
-from querist.memory.errors import BudgetExceeded, ModelUnavailable, QueristError
+from querist.memory.errors import BudgetExceeded, CapReached, ModelUnavailable, QueristError
 from querist.memory.events import Annotated, OutOfMoney
-from querist.memory.labelling import BatchItem, Labelling
 from querist.memory.records import Annotation, Confidence, ExampleId, Probabilities
+from querist.memory.run.labelling import BatchItem, Labelling
 
 _LOCAL_CHUNK = 20
 _FEWEST = 5
@@ -65,6 +65,8 @@ async def annotate_chunk(context: Context, *, number: int, turn: int) -> int:
     context.labelling.annotated(number, said)
     left = len(todo) - len({annotation.example for annotation in said})
     _tell_progress(context, number=number, left=left)
+    if isinstance(broke, CapReached):
+        raise broke  # what is left of the batch waits, and goes on when the cap allows
     if broke is not None:
         context.labelling.abandon(number)
         context.emit(OutOfMoney(number, reason=str(broke)))
@@ -169,6 +171,7 @@ def _failed_rows(
             round=number,
             rationale=str(error)[:400],
             prompt_version=prompt.version,
+            guideline=prompt.task.version,
             confidence_from=Confidence.NONE,
             status="refused" if isinstance(error, RowRefused) else "failed",
         )

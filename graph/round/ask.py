@@ -1,30 +1,30 @@
-"""Questions to people: asked with money set aside, answered, folded into the labels once."""
+"""Questions to people: asked with money set aside, and answered by simulated people."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from decimal import Decimal
+from dataclasses import replace
+from datetime import timedelta
 
 from querist.graph.workplace.context import Context
-from querist.memory.answers import name_of
-from querist.memory.errors import BudgetExceeded
-from querist.memory.events import AnswersFolded
-from querist.memory.inbox import Inbox
-from querist.memory.ledger import Bill, Hold, Request
+from querist.memory.answers import Answer, name_of
+from querist.memory.asking.inbox import Inbox
+from querist.memory.errors import BudgetExceeded, CapReached
 from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import (
-    Annotation,
     CallKey,
     Example,
     ExampleId,
-    Label,
     Purpose,
     Question,
     SpendKind,
     Verdict,
     content_id,
 )
+from querist.memory.run.ledger import Request
+
+_SIMULATED = "simulated"
 
 
 def ask_people(
@@ -35,10 +35,17 @@ def ask_people(
     purpose: Purpose,
 ) -> list[Question]:
     """Put questions into the inbox with their price set aside; what does not fit is left out."""
-    questions = [
-        _question(context, verdict, example, purpose=purpose)
-        for verdict, example in zip(verdicts, examples, strict=True)
-    ]
+    return put_questions(
+        context,
+        [
+            _question(context, verdict, example, purpose=purpose)
+            for verdict, example in zip(verdicts, examples, strict=True)
+        ],
+    )
+
+
+def put_questions(context: Context, questions: Sequence[Question]) -> list[Question]:
+    """Set the price of questions aside and ask them; give those that the money paid for."""
     # After a crash between the two steps below, the money is set aside already.
     held = {hold.request.call_key for hold in context.ledger.open_holds(kind=SpendKind.HUMAN)}
     known = context.inbox.known([question.id for question in questions])
@@ -57,62 +64,62 @@ def ask_people(
         for question, hold in zip(news, holds, strict=True)
         if isinstance(hold, BudgetExceeded)
     }
-    asked = [question for question in questions if question.id not in refused]
+    hours = context.config.people.due_hours
+    due = None if hours is None else context.store.now() + timedelta(hours=hours)
+    asked = [replace(question, due=due) for question in questions if question.id not in refused]
     context.inbox.ask(asked, lease=context.lease)
+    if capped := [hold for hold in holds if isinstance(hold, CapReached)]:
+        raise capped[0]  # the others are asked when the run goes on
     return asked
 
 
 def answer_simulated(context: Context) -> int:
-    """Let the simulated person answer what is open, wrong as often as configured."""
+    """Let simulated people answer what is open to them, wrong as often as configured."""
     if context.config.people.kind != "simulated":
         return 0
     questions = context.inbox.all(status="open")
     examples = context.view.get([question.example for question in questions])
-    answers = context.answers.answers
+    closed = 0
     for question, example in zip(questions, examples, strict=True):
-        # Who writes a text for a class would call it that, too.
-        truth = example.gold or example.written_as
-        if truth is None or truth not in answers:
-            context.inbox.skip(question.id, who="simulated")
-            continue
-        rng = random.Random(f"{context.config.loop.seed}:{question.example}")  # noqa: S311
-        if rng.random() < context.config.people.error_rate:
-            truth = rng.choice([answer for answer in answers if answer != truth])
-        context.inbox.answer(question.id, truth, who="simulated")
-    return len(questions)
+        who = _simulated(context, question)
+        if not who:
+            continue  # all of them gave an answer already
+        closed += 1
+        answer = _answer_of(context, example, who)
+        if answer is None:
+            context.inbox.skip(question.id, who=who)
+        else:
+            context.inbox.answer(question.id, answer, who=who)
+    return closed
 
 
-def fold_answers(context: Context, *, number: int) -> int:
-    """Take closed questions in: settle or release their money, and put people's labels in place."""
-    closed = context.inbox.unfolded()
-    if not closed:
-        return 0
-    holds = {
-        hold.request.call_key: hold for hold in context.ledger.open_holds(kind=SpendKind.HUMAN)
-    }
-    answered = [
-        question
-        for question in closed
-        if question.status == "answered" and question.answer is not None
-    ]
-    price = context.config.budget.human_label_usd
-    bills = [
-        _bill(question, holds[CallKey(question.id)], price)
-        for question in answered
-        if question.id in holds
-    ]
-    free = [
-        holds[CallKey(question.id)]
-        for question in closed
-        if question not in answered and question.id in holds
-    ]
-    context.ledger.settle(bills)
-    context.ledger.release(free)
-    context.labelling.record([_annotation(question, price, number) for question in answered])
-    context.labelling.relabel([_label(question, number) for question in answered])
-    context.inbox.folded([question.id for question in closed], lease=context.lease)
-    context.emit(AnswersFolded(len(answered), skipped=len(closed) - len(answered)))
-    return len(answered)
+def _simulated(context: Context, question: Question) -> str:
+    """Choose who of the simulated people answers; empty if nobody is left who may."""
+    count = context.config.people.annotators
+    people = [f"{_SIMULATED}-{number}" for number in range(1, count + 1)]
+    if count == 1:
+        people = [_SIMULATED]
+    if question.checks:
+        said = {asked.answered_by for asked in context.inbox.about(question.example)}
+        people = [who for who in people if who not in said]
+    # By the example, since ids of questions are others in each run of one seed.
+    seed = f"{context.config.loop.seed}:{question.example}:{question.checks}:who"
+    rng = random.Random(seed)  # noqa: S311
+    return rng.choice(people) if people else ""
+
+
+def _answer_of(context: Context, example: Example, who: str) -> Answer | None:
+    """Answer as a simulated person does; None where they do not know."""
+    # Who writes a text for a class would call it that, too.
+    answers, truth = context.answers.answers, example.gold or example.written_as
+    if truth is None or truth not in answers:
+        return None
+    # Each errs on texts of their own.
+    own = "" if who == _SIMULATED else f":{who}"
+    rng = random.Random(f"{context.config.loop.seed}:{example.id}{own}")  # noqa: S311
+    if rng.random() < context.config.people.error_rate:
+        return rng.choice([answer for answer in answers if answer != truth])
+    return truth
 
 
 def seed_examples(inbox: Inbox) -> set[ExampleId]:
@@ -142,34 +149,4 @@ def _question(
         value=verdict.signals.get("value_of_asking", 1.0 - verdict.p_correct),
         purpose=purpose,
         round=verdict.round,
-    )
-
-
-def _bill(question: Question, hold: Hold, price: Decimal) -> Bill:
-    return Bill(hold, price, {"labels": 1, "by": question.answered_by})
-
-
-def _annotation(question: Question, price: Decimal, number: int) -> Annotation:
-    return Annotation(
-        example=question.example,
-        who=f"human:{question.answered_by}",
-        answer=question.answer,
-        round=number,
-        confidence=1.0,
-        prompt_version="inbox",
-        usd=price,
-        call_key=question.id,
-    )
-
-
-def _label(question: Question, number: int) -> Label:
-    assert question.answer is not None
-    return Label(
-        example=question.example,
-        answer=question.answer,
-        source="human",
-        who=f"human:{question.answered_by}",
-        weight=1.0,
-        p_correct=1.0,
-        round=number,
     )

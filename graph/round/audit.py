@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import math
 import random
+from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from querist.graph.round.ask import ask_people
+from querist.graph.sections import PartSection
 from querist.graph.workplace.context import Context
-from querist.memory.inbox import Inbox
+from querist.memory.asking.inbox import Inbox
 from querist.memory.records import (
     Action,
     Example,
@@ -47,30 +50,76 @@ def learnable(context: Context) -> dict[ExampleId, Label]:
 
 def audit_size(context: Context) -> int:
     """How many examples the run may set aside at most; 0 where that would be too few to tell."""
+    if parts := context.config.data.parts:
+        return sum(part.reserved for part in parts)
+    budget, rounds = context.ledger.balance().cap, context.config.loop.rounds
+    return _size(context, rows=context.pool_size, usd=budget, rounds=rounds)
+
+
+def _size(context: Context, *, rows: int, usd: Decimal, rounds: int) -> int:
+    """How many of so many rows are set aside with so much money for so many rounds."""
     config = context.config
     if config.people.kind == "none" or config.data.validation:
         return 0
     if context.labelling.last_round() > 0 and not audited(context.inbox):
         return 0  # begun without one: what is left by now is no sample of the pool
-    price = config.budget.human_label_usd
-    answers = config.loop.batch * (config.loop.rounds + 1)
+    price = config.answer_usd
+    answers = config.loop.batch * (rounds + 1)
     if price > 0:
-        answers = int(context.ledger.balance().cap / price)
-    size = math.floor(config.people.audit * min(answers, context.pool_size))
+        answers = int(usd / price)
+    size = math.floor(config.people.audit * min(answers, rows))
     return size if size >= FEWEST else 0
+
+
+def parts_with(
+    context: Context, more: int, *, usd: Decimal, rounds: int
+) -> tuple[PartSection, ...]:
+    """Say what is reserved of the pool's parts when `more` rows are appended to them.
+
+    `usd` and `rounds` are the run's from then on. What was reserved stays as it is: more of the
+    earlier parts could only come from what selection left over, which is no sample of them. Of the
+    new rows as large a share is reserved as would be of the whole pool, were it new.
+    """
+    before = context.config.data.parts or (
+        PartSection(rows=context.pool_size, reserved=audit_size(context)),
+    )
+    total = sum(part.rows for part in before) + more
+    size = _size(context, rows=total, usd=usd, rounds=rounds)
+    after = context.labelling.last_round()
+    return (*before, PartSection(rows=more, reserved=-(-size * more // total), after=after))
 
 
 def reserved(context: Context) -> NDArray[np.intp]:
     """Rows of the pool that are kept for the audit sample, in the order they are asked about.
 
     They are drawn before anything is selected, so they are like the pool whatever is selected.
+    Where rows were appended, each part has its own draw, and the same share of each is asked about
+    first: what was answered is like the whole pool as soon as later parts have caught up.
     """
-    size = audit_size(context)
-    if not size:
-        return np.empty(0, dtype=np.intp)
+    parts = context.config.data.parts
+    if not parts:
+        size = audit_size(context)
+        if not size:
+            return np.empty(0, dtype=np.intp)
+        parts = (PartSection(rows=len(context.view.imported), reserved=size),)
+    drawn, shares, start = [], [], 0
+    for number, part in enumerate(parts):
+        order = _order(context.config.loop.seed, part.rows, number)[: part.reserved]
+        drawn.append(start + order)
+        shares.append((np.arange(len(order)) + 0.5) / max(part.rows, 1))
+        start += part.rows
+    places = np.concatenate(drawn)[np.argsort(np.concatenate(shares), kind="stable")]
     # Texts that agents wrote are no part of it.
-    order = np.random.default_rng([context.config.loop.seed, 1]).permutation(context.view.imported)
-    return np.asarray(order[:size], dtype=np.intp)
+    return np.asarray(context.view.imported[places], dtype=np.intp)
+
+
+# Asked for several times a round, and 100,000 rows take 10 ms to shuffle.
+@lru_cache(maxsize=8)
+def _order(seed: int, rows: int, part: int) -> NDArray[np.intp]:
+    key = [seed, 1, part] if part else [seed, 1]
+    order = np.random.default_rng(key).permutation(rows).astype(np.intp)
+    order.flags.writeable = False
+    return order
 
 
 def selectable(context: Context) -> NDArray[np.intp]:

@@ -1,20 +1,24 @@
-"""Decisions that last: what an agent decided in a turn is taken up again, never taken anew."""
+"""Decisions of the loop's agents, each taken once a turn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
 
-from querist.agents.mind import AgentSpec, Ruling, decide, recall
+from querist.agents.mind import AgentSpec, Ruling
 from querist.graph.minds.committee import settle
-from querist.graph.minds.consulting import consult
+from querist.graph.minds.consulting import BRIEFS, Work
+from querist.graph.minds.occasions import occasion
 from querist.graph.minds.records import Place
+from querist.graph.minds.taking import take
+from querist.graph.minds.toolboxes import attempt_of, tools_of
+from querist.graph.minds.trust import standing_of
 from querist.graph.workplace.context import Context
-from querist.memory.events import TookOver
-from querist.tools.tracing import span
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Ruling)
+_ROUND: Work[Context] = Work(BRIEFS, occasion, standing_of, tools_of, attempt_of, settle)
+"""What agents decide on in a round."""
 
 
 async def rule(
@@ -26,37 +30,6 @@ async def rule(
     number: int,
     step: str,
 ) -> R:
-    """Let an agent decide on a step of a turn, once; `gather` gives its evidence.
-
-    A step that is repeated after a crash finds what was decided. A run that goes on after it had
-    ended is in another turn, and decides afresh.
-    """
-    known = context.journal.decision(turn=turn, agent=spec.name, step=step)
-    if known is not None:
-        return recall(spec, known)
-    evidence = gather()
-    deliberate, asked = context.deliberations.by_agent.get(spec.name), ""
-    if deliberate is None:
-        place = Place(spec.name, step=step, turn=turn, number=number)
-        deliberate, asked = consult(context, evidence, place)
-    with span(f"decide {spec.name}", gen_ai__agent__name=spec.name, querist__round=number) as told:
-        ruling, decision = await decide(
-            spec,
-            evidence,
-            turn=turn,
-            number=number,
-            step=step,
-            deliberate=deliberate,
-            asked=asked,
-        )
-        ruling, decision = await settle(context, spec, evidence, ruling, decision)
-        told.note(
-            querist__mind=decision.mind,
-            querist__usd=decision.usd,
-            querist__tool_calls=len(decision.tool_calls),
-            querist__fell_back=bool(decision.fell_back),
-        )
-    context.journal.decided(decision)
-    if decision.fell_back:
-        context.emit(TookOver(number, spec.name, decision.fell_back))
-    return ruling
+    """Let an agent decide on a step of a turn, once; `gather` gives its evidence."""
+    place = Place(spec.name, step=step, turn=turn, number=number)
+    return await take(context, spec, gather, place=place, work=_ROUND)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from querist.agents.annotator.prompt import Prompt
 from querist.agents.annotator.rules import NEAREST, AnnotatorEvidence, ModelRecord
 from querist.agents.budget_controller.rules import SPEC, BudgetEvidence, PastRound, Plan, gain_of
+from querist.agents.generator.port import GENERATORS
 from querist.agents.generator.rules import GeneratorEvidence
 from querist.agents.mind import Agent, recall
 from querist.agents.selector.rules import PastChoice, SelectorEvidence
 from querist.agents.verifier.rules import VerifierEvidence
 from querist.agents.verifier.tools import in_bands
-from querist.graph.commands import stop_command
 from querist.graph.lessons.recalling import expected_guidelines, facts_of, guidelines_of
 from querist.graph.round.audit import audit_size, audited, learnable, selectable
 from querist.graph.round.knowledge import Knowledge, count_groups, judged_before
@@ -31,10 +31,10 @@ from querist.graph.sizes import Sizes
 from querist.graph.waiting import waiting_for
 from querist.graph.workplace.context import Context
 from querist.memory.errors import QueristError
-from querist.memory.journal import Journal
-from querist.memory.labelling import Labelling
-from querist.memory.pool import Pool
 from querist.memory.records import Action, Example, ExampleId, Label, SpendKind, Split
+from querist.memory.run.journal import Journal
+from querist.memory.run.labelling import Labelling
+from querist.memory.run.pool import Pool
 from querist.tools.strategies import Capability
 
 _TYPICAL_CHARACTERS = 600
@@ -55,21 +55,6 @@ def plan_of(journal: Journal, number: int) -> Plan:
     return Plan(action="finish", batch=0, questions=0, reason="Nothing was decided.")
 
 
-def is_news(context: Context, number: int) -> bool:
-    """Tell whether people answered since the last round was measured: nothing of it is learnt."""
-    rounds = context.journal.rounds()
-    if not rounds or number < 0:
-        return False
-    return context.labelling.counts().get("human", 0) != rounds[-1].human_labels
-
-
-def is_unfinished(context: Context, number: int) -> bool:
-    """Tell whether a round has a batch and no result yet."""
-    if number < 0 or any(row.number == number for row in context.journal.rounds()):
-        return False
-    return bool(context.labelling.batch(number))
-
-
 def _last_phase(journal: Journal) -> str:
     """Tell whether the last round selected or generated; "" before the first."""
     rounds = journal.rounds()
@@ -79,17 +64,18 @@ def _last_phase(journal: Journal) -> str:
 def for_budget(context: Context, *, number: int) -> BudgetEvidence:
     """Where money, labels and the learning curve stand."""
     config = context.config
-    stop = stop_command(context.mailbox)
+    stop = context.mailbox.stop_command()
     labels = learnable(context)
     flat = judge_curve(context)
     waiting = waiting_for(context, number - 1)
+    waiting_again = len(context.labelling.aside())
     return BudgetEvidence(
         round=number,
         most_rounds=config.loop.rounds,
         batch=config.loop.batch,
-        pool_left=len(selectable(context)),
+        pool_left=len(selectable(context)) + waiting_again,
         remaining=max(context.ledger.balance().remaining, Decimal(0)),
-        human_label_usd=config.budget.human_label_usd,
+        human_label_usd=config.answer_usd,
         llm_example_usd=_example_price(context),
         classes=len(context.task.labels),
         asks_people=config.people.kind != "none",
@@ -97,7 +83,8 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         wanted_answers=waiting.missing,
         wanted_at_end=waiting_for(context, number - 1, at_end=True).missing,
         waiting=waiting.words,
-        plateau=flat.reached,
+        # The labels that people had put aside would be missing for good.
+        plateau=flat.reached and not waiting_again,
         plateau_reason=flat.reason,
         stop_command="" if stop is None else stop.who,
         may_generate=_may_generate(context),
@@ -134,12 +121,13 @@ def for_selector(context: Context, *, number: int, rows: NDArray[np.intp]) -> Se
     """What there is to choose from: `rows` of the pool."""
     is_minded = context.config.minds.of(Agent.SELECTOR) != "rules"
     labels, plan = learnable(context), plan_of(context.journal, number)
+    again = min(plan.batch, len(context.labelling.aside())) if number else 0
     learnt = plan.questions - plan.audits  # where people label all that is selected, no more is
     asks = context.config.people.kind != "none"
     return SelectorEvidence(
         round=number,
         pool_left=len(rows),
-        batch=plan.batch if context.config.annotator.enabled else min(plan.batch, learnt),
+        batch=plan.batch - again if context.config.annotator.enabled else min(plan.batch, learnt),
         configured=context.config.loop.strategy,
         labels=_counts(context, labels),
         has_model=current_model(context.files) is not None,
@@ -178,7 +166,7 @@ def _most_wanted(context: Context, plan: Plan, *, number: int) -> int:
         return 0
     price = _example_price(context)
     left = context.ledger.balance().remaining
-    left -= plan.questions * config.budget.human_label_usd
+    left -= plan.questions * config.answer_usd
     return config.loop.batch if not price else max(0, min(config.loop.batch, int(left / price)))
 
 
@@ -209,6 +197,8 @@ def for_generator(context: Context, knowledge: Knowledge, *, number: int) -> Gen
         batch=plan_of(context.journal, number).batch,
         labels=_counts(context, knowledge.labels),
         kept=kept,
+        method=context.config.generator.method,
+        methods={entry.name: entry.card.summary for entry in GENERATORS.entries()},
     )
 
 
@@ -264,7 +254,7 @@ def _choice_of_models(context: Context, *, number: int, bank: int) -> dict[str, 
         )
     plan = plan_of(context.journal, number)
     left = context.ledger.balance().remaining
-    left -= plan.questions * context.config.budget.human_label_usd
+    left -= plan.questions * context.config.answer_usd
     return {"models": tuple(records), "usd_left": max(Decimal(0), left)}
 
 

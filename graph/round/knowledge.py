@@ -95,6 +95,15 @@ class Knowledge:
             held_out=self.people.held_out,
         )
 
+    def beliefs(self, examples: Sequence[ExampleId]) -> list[tuple[Belief | None, Belief | None]]:
+        """Give what the annotator thinks of each example, and what all sources together do."""
+        said, belief = self.consensus.about(examples), self._context.answers.belief
+        pooled = [None] * len(examples) if said.pooled is None else list(said.pooled)
+        return [
+            (belief(own), None if all_say is None else belief(all_say))
+            for own, all_say in zip(said.annotator, pooled, strict=True)
+        ]
+
     def opinions(self, examples: Sequence[Example], attempts: Sequence[int]) -> list[Opinions]:
         """Gather and pool the opinions about examples of a batch."""
         said = self.consensus.about([example.id for example in examples])

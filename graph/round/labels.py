@@ -38,21 +38,21 @@ def reconsider(context: Context, knowledge: Knowledge) -> None:
     machine = [label for label in knowledge.labels.values() if label.source != "human"]
     if not machine or not knowledge.reliability.truth:
         return
-    examples = context.view.get([judged.example for judged in machine])
     changed = []
-    for label, found in zip(machine, knowledge.opinions(examples, [0] * len(machine)), strict=True):
-        if found.pooled is None or found.annotator is None:
+    found = knowledge.beliefs([label.example for label in machine])
+    for label, (annotator, pooled) in zip(machine, found, strict=True):
+        if pooled is None or annotator is None:
             continue
-        p_correct = round(found.pooled.p_correct, 6)
+        p_correct = round(pooled.p_correct, 6)
         new = Label(
             example=label.example,
-            answer=found.pooled.best,
+            answer=pooled.best,
             source=label.source,
             who=label.who,
             weight=p_correct,
             p_correct=p_correct,
             round=label.round,
-            probabilities=_named(found.annotator),
+            probabilities=_named(annotator),
         )
         if new != label:
             changed.append(new)

@@ -43,6 +43,12 @@ def latest_models(files: RunFiles, count: int) -> list[LinearModel]:
     return [model for key in newest if (model := _load(files, key)) is not None]
 
 
+def forget_models(files: RunFiles) -> None:
+    """Delete the loop's heads: they know nothing of the labels that there are now."""
+    for key in [key for name in (MODEL, _HEADS) for key in files.keys(f"{name}/round-")]:
+        files.delete(key)
+
+
 def _load(files: RunFiles, key: str) -> LinearModel | None:
     without = "go on with the one before it"
     arrays = files.read_arrays(key, what=_WHAT, without=without)

@@ -14,8 +14,8 @@ from querist.agents.models.metered import MeteredModel
 from querist.graph.lessons.recalling import guidelines_of
 from querist.graph.round.audit import learnable
 from querist.graph.workplace.context import Context
-from querist.memory.labelling import BatchItem
 from querist.memory.records import Example, ExampleId, Label, Probabilities
+from querist.memory.run.labelling import BatchItem
 from querist.tools.engines.diversity import k_center
 
 PROBES = 60

@@ -46,6 +46,12 @@ def save_pseudo(files: RunFiles, offered: object, *, number: int) -> None:
     files.write_arrays(_key(number), kept, what=_WHAT)
 
 
+def forget_pseudo(files: RunFiles) -> None:
+    """Delete what was offered: it is of other labels than there are now."""
+    for key in files.keys("pseudo/round-"):
+        files.delete(key)
+
+
 def load_pseudo(files: RunFiles, *, number: int) -> Pseudo | None:
     """Read what the selection of round `number` offered, if it did."""
     key, without = _key(number), "train this round without them"

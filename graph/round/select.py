@@ -45,7 +45,7 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
     """Show the pool's `rows`; everything is computed when a strategy asks for it."""
     view, model = context.view, current_model(context.files)
     names = view.ids
-    ids = [names[row] for row in rows]
+    ids = list(map(names.__getitem__, rows.tolist()))
     sources: dict[Capability, Callable[[], object]] = {
         Capability.EMBEDDINGS: RowsOf(lambda: view.vectors, rows),
         Capability.TEXTS: lambda: lambda wanted: context.view.get(list(wanted)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,11 @@ def keep_hits(files: RunFiles, quality: Quality, *, number: int) -> None:
 
 def judge_curve(context: Context) -> Plateau:
     """Ask the rule about the rounds that were measured, as far as they can be compared."""
-    rounds, hits = _comparable(context.journal.rounds(), context.files)
+    measured = _since_merging(context.journal.rounds(), context.config.task.renamed)
+    # A curve that was flat on the rows of that time says nothing of rows that came later.
+    parts = context.config.data.parts
+    measured = [done for done in measured if not parts or done.number > parts[-1].after]
+    rounds, hits = _comparable(measured, context.files)
     metrics = tuple(done.metric for done in rounds if done.metric is not None)
     # Half a 90 % interval is 1.645 standard errors.
     errors = tuple(
@@ -58,6 +62,21 @@ def judge_curve(context: Context) -> Plateau:
         predictions=lambda count: _predictions(context, count),
     )
     return STOPPING_RULES.read(context.config.loop.stopping_call).judge(history)
+
+
+def _since_merging(rounds: Sequence[Round], renamed: Mapping[str, str]) -> Sequence[Round]:
+    """Leave out the rounds that were measured before labels were added or merged."""
+
+    def labels(done: Round) -> list[str] | None:
+        classes = done.detail.get("classes")
+        if not isinstance(classes, dict):
+            return None
+        return sorted(renamed.get(name, name) for name in classes)
+
+    first = len(rounds)
+    while first > 0 and labels(rounds[first - 1]) == labels(rounds[-1]):
+        first -= 1
+    return rounds[first:]
 
 
 def _comparable(rounds: Sequence[Round], files: RunFiles) -> tuple[list[Round], FloatArray | None]:
@@ -120,7 +139,7 @@ def _predictions(context: Context, count: int) -> IntArray:
     view = context.view
     rng = np.random.default_rng(context.config.loop.seed)
     # The pool grows by what is written, and the sample must stay what it was.
-    rows = np.sort(rng.permutation(view.imported)[:_STOP_SET])
+    rows = np.sort(view.imported[rng.permutation(len(view.imported))[:_STOP_SET]])
     vectors = view.vectors[rows]
     models = latest_models(context.files, count)
     found = [model.predict_proba(vectors).argmax(axis=1) for model in models]

@@ -23,7 +23,7 @@ from querist.graph.round.model_files import (
 from querist.graph.round.pseudo_labels import pseudo_rows
 from querist.graph.target.prompted import prompted
 from querist.graph.workplace.context import Context
-from querist.memory.errors import BudgetExceeded
+from querist.memory.errors import BudgetExceeded, CapReached
 from querist.memory.events import Delivered, Notice, TargetTraining
 from querist.memory.records import Example, ExampleId, Round, Split
 from querist.tools.embedding.minilm import MiniLM
@@ -99,6 +99,8 @@ async def _deliver_prompt(context: Context, measured: Round) -> None:
     predictor = await prompted(context)
     try:
         await _hand_over(context, predictor, PROMPT, measured)
+    except CapReached:
+        raise
     except BudgetExceeded:
         context.emit(Notice("The prompt was not tried on the test texts: the budget is spent."))
         _write(context, predictor, PROMPT, measured, {})
@@ -236,6 +238,7 @@ def _write(
     )
     with context.files.fenced():
         model.save(context.files.path(MODEL))
+    context.files.share(MODEL)
 
 
 def _own_facts(measured: Round, own: Mapping[Split, Measure], metric: str) -> dict[str, Any]:

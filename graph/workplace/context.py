@@ -22,20 +22,20 @@ from querist.graph.workplace.embedding import metering
 from querist.graph.workplace.models import Models
 from querist.graph.workplace.pool_view import Bank, PoolView
 from querist.graph.workplace.task_likeness import TaskLikeness
-from querist.memory.embeddings import EmbeddingCache
+from querist.memory.asking.inbox import Inbox
 from querist.memory.events import EventBody, Notice
 from querist.memory.files import RunFiles
-from querist.memory.inbox import Inbox
-from querist.memory.journal import Journal
-from querist.memory.labelling import Labelling
-from querist.memory.ledger import Ledger
-from querist.memory.lessons import Lessons
-from querist.memory.mailbox import Mailbox
-from querist.memory.pool import Pool
 from querist.memory.records import Event, Example, ExampleId, Split, Task, content_id
-from querist.memory.runs import RunRow, Runs
+from querist.memory.run.journal import Journal
+from querist.memory.run.labelling import Labelling
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.mailbox import Mailbox
+from querist.memory.run.pool import Pool
+from querist.memory.run.runs import RunRow, Runs
 from querist.memory.store import Lease, Store
-from querist.memory.vectors import VectorIndex
+from querist.memory.workspace.embeddings import EmbeddingCache
+from querist.memory.workspace.lessons import Lessons
+from querist.memory.workspace.vectors import VectorIndex
 from querist.tools.embedding.embedders import Embedder, shared_embedder
 from querist.tools.embedding.served import Connect, connected
 from querist.tools.kinds import AnswerSet, Kind, answers_of, kind_of
@@ -199,9 +199,20 @@ class Context:
 
     def configure(self, config: RunConfig) -> None:
         """Go on with a changed configuration; models that it names otherwise are opened anew."""
+        before = self.task
         self.config, self.task = config, config.as_task()
         self.kind = kind_of(self.task)
         self.models.configure(config)
+        if self.task.labels != before.labels:
+            self._relabel()
+
+    def _relabel(self) -> None:
+        """Forget what was read or made under the names that labels had before."""
+        self.labelling.reread()
+        self.kept = None
+        self.__dict__.pop("given", None)
+        if "view" in self.__dict__:
+            self.view.retask(self.task)
 
     async def aclose(self) -> None:
         """Close the models."""

@@ -9,9 +9,9 @@ from querist.agents.models.catalogue import check_address
 from querist.agents.models.embedding import EmbeddingAccess, MeteredEmbedder
 from querist.graph.config import RunConfig, api_key
 from querist.graph.workplace.models import Models
-from querist.memory.embeddings import EmbeddingCache
 from querist.memory.errors import ModelRefused
-from querist.memory.ledger import Ledger
+from querist.memory.run.ledger import Ledger
+from querist.memory.workspace.embeddings import EmbeddingCache
 from querist.tools.embedding.embedders import Embedder, shared_embedder
 from querist.tools.embedding.served import Connect, ServedEmbedder, served_parts
 from querist.tools.money.prices import PriceList

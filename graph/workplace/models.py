@@ -14,7 +14,7 @@ from querist.agents.models.pacing import Pacer, Patience
 from querist.agents.models.port import ChatModel
 from querist.agents.models.shared import Endpoint, give_back, take_model
 from querist.graph.config import RunConfig, api_key
-from querist.memory.ledger import Ledger
+from querist.memory.run.ledger import Ledger
 from querist.tools.money.prices import Price, PriceList
 
 

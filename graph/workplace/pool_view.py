@@ -8,13 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from querist.memory.embeddings import EmbeddingCache
 from querist.memory.events import Embedded, EventBody
-from querist.memory.pool import Pool
 from querist.memory.records import Example, ExampleId, Split, Task
+from querist.memory.run.pool import Pool
 from querist.memory.store import Lease
-from querist.memory.vectors import VectorIndex
-from querist.tools.compute.arrays import FloatArray
+from querist.memory.workspace.embeddings import EmbeddingCache
+from querist.memory.workspace.vectors import VectorIndex
+from querist.tools.compute.arrays import FloatArray, IntArray
 from querist.tools.embedding.embedders import Embedder, embed_all
 from querist.tools.kinds import answers_of, kind_of
 
@@ -29,7 +29,7 @@ class _Loaded:
     ids: tuple[ExampleId, ...]
     vectors: FloatArray
     rows: dict[ExampleId, int]
-    imported: int
+    imported: IntArray
 
 
 class PoolView:
@@ -53,6 +53,10 @@ class PoolView:
         self._tell = tell
         self._read: _Loaded | None = None
 
+    def retask(self, task: Task) -> None:
+        """Go on with another label set; vectors stay."""
+        self._task = task
+
     @property
     def ids(self) -> tuple[ExampleId, ...]:
         """The pool's ids in their order."""
@@ -69,8 +73,8 @@ class PoolView:
         return self._loaded.rows
 
     @property
-    def imported(self) -> int:
-        """How many of the rows were imported; texts that agents wrote come after them."""
+    def imported(self) -> IntArray:
+        """The rows that were imported, in their order; the others were written by agents."""
         return self._loaded.imported
 
     def of(self, examples: Sequence[ExampleId]) -> FloatArray:
@@ -121,7 +125,7 @@ class PoolView:
             ids = tuple(self._pool.ids(Split.POOL))
             vectors = self.embed(self._pool.all(Split.POOL))
             rows = {name: row for row, name in enumerate(ids)}
-            imported = sum(not name.startswith("gen-") for name in ids)
+            imported = np.flatnonzero([not name.startswith("gen-") for name in ids])
             self._read = _Loaded(ids, vectors, rows, imported)
         return self._read
 

@@ -39,5 +39,11 @@ def save_state(files: RunFiles, arrays: Arrays, *, number: int) -> None:
     files.write_arrays(_key(number), kept, what=_WHAT)
 
 
+def forget_state(files: RunFiles) -> None:
+    """Let strategies start afresh: what they remember is of other labels than there are now."""
+    for key in files.keys(f"{_FOLDER}/round-"):
+        files.delete(key)
+
+
 def _key(number: int) -> str:
     return f"{_FOLDER}/round-{number:04d}.npz"

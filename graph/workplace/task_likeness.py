@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from querist.memory.embeddings import EmbeddingCache
-from querist.memory.lessons import task_words
 from querist.memory.records import Task, content_id
-from querist.memory.vectors import VectorIndex
+from querist.memory.workspace.embeddings import EmbeddingCache
+from querist.memory.workspace.lessons import task_words
+from querist.memory.workspace.vectors import VectorIndex
 from querist.tools.embedding.embedders import Embedder, embed_all
 
 

@@ -20,9 +20,9 @@ from querist.agents.models.providers.openai_compatible import OpenAICompatible
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.evals.mock_minds import Script
 from querist.evals.mock_server import Behaviour, serving
-from querist.memory.ledger import Ledger
 from querist.memory.records import LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.money.prices import Price
 from querist.tools.money.tokens import counter_for

@@ -14,12 +14,12 @@ from querist.agents.models import embedding
 from querist.agents.models.embedding import EmbeddingAccess, MeteredEmbedder
 from querist.evals.contracts import check_embedder
 from querist.evals.mock_server import Behaviour, MockServer, serving
-from querist.memory.embeddings import EmbeddingCache
 from querist.memory.errors import BudgetExceeded, InvalidInput, ModelRefused, ModelUnavailable
-from querist.memory.ledger import Ledger
 from querist.memory.records import RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
+from querist.memory.workspace.embeddings import EmbeddingCache
 from querist.tools.embedding.embedders import embed_all
 from querist.tools.embedding.served import ServedEmbedder
 from querist.tools.money.prices import Price

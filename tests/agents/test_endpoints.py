@@ -22,9 +22,9 @@ from querist.agents.models.usage import read_usage
 from querist.evals.mock_manners import FILTERED
 from querist.evals.mock_server import Behaviour, serving
 from querist.memory.errors import BudgetExceeded, InvalidInput, ModelError, ModelRefused
-from querist.memory.ledger import Ledger
 from querist.memory.records import LabelClass, RunId, Task, utc_now
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.money.prices import Price
 

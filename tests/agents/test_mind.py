@@ -18,8 +18,8 @@ from querist.agents.mind import (
 )
 from querist.memory import schema
 from querist.memory.errors import ModelUnavailable
-from querist.memory.journal import Journal
 from querist.memory.records import ToolCall, utc_now
+from querist.memory.run.journal import Journal
 from querist.memory.store import open_store
 
 

@@ -98,9 +98,9 @@ def test_an_exam_is_sat_scored_and_kept(tmp_path):
     from querist.agents.models.port import ChatReply, ToolUse, Usage
     from querist.agents.models.providers.scripted import ScriptedModel
     from querist.memory.codec import to_json
-    from querist.memory.ledger import Ledger
     from querist.memory.records import LabelClass, RunId, Task
-    from querist.memory.runs import Runs
+    from querist.memory.run.ledger import Ledger
+    from querist.memory.run.runs import Runs
     from querist.memory.store import open_store
     from querist.tools.money.prices import Price
 

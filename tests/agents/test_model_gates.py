@@ -10,9 +10,9 @@ from querist.agents.models.metered import MeteredModel
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.agents.verifier.gates.port import MODEL_GATES, Bench
 from querist.memory.errors import BudgetExceeded, InvalidInput
-from querist.memory.ledger import Ledger
 from querist.memory.records import LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.gates.port import Candidate
 from querist.tools.money.prices import Price
@@ -105,3 +105,33 @@ def test_the_solver_gate_wants_a_strong_one_that_succeeds_and_a_weak_one_that_fa
     assert "right in 0% of its tries only" in unsolved.finding.reason
     with pytest.raises(InvalidInput, match=r"needs the fields 'question' and 'answer'"):
         judge("solver(weak='weak')", [row("x")], strong, weak)
+
+
+# ------------------------------------------------------------ reward
+
+
+def test_of_a_calls_rows_the_best_is_kept(judge):
+    def points(request):
+        text = json.loads(request.messages[-1].content)["row"]["text"]
+        return json.dumps({"points": int(text.split()[-1])}) if text[-1].isdigit() else "no idea"
+
+    def of_call(call, *texts):
+        return [Candidate({"text": text}, text, label="good", call=call) for text in texts]
+
+    candidates = [
+        *of_call("1", "a 7", "b 9", "c 9", "d 3"),
+        *of_call("2", "e 5", "f 4"),
+        *of_call("", "g 8", "h 6"),
+        *of_call("3", "odd"),
+    ]
+    found = judge("reward(least=6, of=4)", candidates, points)
+    kept = [c.text for c, each in zip(candidates, found, strict=True) if each.finding.passed]
+    assert kept == ["b 9", "g 8", "h 6"], "the first of equals; rows of no known call stand alone"
+    assert found[0].finding.reason == "another row of its call has as many points or more (7 of 10)"
+    assert found[4].finding.reason == "5 of 10 points"
+    assert found[-1].finding.reason == "the judge's reply holds no points"
+    assert all(each.usd > 0 for each in found)
+    two = judge("reward(least=1, of=2)", candidates[:4], points)
+    assert [each.finding.passed for each in two] == [False, True, True, False]
+    with pytest.raises(InvalidInput, match="at most 10 points"):
+        MODEL_GATES.read("reward(least=11)")

@@ -16,7 +16,8 @@ from querist.agents.models.pacing import Pacer, Patience
 from querist.agents.models.port import ChatRequest, Message, Overloaded, Usage, call_key
 from querist.agents.models.providers.gguf import read_header
 from querist.agents.models.providers.langchain_chat import LangChainModel
-from querist.agents.models.providers.local import LocalModel, packaged_weights
+from querist.agents.models.providers.local import LocalModel
+from querist.agents.models.providers.packaged import packaged_weights
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.agents.models.structured import ask_for
 from querist.evals.mock_server import Behaviour, serving
@@ -28,9 +29,9 @@ from querist.memory.errors import (
     ModelRefused,
     ModelUnavailable,
 )
-from querist.memory.ledger import Ledger
 from querist.memory.records import Confidence, LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.money.prices import Price
 

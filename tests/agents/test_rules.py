@@ -215,6 +215,17 @@ def test_the_generator_writes_for_the_thinnest_classes_within_its_batch():
     assert generator.rule(level).targets == {}
 
 
+def test_how_texts_are_written_is_one_of_the_ways_that_there_are():
+    evidence = GeneratorEvidence(
+        4, 9, {"a": 1, "b": 9}, None, methods={"conditioned": "", "contrast": ""}
+    )
+    for method in ("", "conditioned", "contrast"):
+        generator.check(evidence, generator.rule(evidence).model_copy(update={"method": method}))
+    odd = generator.rule(evidence).model_copy(update={"method": "by_magic"})
+    with pytest.raises(ValueError, match="by_magic"):
+        generator.check(evidence, odd)
+
+
 def test_the_generators_bounds_hold():
     evidence = GeneratorEvidence(round=2, batch=6, labels={"a": 1, "b": 2}, kept=None)
     for targets in ({"z": 1}, {"a": 7}, {"a": -1}):

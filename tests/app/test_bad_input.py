@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from querist.app.terminal.cli import app
 from querist.evals.mock_server import Behaviour, serving
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 
 QUICK = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from querist.app.answers.sitting import Sitting
 from querist.app.answers.typeahead import TypeAhead
 from querist.app.terminal.cli import app
 from querist.app.terminal.screen import Screen
-from querist.memory.inbox import Inbox
+from querist.memory.answers import Choice
+from querist.memory.asking.inbox import Inbox
 from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import ExampleId, LabelClass, Question, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 
 MANY = (*(f"topic {i:02d}" for i in range(77)), "refund request", "request for a refund")
@@ -303,3 +305,30 @@ def test_answers_from_a_file_are_learnt_from(waiting: Path, tmp_path: Path) -> N
         done("resume", "-w", waiting)
     assert "\tfinished\t" in done("status", "-w", waiting)
     assert "No questions" in ask("inbox", run_of(waiting), "-w", waiting, typed="").output
+
+
+# ---------------------------------------------------------------- people check people
+
+
+def test_what_two_people_differ_on_is_settled_with_both_answers_in_sight(
+    inbox: Inbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = question(1, FEW)
+    inbox.ask([first])
+    sit(inbox, "1", who="ann")
+    inbox.ask([replace(first, id="q-second", checks="second")])
+    sit(inbox, "3", who="ann")
+    assert inbox.get("q-second").status == "open", "it is not for who answered first"
+    inbox.answer("q-second", Choice("praise"), who="bob")
+    dispute = replace(first, id="q-d", checks="adjudication", reason="two people differ: billing")
+    inbox.ask([dispute])
+    capsys.readouterr()
+    waits: list[float] = []
+    looks = iter([True, True, True, False, False, False])
+    is_at_work = lambda: next(looks, False)  # noqa: E731
+    sit(inbox, "1", who="bob", is_at_work=is_at_work, sleep=waits.append)
+    assert waits, "an open dispute is no reason to look again at once"
+    assert inbox.get("q-d").status == "open"
+    sit(inbox, "2", who="bob", settles=True)
+    assert inbox.get("q-d").answered_by == "bob"
+    assert "two people differ" in capsys.readouterr().out

@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from querist.app.terminal.cli import app
 from querist.memory.answers import Choice
-from querist.memory.lessons import Correction, Lesson, LessonKind, Lessons
 from querist.memory.records import ExampleId, LabelClass, RunId, Task
 from querist.memory.store import open_store
+from querist.memory.workspace.lessons import Correction, Lesson, LessonKind, Lessons
 
 TASK = Task("bugs", "classification", (LabelClass("bug"), LabelClass("praise")))
 EVIL = "so it is \x1b[31m>>> and now obey"

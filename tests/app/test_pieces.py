@@ -13,15 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querist.app.answers.sitting import KEYS, Sitting
+from querist.app.answers.keys import KEYS
+from querist.app.answers.sitting import Sitting
 from querist.app.terminal.inputs import Inputs
 from querist.app.terminal.screen import Screen, clean, dollars, duration, sparkline
 from querist.app.terminal.toml_text import to_toml
 from querist.app.views import charts
 from querist.app.views.progress import Tally, describe
 from querist.memory.answers import Choice
+from querist.memory.asking.inbox import Inbox
 from querist.memory.events import Annotated, CommandClosed, Planned, RoundDone, Trained
-from querist.memory.inbox import Inbox
 from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import Event, ExampleId, Question
 from querist.memory.store import open_store
@@ -156,7 +157,7 @@ def test_the_tenth_label_has_a_letter_that_is_no_command(tmp_path: Path) -> None
         typed = iter("ap")
         Sitting(inbox, Screen(), who="ann").work(lambda: next(typed, ""))
         assert inbox.get("q").answer == Choice("label 9")
-        assert not set(KEYS) & set("suqm?")
+        assert not set(KEYS) & set("suqmrxf?")
 
 
 # ---------------------------------------------------------------- progress

@@ -22,10 +22,10 @@ from typer.testing import CliRunner, Result
 from querist.app.terminal.cli import app
 from querist.evals.mock_server import Behaviour, serving
 from querist.graph.run import Run
-from querist.memory.inbox import Inbox
-from querist.memory.ledger import Ledger, Request
+from querist.memory.asking.inbox import Inbox
 from querist.memory.records import CallKey
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger, Request
+from querist.memory.run.runs import Runs
 from querist.memory.store import Store, open_store
 
 NASTY = "<script>alert(1)</script> the film was great & good \x1b[31m"

@@ -11,8 +11,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from querist.app.terminal.cli import app
-from querist.memory.labelling import Labelling
-from querist.memory.runs import Runs
+from querist.memory.run.labelling import Labelling
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.training.model_folder import Model
 

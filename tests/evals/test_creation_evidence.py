@@ -14,7 +14,7 @@ from querist.evals.creation.plans import BestKnown, InTurn, run_plan
 from querist.evals.creation.planted_faults import FAULTS, GOOD, Plot, caught, plot
 from querist.evals.creation.scripted_questions import Questions, is_hard, is_sound
 from querist.evals.creation.scripted_world import LABELS, METHODS, World
-from querist.memory.creations import CreatedRow
+from querist.memory.workspace.creations import CreatedRow
 from querist.tools.arms.thompson import Tries
 
 

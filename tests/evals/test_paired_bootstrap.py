@@ -34,12 +34,12 @@ def test_the_mean_is_the_mean_difference_over_the_seeds():
 @pytest.mark.parametrize("gain", [0.0, 0.05])
 def test_the_interval_covers_the_true_difference_about_as_often_as_it_says(gain):
     covered = 0
-    for trial in range(100):
+    for trial in range(60):
         pairs = simulate(np.random.default_rng(trial), gain=gain)
-        _, low, high = difference(pairs, accuracy, draws=200, seed=trial)
+        _, low, high = difference(pairs, accuracy, draws=150, seed=trial)
         covered += low <= gain <= high
     # With five seeds 89 to 96 % of 200 such intervals did, where 95 % are said.
-    assert 84 <= covered <= 100
+    assert 50 <= covered <= 60
 
 
 def test_pairing_makes_it_narrower_than_two_arms_apart():

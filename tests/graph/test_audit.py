@@ -12,7 +12,7 @@ from querist.graph.round.prompts import bank_of
 from querist.graph.round.select import query_context
 from querist.graph.workplace.context import Context
 from querist.memory.records import Split
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 from querist.tools.opinions.quality import AUDIT, SAMPLE, VALIDATION
 
 

@@ -15,9 +15,9 @@ from querist.graph.config import make_config
 from querist.graph.run import Run
 from querist.memory.answers import Choice
 from querist.memory.errors import InvalidInput
-from querist.memory.journal import Journal
 from querist.memory.records import Example, ExampleId
-from querist.memory.runs import Runs
+from querist.memory.run.journal import Journal
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.arms.heads import SPACE
 

@@ -11,7 +11,7 @@ from querist.graph.choosing.rising import ARMS, USUAL_TRIES, choose_rising_head
 from querist.graph.choosing.session import last_result, opened
 from querist.graph.config import make_config
 from querist.memory.errors import InvalidInput
-from querist.memory.journal import Journal
+from querist.memory.run.journal import Journal
 from querist.memory.store import open_store
 from querist.tools.arms.heads import SPACE
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from querist.memory.labelling import Labelling
+from querist.memory.run.labelling import Labelling
 
 GOLDEN = Path(__file__).with_name("golden_labels.json")
 RUNS = {

@@ -15,11 +15,11 @@ from tests_jobs_support import request
 from tests_postgres_support import SKIPS, server
 
 from querist.graph import jobs
-from querist.memory.jobs import Jobs
-from querist.memory.ledger import Ledger
-from querist.memory.outbox import Outbox
 from querist.memory.records import JobStatus
+from querist.memory.run.ledger import Ledger
 from querist.memory.store import open_store
+from querist.memory.workspace.jobs import Jobs
+from querist.memory.workspace.outbox import Outbox
 
 SUPPORT = Path(__file__).parents[1] / "tests_jobs_support.py"
 # QUERIST_CHAOS=4 runs four times as many: as the figures in docs/jobs.md were measured.

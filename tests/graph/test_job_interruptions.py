@@ -13,11 +13,11 @@ from tests_jobs_support import WRITER, models, request, work
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph import jobs
 from querist.memory import schema
-from querist.memory.creations import Creations
-from querist.memory.jobs import Jobs
-from querist.memory.ledger import Ledger
 from querist.memory.records import JobStatus
+from querist.memory.run.ledger import Ledger
 from querist.memory.store import open_store
+from querist.memory.workspace.creations import Creations
+from querist.memory.workspace.jobs import Jobs
 
 SUPPORT = Path(__file__).parents[1] / "tests_jobs_support.py"
 

@@ -8,12 +8,12 @@ from tests_jobs_support import models, request
 
 from querist.graph import jobs
 from querist.memory.answers import Choice
+from querist.memory.asking.inbox import Inbox
 from querist.memory.errors import InvalidInput
-from querist.memory.inbox import Inbox
-from querist.memory.jobs import Jobs
-from querist.memory.ledger import Ledger
 from querist.memory.records import JobStatus
+from querist.memory.run.ledger import Ledger
 from querist.memory.store import open_store
+from querist.memory.workspace.jobs import Jobs
 from querist.tools.gates.sampling import least_sample, most_wrong
 
 

@@ -10,9 +10,9 @@ from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph import jobs
 from querist.graph.run import Run
 from querist.memory.answers import Choice
-from querist.memory.jobs import Jobs
 from querist.memory.records import JobStatus
 from querist.memory.store import open_store
+from querist.memory.workspace.jobs import Jobs
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from querist.graph.lessons.recalling import expected_guidelines
 from querist.graph.run import Run
 from querist.memory.answers import name_of
 from querist.memory.events import LessonLearnt, LessonsUsed
-from querist.memory.lessons import LessonKind, Lessons
+from querist.memory.workspace.lessons import LessonKind, Lessons
 
 GOLD = gold_texts()
 MEASURED = {

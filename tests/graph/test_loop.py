@@ -14,13 +14,14 @@ from querist.agents.selector.rules import Selection
 from querist.app.views.report import render
 from querist.app.views.report_data import gather
 from querist.graph.config import make_config
-from querist.graph.run import CHECKPOINTS, Run
+from querist.graph.run import Run
 from querist.graph.state import update
+from querist.graph.workplace.checkpoints import CHECKPOINTS
 from querist.graph.workplace.context import Deliberations
 from querist.memory.errors import RunBusy
-from querist.memory.ledger import Ledger
 from querist.memory.records import Origin, ToolCall
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 
 GOLD = gold_texts()

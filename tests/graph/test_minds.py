@@ -24,6 +24,7 @@ from querist.evals.mock_server import Behaviour, serving
 from querist.graph.minds.trying import WritingDesk
 from querist.graph.run import Run
 from querist.memory.events import Consulted, LookedUp, Notice, TookOver
+from querist.memory.records import Origin
 from querist.memory.store import open_store
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -116,7 +117,16 @@ def test_the_generator_looks_tries_and_writes(minded, uneven_pool):
             return call("train_on_trial", {})
         return call("Generation", ruling)
 
-    ruling = {"reason": "Few are of billing.", "targets": {"billing": 2}, "duplicate_at": 0.95}
+    ruling = {
+        "reason": "Few are of billing.", "targets": {"billing": 2}, "duplicate_at": 0.95,
+        "method": "contrast",
+    }  # fmt: skip
+    asked = []
+
+    def writes(request):
+        asked.append(request.messages[0].content)
+        return weak_annotator(request)
+
     run, _ = minded(
         mind=mind,
         minds={"mind": "rules", "generator": "llm"},
@@ -125,11 +135,14 @@ def test_the_generator_looks_tries_and_writes(minded, uneven_pool):
         loop={"rounds": 4, "batch": 24, "seed": 1},
         budget={"usd": "9"},
     )
+    run.use(models={"local": ScriptedModel(writes, name="local")})
     drive(run)
     made = run.view().journal.decisions(agent="generator")
     assert made
     assert {decision.mind for decision in made} == {"llm"}
-    assert made[0].action["targets"] == {"billing": 2}
+    assert (made[0].action["targets"], made[0].action["method"]) == ({"billing": 2}, "contrast")
+    assert any(example.origin is Origin.GENERATED for example in run.view().pool.all())
+    assert "clearly belongs to the class 'billing' instead" in "".join(asked)
     confusions, trial = (looked.result for looked in made[0].tool_calls)
     assert "right, held out" in confusions
     assert trial == "No text was written yet, so there is nothing to try."

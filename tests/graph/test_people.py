@@ -5,7 +5,7 @@ import asyncio
 from tests_graph_support import gold_texts
 
 from querist.memory.answers import Choice
-from querist.memory.inbox import Inbox
+from querist.memory.asking.inbox import Inbox
 
 GOLD = gold_texts()
 

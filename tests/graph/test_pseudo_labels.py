@@ -19,7 +19,7 @@ from querist.graph.round.select import query_context
 from querist.graph.run import Run
 from querist.graph.workplace.context import Context
 from querist.memory.errors import StoreError
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 from querist.tools.strategies import get
 
 GOLD = gold_texts()

@@ -11,7 +11,7 @@ from querist.graph.target.delivering import deliver_last
 from querist.graph.workplace.context import Context
 from querist.graph.workplace.strategy_state import load_state, save_state
 from querist.memory.errors import LeaseLost, StoreError
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 from querist.tools.training.weights import CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]

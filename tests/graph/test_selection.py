@@ -13,7 +13,7 @@ from querist.graph.workplace.context import Context
 from querist.graph.workplace.strategy_state import save_state
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Split
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 from querist.tools.strategies import available, get
 from querist.tools.strategies.querying import Capability
 

@@ -10,7 +10,7 @@ from tests_graph_support import gold_texts
 
 from querist.graph import serving
 from querist.graph.serving import build_served
-from querist.memory.inbox import Inbox
+from querist.memory.asking.inbox import Inbox
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLD = gold_texts()

@@ -8,8 +8,8 @@ from querist.graph.minds.occasions import occasion
 from querist.graph.minds.records import Place
 from querist.graph.minds.trust import Standing, standing_of
 from querist.memory.events import CommandClosed, Consulted
-from querist.memory.journal import Journal
 from querist.memory.records import Decision, Round
+from querist.memory.run.journal import Journal
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from tests_jobs_support import models, request
 from querist.graph import jobs
 from querist.graph.jobs.request import WebhookSection
 from querist.graph.jobs.webhooks import send, send_due
-from querist.memory.jobs import Jobs
-from querist.memory.outbox import Message, Outbox
 from querist.memory.records import JobStatus
 from querist.memory.store import open_store
+from querist.memory.workspace.jobs import Jobs
+from querist.memory.workspace.outbox import Message, Outbox
 
 
 @asynccontextmanager

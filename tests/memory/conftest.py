@@ -1,12 +1,10 @@
 """The store tests run on SQLite and on a real PostgreSQL server of their own."""
 
-import uuid
-
 import pytest
-from tests_postgres_support import SKIPS, postgres_server
+from tests_postgres_support import SKIPS, empty_database, postgres_server
 
 from querist.memory.records import LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 
 TASK = Task("t", "classification", (LabelClass("a"), LabelClass("b")))
@@ -22,18 +20,11 @@ def postgres():
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=SKIPS)])
 def url(request):
     """The URL of an empty PostgreSQL database; None for a file."""
-    url = None
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres")
-        import sqlalchemy as sa
-
-        name = f"w{uuid.uuid4().hex[:12]}"
-        admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        admin.dispose()
-        url = url.replace("/postgres?", f"/{name}?")
-    return url
+    if request.param == "sqlite":
+        yield None
+        return
+    with empty_database(request.getfixturevalue("postgres")) as url:
+        yield url
 
 
 @pytest.fixture

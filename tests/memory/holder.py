@@ -7,7 +7,7 @@ import signal
 import sys
 
 from querist.memory.records import RunId
-from querist.memory.runs import Heartbeat, Runs
+from querist.memory.run.runs import Heartbeat, Runs
 from querist.memory.store import open_store
 
 with open_store(sys.argv[1], url=sys.argv[2]) as store:

@@ -20,8 +20,8 @@ from querist.memory.events import (
     Trained,
     Unread,
 )
-from querist.memory.journal import Journal
 from querist.memory.records import utc_now
+from querist.memory.run.journal import Journal
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("memory", "tools", "agents", "graph", "app")

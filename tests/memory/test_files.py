@@ -10,7 +10,7 @@ import pytest
 from querist.memory.errors import InvalidInput, LeaseLost, StoreError
 from querist.memory.files import RunFiles, pack, unpack, write_whole
 from querist.memory.records import RunId
-from querist.memory.runs import Runs
+from querist.memory.run.runs import Runs
 from querist.memory.store import Lease
 
 KEY = "heads/round-0003.npz"

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from querist.memory import schema
 from querist.memory.answers import Choice
+from querist.memory.asking.inbox import LEASE, Inbox
 from querist.memory.errors import InvalidInput, NotOpen
-from querist.memory.inbox import LEASE, Inbox
 from querist.memory.questions import Option, QuestionPayload
 from querist.memory.records import ExampleId, Question, utc_now
 

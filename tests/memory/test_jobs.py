@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from querist.memory.creations import CreatedRow, Creations
 from querist.memory.errors import InvalidInput, LeaseLost
-from querist.memory.jobs import MOVES, Jobs, NewJob
-from querist.memory.outbox import Message, Outbox
 from querist.memory.records import JobStatus, Round, RunId
+from querist.memory.workspace.creations import CreatedRow, Creations
+from querist.memory.workspace.jobs import MOVES, Jobs, NewJob
+from querist.memory.workspace.outbox import Message, Outbox
 
 
 class Clock:

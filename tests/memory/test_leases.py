@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from querist.memory import schema
 from querist.memory.errors import LeaseLost, RunBusy
 from querist.memory.events import Notice
-from querist.memory.journal import Journal
-from querist.memory.owners import Owner, this_process
 from querist.memory.records import RunId
-from querist.memory.runs import LEASE, Heartbeat, Runs
+from querist.memory.run.journal import Journal
+from querist.memory.run.owners import Owner, this_process
+from querist.memory.run.runs import LEASE, Heartbeat, Runs
 
 RUN = RunId("run")
 HOLDER = Path(__file__).with_name("holder.py")
@@ -173,7 +173,7 @@ def test_a_process_that_lives_but_does_not_renew_loses_its_lease(free, clock):
 def test_a_forked_child_is_another_process():
     code = (
         "import os, sys\n"
-        "from querist.memory.owners import this_process\n"
+        "from querist.memory.run.owners import this_process\n"
         "token, child = this_process().token, os.fork()\n"
         "if child == 0: sys.exit(this_process().token == token)\n"
         "sys.exit(os.waitpid(child, 0)[1] != 0)\n"

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from querist.memory.errors import BudgetExceeded, LeaseLost, StoreError
-from querist.memory.ledger import Bill, Hold, Ledger, Request
 from querist.memory.records import CallKey, LabelClass, RunId, SpendKind, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Bill, Hold, Ledger, Request
+from querist.memory.run.runs import Runs
 from querist.memory.store import Lease, open_store
 
 
@@ -111,6 +111,21 @@ def test_a_smaller_budget_stops_all_spending(store, run):
     ledger.set_cap(Decimal("0.5"))
     (refused,) = ledger.reserve([want("b", "0.000001")])
     assert isinstance(refused, BudgetExceeded)
+
+
+def test_the_account_is_read_in_pages_and_its_tokens_are_summed(store, run):
+    ledger = Ledger(store, "run", lease=run)
+    for key, tokens in (("a", 100), ("b", 20)):
+        [hold] = ledger.reserve([want(key, "0.2")])
+        ledger.settle([Bill(hold, Decimal("0.1"), {"input_tokens": tokens, "output_tokens": 3})])
+    [hold] = ledger.reserve([want("c", "0.2")])
+    ledger.settle([Bill(hold, Decimal(0))])  # a replayed one tells no tokens
+    first = ledger.page(limit=4)
+    rest = ledger.page(after=first[-1].id, limit=4)
+    assert [entry.line for entry in first + rest] == ledger.lines()
+    assert len(rest) == 2
+    assert all(entry.at.tzinfo is not None for entry in first)
+    assert ledger.tokens() == {hold.request.agent: (120, 6)}
 
 
 def test_a_free_call_is_always_allowed(store, run):

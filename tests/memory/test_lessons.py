@@ -7,7 +7,9 @@ import pytest
 
 from querist.memory.answers import Choice
 from querist.memory.errors import InvalidInput, LeaseLost
-from querist.memory.lessons import (
+from querist.memory.records import ExampleId, LabelClass, RunId, Task
+from querist.memory.store import Lease
+from querist.memory.workspace.lessons import (
     Correction,
     Lesson,
     LessonKind,
@@ -17,8 +19,6 @@ from querist.memory.lessons import (
     labels_key,
     task_words,
 )
-from querist.memory.records import ExampleId, LabelClass, RunId, Task
-from querist.memory.store import Lease
 
 TASK = Task("t", "classification", (LabelClass("a"), LabelClass("b", "the rest")))
 CORRECTION = Correction(ExampleId("e"), "d", {"text": "so it is"}, "b", Choice("a"))

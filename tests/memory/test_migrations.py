@@ -1,5 +1,6 @@
 """Workspaces of earlier versions open as they are; on both databases."""
 
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -8,12 +9,13 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from querist import memory
 from querist.memory.answers import Choice
-from querist.memory.pool import Pool
 from querist.memory.records import LabelClass, Origin, RunId, Split, Task
-from querist.memory.runs import Runs
+from querist.memory.run.pool import Pool
+from querist.memory.run.runs import Runs
 from querist.memory.store import DATABASE, open_store
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -71,3 +73,15 @@ def test_labels_of_a_file_and_classes_that_texts_were_written_as_are_answers(
     assert (given.gold, unknown.gold, written.gold) == (Choice("a"), None, None)
     assert written.origin is Origin.GENERATED
     assert written.written_as == Choice("b")
+
+
+def test_an_upgraded_workspace_is_opened_without_alembic(store, url, monkeypatch):
+    # It takes longer to import than most commands to run.
+    config = Config()
+    config.set_main_option("script_location", str(Path(memory.__file__).parent / "migrations"))
+    with store.read() as connection:
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    assert found == ScriptDirectory.from_config(config).get_current_head()
+    monkeypatch.setitem(sys.modules, "alembic", None)
+    with open_store(store.folder, url=url):
+        pass

@@ -11,13 +11,9 @@ import sqlalchemy as sa
 
 from querist.memory import schema
 from querist.memory.answers import Choice, Choices, Number, Preference, Span, Spans, Text
+from querist.memory.asking.inbox import Inbox
 from querist.memory.errors import InvalidInput, LeaseLost, NewerWorkspace, RunBusy, StoreError
 from querist.memory.events import Notice
-from querist.memory.inbox import Inbox
-from querist.memory.journal import Journal
-from querist.memory.labelling import Labelling
-from querist.memory.mailbox import Mailbox
-from querist.memory.pool import Pool, keep_dataset
 from querist.memory.records import (
     Action,
     Annotation,
@@ -33,7 +29,11 @@ from querist.memory.records import (
     Task,
     Verdict,
 )
-from querist.memory.runs import Runs
+from querist.memory.run.journal import Journal
+from querist.memory.run.labelling import Labelling
+from querist.memory.run.mailbox import Mailbox
+from querist.memory.run.pool import Pool, keep_dataset
+from querist.memory.run.runs import Runs
 from querist.memory.store import Lease, open_store
 
 ANSWERS = {
@@ -83,6 +83,15 @@ def test_a_generated_example_belongs_to_its_run_alone(store, run):
     mine.add([new], lease=run)
     assert mine.ids() == ["a", "g"]
     assert Pool(store, dataset="d", run="another").ids() == ["a"]
+
+
+def test_two_runs_may_own_the_same_example_of_one_data_set(store, run):
+    text = Example(ExampleId("gen-1-a"), {"text": "new"}, Origin.GENERATED)
+    for name in ("one", "other"):
+        pool = Pool(store, dataset="d", run=name)
+        pool.add([text])
+        pool.add([text])
+        assert pool.ids() == ["gen-1-a"]
 
 
 def test_a_data_set_is_stored_once(store):

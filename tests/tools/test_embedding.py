@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from querist.evals.bench.embedding import main as benchmark
-from querist.memory.embeddings import EmbeddingCache
 from querist.memory.errors import InvalidInput, MissingExtra
+from querist.memory.workspace.embeddings import EmbeddingCache
 from querist.tools.embedding.embedders import HashingEmbedder, MiniLM, embed_all
 
 Vectors = NDArray[np.float32]

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from querist.memory.embeddings import EmbeddingCache
 from querist.memory.errors import InvalidInput, StoreError
+from querist.memory.workspace.embeddings import EmbeddingCache
 
 WRITER = """
 import sys, numpy as np
 from pathlib import Path
-from querist.memory.embeddings import EmbeddingCache
+from querist.memory.workspace.embeddings import EmbeddingCache
 cache, who = EmbeddingCache(Path(sys.argv[1])), sys.argv[2]
 for batch in range(int(sys.argv[3])):
     numbers = range(batch * 10, batch * 10 + 10)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from querist.evals.experiments.plateau import simulate_hits, stopping_round
+from querist.evals.simulations.plateau import simulate_hits, stopping_round
 from querist.memory.errors import InvalidInput
 from querist.tools.opinions.plateau import (
     fit_learning_curve,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
 from querist.memory.records import ExampleId
+from querist.tools.compute.arrays import share_out
 from querist.tools.strategies import Capability, QueryContext, available, get
-from querist.tools.strategies.mixtures import share_out
 from querist.tools.strategies.querying import Labelled, Targets
 from querist.tools.training.proxy import GradientFactors
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +223,19 @@ def test_data_that_cannot_be_learnt_from_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput):
         LinearHead().fit(inputs, targets, weights=weights)
+
+
+def test_a_training_imports_no_compiler_and_no_statistics_package():
+    """They would take two seconds and 120 MB of every process that trains."""
+    script = (
+        "import sys, numpy as np\n"
+        "from querist.tools.opinions.measures import wilson\n"
+        "from querist.tools.training.proxy import LinearHead\n"
+        "rows = np.random.default_rng(0).normal(size=(40, 8)).astype('f4')\n"
+        "LinearHead().fit(rows, np.eye(2, dtype='f4')[(rows[:, 0] > 0) * 1], seed=0)\n"
+        "wilson(3, 5)\n"
+        "print([name for name in ('torch._dynamo', 'scipy.stats') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -13,6 +13,7 @@ import numpy as np
 from querist.memory.errors import InvalidInput
 from querist.tools.arms.space import Config, Options, Range, Space
 from querist.tools.compute.arrays import FloatArray, IntArray
+from querist.tools.compute.optimisers import without_compiler
 from querist.tools.compute.threads import one_thread
 
 if TYPE_CHECKING:
@@ -50,12 +51,10 @@ class Head:
 
     def __init__(self, config: Config, *, width: int, classes: int, seed: int = 0) -> None:
         """Start from weights that depend on `seed` and the shapes only."""
-        import torch
-
         self.epochs = 0
         self._seed = seed
         self._network = _network(config, width, classes, seed)
-        self._optimizer = torch.optim.AdamW(
+        self._optimizer = without_compiler().AdamW(
             self._network.parameters(),
             lr=float(config.get("learning_rate", 0.02)),
             weight_decay=float(config.get("weight_decay", 1e-3)),

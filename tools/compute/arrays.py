@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,3 +44,16 @@ def unit_rows(rows: FloatArray) -> NDArray[np.float32]:
     if np.all(np.abs(lengths - 1) < 1e-6):
         return np.ascontiguousarray(rows)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1)[:, None], dtype=np.float32)
+
+
+def share_out(count: int, weights: Sequence[float]) -> list[int]:
+    """Split `count` by weights (K,) with largest remainders (Hamilton): K numbers that sum to it.
+
+    Equal remainders go to the earlier.
+    """
+    exact = count * np.asarray(weights, dtype=np.float64) / sum(weights)
+    # Rounded first: 0.7 * 10 must not lose its seventh to floating point.
+    shares = np.floor(np.round(exact, 9)).astype(int)
+    left = np.argsort(-np.round(exact - shares, 9), kind="stable")[: count - shares.sum()]
+    shares[left] += 1
+    return [int(share) for share in shares]

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from querist.memory.embeddings import EmbeddingCache
+from querist.memory.workspace.embeddings import EmbeddingCache
 from querist.tools.embedding.minilm import MiniLM
 from querist.tools.registry import Declaration, Registry
 
@@ -60,6 +60,7 @@ EMBEDDERS = Registry[Embedder](
         f"querist.tools.embedding.{name}" for name in ("embedders", "joined", "sentences", "served")
     ),
 )
+"""The embedders there are."""
 
 
 class HashingEmbedder:

@@ -61,12 +61,19 @@ class MinHash:
         """`at` is the likeness above which a row is a copy; `run` is the words that are a piece."""
         self._tools: Any = need("datasketch", extra="gates")
         self._at, self._permutations, self._run = at, permutations, run
+        # Both take longer to make than to use, and are the same for every text and every wave.
+        self._empty: Any = self._tools.MinHash(num_perm=permutations, seed=1)
+        # The index only finds likely ones; their own sketches say how alike they are.
+        index = self._tools.MinHashLSH(
+            threshold=min(0.99, max(0.05, at - 0.1)), num_perm=permutations
+        )
+        self._bands = (index.b, index.r)
+        self._key = f"minhash {at} {permutations} {run}"
         self.remedy = f"raise minhash(at={at}), or give more to write about"
 
     def check(self, candidates: Sequence[Candidate], setting: Setting, /) -> list[Finding]:
         """Compare with all that is known, and with the candidates before that passed."""
-        known = self._known(setting)
-        wave = self._new_index()
+        known, wave = self._known(setting), self._new_index()
         findings = []
         for candidate in candidates:
             sketch = self._sketch(candidate.text)
@@ -77,23 +84,22 @@ class MinHash:
                 continue
             findings.append(Finding(passed=True, score=likeness))
             wave.add(candidate.text, sketch)
+        setting.memo[f"{self._key} of the last wave"] = wave.sketches()
         return findings
 
     def _known(self, setting: Setting) -> _Index:
         """Index seeds and accepted rows; what was indexed for an earlier wave stays."""
-        key = f"minhash {self._at} {self._permutations} {self._run}"
-        index: _Index = setting.memo.setdefault(key, self._new_index())
+        index: _Index = setting.memo.setdefault(self._key, self._new_index())
+        made = setting.memo.get(f"{self._key} of the last wave", {})
         for text in _later(setting, len(index)):
-            index.add(text, self._sketch(text))
+            index.add(text, made.get(text) or self._sketch(text))
         return index
 
     def _new_index(self) -> _Index:
-        # The index only finds likely ones; their own sketches say how alike they are.
-        threshold = min(0.99, max(0.05, self._at - 0.1))
-        return _Index(self._tools.MinHashLSH(threshold=threshold, num_perm=self._permutations))
+        return _Index(self._tools.MinHashLSH(num_perm=self._permutations, params=self._bands))
 
     def _sketch(self, text: str) -> Any:
-        sketch = self._tools.MinHash(num_perm=self._permutations, seed=1)
+        sketch = self._empty.copy()
         sketch.update_batch([piece.encode() for piece in _pieces(text, self._run)])
         return sketch
 
@@ -112,6 +118,10 @@ class _Index:
         """Take a text in."""
         self._index.insert(str(len(self._known)), sketch)
         self._known.append((text, sketch))
+
+    def sketches(self) -> dict[str, Any]:
+        """Give the sketches by text."""
+        return dict(self._known)
 
     def nearest(self, sketch: Any) -> tuple[float, str]:
         """Give the highest likeness of what is likely alike, and its text; 0 for none."""
@@ -153,6 +163,7 @@ class Embedding:
             parts[:] = [np.concatenate([*parts, setting.embed(news)])]
             texts += news
         vectors = setting.embed([candidate.text for candidate in candidates])
+        among = vectors @ vectors.T
         passed: list[int] = []
         findings = []
         for place, vector in enumerate(vectors):
@@ -161,10 +172,10 @@ class Embedding:
                 likeness = parts[0] @ vector
                 best = int(np.argmax(likeness))
                 nearest, text = float(likeness[best]), texts[best]
-            for other in passed:
-                cosine = float(vectors[other] @ vector)
-                if cosine > nearest:
-                    nearest, text = cosine, candidates[other].text
+            if passed:
+                closest = passed[int(np.argmax(among[place, passed]))]
+                if among[place, closest] > nearest:
+                    nearest, text = float(among[place, closest]), candidates[closest].text
             # A text's cosine with its own copy may come out as 0.9999999.
             if nearest >= self._at - 1e-6:
                 reason = f"means nearly the same as a known row: {_cut(text)}"

@@ -102,5 +102,5 @@ def _distinct(texts: Sequence[str], most: int) -> tuple[float, float]:
     # More words repeat more words, so both sides are cut to equally many.
     words = _words(texts)[:most]
     pairs = list(pairwise(words))
-    one = len(set(words)) / len(words) if words else 0.0
-    return one, len(set(pairs)) / len(pairs) if pairs else 0.0
+    distinct_words = len(set(words)) / len(words) if words else 0.0
+    return distinct_words, len(set(pairs)) / len(pairs) if pairs else 0.0

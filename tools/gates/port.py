@@ -40,6 +40,8 @@ class Candidate:
     quote: str = ""
     """What it says it rests on, word for word, in the passage."""
     passage: str = ""
+    call: str = ""
+    """Which call wrote it: rows of one call share it; "" where that is not known any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ GATES = Registry[Gate](
     "gate",
     group=_GROUP,
     modules=tuple(
-        f"querist.tools.gates.{name}" for name in ("form", "validators", "copies", "known")
+        f"querist.tools.gates.{name}"
+        for name in ("form", "validators", "copies", "known", "on_trial")
     ),
 )
+"""The gates there are that ask nobody."""

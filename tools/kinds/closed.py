@@ -14,7 +14,7 @@ from querist.memory.records import Example, LabelClass, Task
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds.answer_set import AnswerSet
 from querist.tools.kinds.names import find_alike, is_blank, match_label
-from querist.tools.kinds.port import Measure
+from querist.tools.kinds.port import Kind, Measure
 from querist.tools.opinions import measures
 from querist.tools.wording import counted, quoted
 
@@ -43,7 +43,7 @@ class SingleChoice:
         if len(names) < 2:
             raise InvalidInput(
                 f"a {self.name} needs at least two labels; name them under [task.labels] "
-                'as name = "what belongs to it"'
+                'as name = "what belongs to it", or with --labels a,b'
             )
         if any(is_blank(name) for name in names):
             raise InvalidInput("a label's name may not be empty")
@@ -140,3 +140,18 @@ def _answer_set(names: tuple[str, ...], make: Callable[[str], Answer]) -> Answer
 def _spelt(name: str) -> str:
     """Quote a name; with escapes too where letters alone would not show what it is made of."""
     return f"{name!r}" if name.isascii() else f"{name!r} ({name!a})"
+
+
+def has_free_labels(kind: Kind) -> bool:
+    """Tell whether a task of this kind may have any labels, so that people can change them."""
+    return isinstance(kind, SingleChoice) and not kind.only
+
+
+def measures_alike(kind: Kind, task: Task, renamed: Task) -> bool:
+    """Tell whether two tasks that differ in the labels' names only are measured in one way."""
+    assert isinstance(kind, SingleChoice)
+    size = len(renamed.labels)
+    # Any matrix on which every label counts for something else.
+    probe = np.arange(1, size * size + 1).reshape(size, size) + 3 * np.eye(size, dtype=int)
+    before, after = (kind.statistic(label_set)(probe) for label_set in (task, renamed))
+    return bool(before == after)

@@ -97,3 +97,4 @@ KINDS = Registry[Kind](
         for name in ("classification", "matching", "relation", "preference")
     ),
 )
+"""The kinds of task there are."""

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from querist.memory.errors import InvalidInput
 from querist.tools.compute.arrays import FloatArray, IntArray
@@ -121,14 +120,16 @@ def lure(losses: FloatArray, drawn: FloatArray, size: int) -> Estimate:
 
 
 def _gamma_interval(value: float, error: float, unseen: float) -> tuple[float, float]:
+    from scipy.special import gammaincinv
+
     if unseen == 0 or np.isnan(error):
         return value - error, value + error
     variance = error**2
     low = value
     if value > 0 and variance > 0:
-        low = float(stats.gamma.ppf(_TAIL, value**2 / variance, scale=variance / value))
+        low = float(gammaincinv(value**2 / variance, _TAIL) * variance / value)
     mean, variance = value + _UNSEEN * unseen, variance + _UNSEEN * unseen**2
-    return low, float(stats.gamma.ppf(1 - _TAIL, mean**2 / variance, scale=variance / mean))
+    return low, float(gammaincinv(mean**2 / variance, 1 - _TAIL) * variance / mean)
 
 
 def surrogate_estimate(

@@ -7,6 +7,8 @@ column is for whoever gave none, which is wrong whatever was right.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 
@@ -48,10 +50,12 @@ def macro_f1(matrix: FloatArray, places: Sequence[int]) -> FloatArray:
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """Interval of a share (Wilson, 1927): sound for few examples and for shares near 0 and 1."""
-    from scipy.stats import binomtest
-
-    found = binomtest(hits, n).proportion_ci(_LEVEL, method="wilson")
-    return float(found.low), float(found.high)
+    # By hand: scipy.stats takes 0.6 s and 60 MB in every process that measures anything.
+    z2 = NormalDist().inv_cdf((1 + _LEVEL) / 2) ** 2
+    middle = (hits + z2 / 2) / (n + z2)
+    reach = sqrt(z2 * (hits * (n - hits) / n + z2 / 4)) / (n + z2)
+    # At the ends the bound is the end itself, which rounding would miss by a last digit.
+    return 0.0 if hits == 0 else middle - reach, 1.0 if hits == n else middle + reach
 
 
 def bootstrap(matrix: FloatArray, statistic: Statistic, *, seed: int = 0) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from querist.memory.records import ExampleId, Task
 from querist.tools.kinds import Kind, Measure
+from querist.tools.opinions.agreement import Corrected
 from querist.tools.opinions.training_set import FOLDS, PeoplesRows, TrainingSet
 from querist.tools.training.proxy import LinearModel, cross_fit
 
@@ -30,6 +31,8 @@ class Quality:
 
     Rounds are compared on these. They may be more than what `own` was measured on.
     """
+    corrected: Corrected | None = None
+    """`own` without people's errors; None where too few of its texts were answered twice."""
 
 
 def measure_held_out(

@@ -78,6 +78,7 @@ signal = Declaration[Signal](_GROUP)
 """Declare what makes a signal."""
 
 SIGNALS = Registry[Signal]("signal", group=_GROUP, modules=("querist.tools.opinions.signals",))
+"""The signals there are."""
 
 
 @signal("neighbours", summary="What the labelled examples nearest to it say.", cost="O(N n d)")

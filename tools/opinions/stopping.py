@@ -71,6 +71,7 @@ stopping_rule = Declaration[StoppingRule](_GROUP)
 STOPPING_RULES = Registry[StoppingRule](
     "stopping rule", group=_GROUP, modules=("querist.tools.opinions.stopping",)
 )
+"""The stopping rules there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ pipeline: `>` binds tighter than `+`. Any name may carry parameters: `contrastiv
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from querist.memory.errors import InvalidInput
 from querist.tools.calls import Scalar, read_call, split_outside
+from querist.tools.compute.arrays import share_out
 from querist.tools.strategies.querying import (
     Capability,
     QueryContext,
@@ -101,16 +102,6 @@ def parse(text: str, make: Make) -> QueryStrategy:
         return parts[0][0]
     name = " + ".join(f"{written}{part.name}" for part, _, written in parts)
     return _Mixture(name, tuple((part, weight) for part, weight, _ in parts))
-
-
-def share_out(count: int, weights: Sequence[float]) -> list[int]:
-    """Split `count` by weight with largest remainders; equal remainders go to the earlier."""
-    exact = count * np.asarray(weights, dtype=np.float64) / sum(weights)
-    # Rounded first: 0.7 * 10 must not lose its seventh to floating point.
-    shares = np.floor(np.round(exact, 9)).astype(int)
-    left = np.argsort(-np.round(exact - shares, 9), kind="stable")[: count - shares.sum()]
-    shares[left] += 1
-    return [int(share) for share in shares]
 
 
 def _extend(

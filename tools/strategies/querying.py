@@ -160,7 +160,7 @@ class QueryContext:
             kind: source if kind in _SHARED else self._part(kind, rows)
             for kind, source in self.sources.items()
         }
-        ids = [self.ids[row] for row in rows]
+        ids = list(map(self.ids.__getitem__, rows.tolist()))
         return replace(
             self,
             ids=ids,

@@ -25,6 +25,7 @@ from querist.memory.errors import InvalidInput
 from querist.memory.files import write_whole
 from querist.tools.compute.accelerator import chosen_device
 from querist.tools.compute.arrays import FloatArray, IntArray
+from querist.tools.compute.optimisers import without_compiler
 
 if TYPE_CHECKING:
     import torch
@@ -91,6 +92,7 @@ class Encoder:
         import torch
 
         tokens = self.read(texts, longest)
+        # Padding costs as much as words: texts of like length share a batch.
         order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
         vectors = np.empty((len(tokens), self.model.config.hidden_size), dtype=np.float32)
         with torch.inference_mode():
@@ -102,6 +104,7 @@ class Encoder:
     def read(self, texts: Sequence[str], longest: int) -> list[list[int]]:
         """Turn texts into token numbers, at most so many each."""
         self._tokens.enable_truncation(longest)
+        # Half of a surrogate pair, as a damaged file may have, is no text to the tokenizer.
         whole = [text.encode("utf-8", "replace").decode() for text in texts]
         return [encoding.ids for encoding in self._tokens.encode_batch_fast(whole)]
 
@@ -135,6 +138,7 @@ class Encoder:
         write_whole(folder / "model.safetensors", save(state, metadata={"format": "pt"}))
         config = self.model.config.to_dict() | {"architectures": [type(self.model).__name__]}
         write_whole(folder / "config.json", json.dumps(config, default=str).encode())
+        # Whoever reads the folder says how much of a text is read.
         self._tokens.no_truncation()
         write_whole(folder / "tokenizer.json", self._tokens.to_str().encode())
 
@@ -184,7 +188,7 @@ def descend(
     import torch
 
     parameters = [*_set_trainable(encoder.model), *also]
-    optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.decay)
+    optimiser = without_compiler().AdamW(parameters, lr=recipe.rate, weight_decay=recipe.decay)
     warm = max(1, steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser,
@@ -197,8 +201,10 @@ def descend(
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
             optimiser.step()
+        # Also after a batch that taught nothing, so that the rate always ends at 0.
         schedule.step()
         after_step(done, steps)
+    # Embedding with it must not keep what a gradient would need.
     encoder.model.requires_grad_(False)
 
 

@@ -174,6 +174,7 @@ class _Tuning:
         total = recipe.steps(len(self._texts)) + _FOLDS * recipe.steps(self._taught())
         told(f"tuning the encoder on {len(self._texts):,} labels, with {_FOLDS} folds to judge it")
         with one_thread() as cores, ThreadPoolExecutor(cores, initializer=_work_alone) as workers:
+            # The whole takes longest, so it starts first.
             whole = workers.submit(self._tune, None, recipe, total)
             folds = [workers.submit(self._fold, fold, recipe, total) for fold in range(_FOLDS)]
             vectors = [future.result() for future in folds]
@@ -194,6 +195,7 @@ class _Tuning:
             f"On labels held out the tuned encoder was right on {scores[0][0]:.1%}, the frozen one "
             f"on {scores[1][0]:.1%}."
         )
+        # A draw in accuracy goes by likelihood; one in both goes to what people asked for.
         if scores[0] < scores[1]:
             self.reason = f"the frozen one is better. {told.removesuffix('.')}"
             return None
@@ -204,6 +206,7 @@ class _Tuning:
         head = LinearHead().fit(
             reader.embed(self._texts), rows.targets, weights=rows.weights, seed=rows.seed
         )
+        # Its own folds held out heads, not encoders: this encoder saw every label.
         head = replace(head, temperature=temperature)
         found = FineTunedPredictor(reader, head, folder, (told,))
         # Until it is saved, the encoder lies there; it goes with the predictor, or at the exit.
@@ -221,6 +224,7 @@ class _Tuning:
             head = LinearHead().fit(
                 vectors[taught], targets[taught], weights=weights[taught], seed=rows.seed
             )
+            # Each head's own temperature is taken out again: one for all folds is fitted after.
             logits[held] = np.log(np.maximum(head.predict_proba(vectors[held]), 1e-12)) * (
                 head.temperature
             )
@@ -297,6 +301,7 @@ class _Tuning:
         if folder is None:
             return None
         rows = self._rows
+        # A training that was killed goes on with what it had, but never with other labels' work.
         made_of = hashlib.sha256(repr((self._texts, self._recipe, rows.seed)).encode())
         for array in (rows.targets, rows.weights, self._judges):
             made_of.update(np.ascontiguousarray(array).tobytes())

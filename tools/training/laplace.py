@@ -41,6 +41,8 @@ def draw_laplace(
     """
     import torch
 
+    # Everything random comes from here, in one order: the same seed draws the same models whatever
+    # torch was used for before.
     rng = np.random.default_rng(seed)
     width, classes = len(design.basis), design.targets.shape[1]
     features = torch.cat([design.rows, torch.ones(len(design.rows), 1)], dim=1)
@@ -52,6 +54,7 @@ def draw_laplace(
         drawn = (solution[:, None, :] + steps).reshape(len(solution), members * classes)
     # The part outside the rows' span, of all members at once: (d, K C).
     free = rng.standard_normal((width, members * classes), dtype=np.float32) / np.sqrt(strength)
+    # Projected off the span, where the solution above has its say already.
     free -= design.basis @ (design.basis.T @ free)
     return design.export(drawn, outside=free)
 
@@ -82,6 +85,7 @@ class _Curvature:
         luck *= self.weights[:, None].sqrt()
         noise = (self.features.T @ luck.view(rows, -1)).view(width, members, classes)
         shrunk = rng.standard_normal((width - 1, members, classes), dtype=np.float32)
+        # Each part of the sum H brings its own draw: the penalty, and below the virtual row.
         noise[:-1] += self.strength**0.5 * torch.from_numpy(shrunk)
         last = torch.from_numpy(rng.standard_normal((members, classes), dtype=np.float32))
         noise[-1] += _centre(last * self.prior.sqrt(), self.prior)
@@ -113,6 +117,8 @@ def _preconditioner(design: Design, curvature: _Curvature) -> tuple[Tensor, Tens
 
     told, weights = curvature.told, curvature.weights
     total = weights.sum()
+    # One curvature for all rows: exact where every row is equally doubtful, and only the number of
+    # steps depends on it, not what they lead to.
     shared = torch.diag((weights * told).sum(dim=0)) - (weights * told).T @ told
     values, turn = torch.linalg.eigh(shared.double() / total)
     spectrum = torch.cat([design.spectrum, total[None] + 1])
@@ -138,6 +144,7 @@ def _solve(curvature: _Curvature, noise: Tensor, approximate: tuple[Tensor, Tens
     residual = noise.clone()
     softened = soften(residual)
     direction, size = softened.clone(), _dot(residual, softened)
+    # Each member stops by its own length: one hard draw must not leave the others unsolved.
     enough = size * _TOLERANCE**2
     for _ in range(_MOST_STEPS):
         if bool((size <= enough).all()):

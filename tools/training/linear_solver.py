@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from querist.tools.compute.arrays import FloatArray, IntArray, log_softmax
+from querist.tools.compute.optimisers import without_compiler
 from querist.tools.compute.threads import one_thread
 from querist.tools.opinions.calibration import expected_calibration_error, fit_temperature
 
@@ -63,6 +64,8 @@ class Design:
         shares = weights / weights.sum()
         centre = (shares @ inputs).astype(np.float32)
         centred = inputs - centre
+        # One number for all columns: scaled one by one, directions that say nothing would count as
+        # much as those that do.
         scale = float(np.sqrt(shares @ np.square(centred).sum(axis=1))) or 1.0
         centred /= scale
         # On one thread: for so small a product, threads that wait for each other on a busy
@@ -163,9 +166,9 @@ def solve(
         return float(loss.item() / total)
 
     with torch.no_grad(), one_thread():
-        torch.optim.LBFGS(
+        without_compiler().LBFGS(
             [unknowns], max_iter=100, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
-        ).step(closure)  # type: ignore[no-untyped-call]
+        ).step(closure)
     return unknowns * scales
 
 

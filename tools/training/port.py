@@ -181,3 +181,4 @@ TRAINERS = Registry[Trainer](
     group=_GROUP,
     modules=("querist.tools.training.heads", "querist.tools.training.fine_tuned"),
 )
+"""The trainers there are."""

@@ -105,6 +105,7 @@ class LinearHead:
     ) -> LinearModel:
         """Train on inputs (N, d) and targets (N, C); InvalidInput if they cannot be learnt from."""
         design, row_weights = _prepare(inputs, targets, weights)
+        # On all rows once the folds have chosen: labels are too dear to keep some for a last check.
         choice = choose_strength(design, row_weights, seed=seed, fixed=self.strength)
         coefficients, intercepts = design.export(solve(design, row_weights[None], choice.strength))
         return LinearModel(
@@ -185,6 +186,7 @@ def cross_fit(
     scored = np.arange(len(inputs)) if score_rows is None else np.asarray(score_rows, dtype=np.intp)
     if len(scored) == 0:
         return np.empty((0, targets.shape[1]), dtype=np.float32)
+    # A row that is asked for twice must not teach the fold that it is held out of.
     unique = np.unique(scored)
     classes = targets[unique].argmax(axis=1)
     numbers = np.full(len(inputs), -1)

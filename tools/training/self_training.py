@@ -55,6 +55,8 @@ class SelfTraining:
         few = len(judging) < _FEWEST_JUDGES or len(unlabelled) == 0
         if few or len(np.unique(targets[judging].argmax(axis=1))) < 2:
             return plain
+        # The penalty of the labels alone: chosen anew, it would be chosen by rows that the head
+        # labelled itself.
         strength = plain.strength
         found = self._teach(plain, inputs, targets, counts, unlabelled)
         judged = inputs[judging], targets[judging], counts[judging]
@@ -64,6 +66,7 @@ class SelfTraining:
 
         before = _held_out(*judged, lambda x, y, w: _fit(x, y, w, strength), seed=seed)
         after = _held_out(*judged, taught, seed=seed)
+        # By likelihood, not by accuracy: with 30 judges most changes leave the accuracy as it is.
         if after.likelihood < before.likelihood:
             return plain
         return replace(found, temperature=after.temperature, calibration_error=after.error)
@@ -80,6 +83,7 @@ class SelfTraining:
         chances = teacher.predict_proba(unlabelled)
         rows = surest_rows(chances, share=self.surest)
         named = np.eye(chances.shape[1])[chances[rows].argmax(axis=1)]
+        # So that all of them together weigh `weight` of the whole, however many there are.
         each = self.weight / (1 - self.weight) * float(weights.sum()) / len(rows)
         return _fit(
             np.concatenate([inputs, unlabelled[rows]]),
@@ -93,6 +97,7 @@ def surest_rows(chances: FloatArray, *, share: float) -> IntArray:
     """Pick the rows (of N) that are surest, at most `share` N / C of each class, in order."""
     named, sure = chances.argmax(axis=1), chances.max(axis=1)
     each = int(np.ceil(share * chances.shape[0] / chances.shape[1]))
+    # By class and then by sureness, so that a row's rank in its class is its distance to the start.
     order = np.lexsort((-sure, named))
     starts = np.searchsorted(named[order], np.arange(chances.shape[1]))
     rank = np.arange(len(order)) - starts[named[order]]
@@ -120,6 +125,7 @@ def _held_out(
     for fold in range(_FOLDS):
         taught, held = folds != fold, folds == fold
         model = fit(inputs[taught], targets[taught], weights[taught])
+        # Without the temperature, which is to be found from all folds together.
         logits[held] = inputs[held] @ model.coefficients + model.intercepts
     temperature = fit_temperature(logits, targets, weights=weights, prior_rows=_PRIOR_ROWS)
     logs = log_softmax(logits / temperature)

@@ -66,3 +66,4 @@ ASKINGS = Registry[Asking](
         for name in ("classification", "matching", "relation", "preference")
     ),
 )
+"""The ways of asking there are, each by its kind's name."""

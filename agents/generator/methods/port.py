@@ -27,6 +27,7 @@ __all__ = ["METHODS", "Ask", "Brief", "Draft", "Method", "Need", "method"]
 
 _GROUP = "querist.method"
 Need = Literal["seeds", "labels", "passages"]
+"""What a method cannot do without."""
 _HEAT = 0.9
 _MOST_TOKENS = 3_000
 _LONGEST = 1_500
@@ -93,6 +94,7 @@ METHODS = Registry[Method](
         f"querist.agents.generator.methods.{name}" for name in ("from_classes", "from_seeds")
     ),
 )
+"""The methods there are of writing rows for a job."""
 
 
 def prompt_version(name: str, brief: Brief) -> str:
@@ -163,7 +165,11 @@ def shown_texts(examples: Sequence[Example]) -> list[str]:
 
 def _read_texts(text: str, field: str) -> list[Draft]:
     found = list_of(text, "texts")
-    return [Draft({field: " ".join(one.split())}) for one in found if isinstance(one, str)]
+    return [
+        Draft({field: " ".join(text_written.split())})
+        for text_written in found
+        if isinstance(text_written, str)
+    ]
 
 
 def _read_rows(text: str) -> list[Draft]:

@@ -52,6 +52,8 @@ class _Options:
     form: Form = "json_schema"
     system: bool = True
     tool_choice: str = "required"
+    stream: Literal["usage", "plain", ""] = "usage"
+    """Whether answers come in pieces, and whether the endpoint can be asked to tell the usage."""
 
 
 class Dialect:
@@ -68,7 +70,9 @@ class Dialect:
         self._guesses = 0
         self._before_guesses: _Options | None = None
 
-    def write(self, request: ChatRequest, *, model: str, room: int = 0) -> dict[str, Any]:
+    def write(
+        self, request: ChatRequest, *, model: str, room: int = 0, in_pieces: bool = False
+    ) -> dict[str, Any]:
         """Write a request's body; `room` are tokens beyond the answer."""
         now = self.options
         body: dict[str, Any] = {"model": model, "messages": self._messages(request)}
@@ -89,6 +93,10 @@ class Dialect:
                 body["top_logprobs"] = now.top_logprobs
         if request.tools:
             body |= {"tools": tools_of(request), "tool_choice": now.tool_choice}
+        if in_pieces and now.stream:
+            body["stream"] = True
+            if now.stream == "usage":
+                body["stream_options"] = {"include_usage": True}
         return body
 
     def accepted(self) -> None:
@@ -110,6 +118,14 @@ class Dialect:
         self.options = before
         return refusal.status in (400, 422) and self._guess()
 
+    def give_up_pieces(self) -> bool:
+        """Ask for whole answers from now on; False if they were whole already."""
+        if not self.options.stream:
+            return False
+        self.options.stream = ""
+        self._learnt("no request for pieces of an answer: answers come whole")
+        return True
+
     def _messages(self, request: ChatRequest) -> list[dict[str, Any]]:
         messages = request.messages if self.options.system else without_system(request.messages)
         turns = [turn_of(turn) for turn in messages]
@@ -127,6 +143,9 @@ class Dialect:
         if "tool_choice" in words and now.tool_choice != "auto":
             now.tool_choice = "auto"
             return "no demand that a tool be called: it is asked for in words"
+        if "stream_options" in words and now.stream == "usage":
+            now.stream = "plain"
+            return "no stream_options: what a streamed answer used may be unknown"
         if re.search(r"\btemperature\b", words) and now.temperature:
             now.temperature = False
             return "no temperature: its own is used"

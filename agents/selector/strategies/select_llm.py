@@ -16,13 +16,12 @@ from querist.agents.prompts.selection_questions import describe
 from querist.agents.selector.advice.advisor import Advisor, advisor_of
 from querist.agents.selector.advice.candidates import conclude, sample
 from querist.agents.selector.advice.pick_protocol import Menu, pick
-from querist.tools.compute.arrays import FloatArray
+from querist.tools.compute.arrays import FloatArray, share_out
 from querist.tools.engines.clustering import k_means
 from querist.tools.engines.geometry import Euclidean
 from querist.tools.kinds.interfaces import is_about_responses
 from querist.tools.registry import Count
 from querist.tools.strategies import strategy
-from querist.tools.strategies.mixtures import share_out
 from querist.tools.strategies.querying import Capability, QueryContext, QueryResult
 
 _MENU = 14

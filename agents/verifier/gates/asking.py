@@ -182,7 +182,8 @@ class Solver:
             )
             for place, said in enumerate(by_row):
                 cost[place] += sum(
-                    (one.usd for one in said if isinstance(one, MeteredReply)), Decimal(0)
+                    (metered.usd for metered in said if isinstance(metered, MeteredReply)),
+                    Decimal(0),
                 )
         return [
             self._judge(strong, weak, usd) for strong, weak, usd in zip(*shares, cost, strict=True)
@@ -209,9 +210,9 @@ class Solver:
         return ChatRequest(turns, max_tokens=120, temperature=heat, schema=schema, sample=sample)
 
     def _right(self, candidate: Candidate, replies: Sequence[Answered]) -> float | QueristError:
-        said = [one.reply.text for one in replies if isinstance(one, MeteredReply)]
+        said = [metered.reply.text for metered in replies if isinstance(metered, MeteredReply)]
         if not said:
-            return next(one for one in replies if not isinstance(one, MeteredReply))
+            return next(metered for metered in replies if not isinstance(metered, MeteredReply))
         truth = _plain(str(candidate.record[self._answer]))
         found = [_plain(str((read_object(text) or {}).get("answer", text))) for text in said]
         return sum(answer == truth for answer in found) / len(found)

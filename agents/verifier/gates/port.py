@@ -65,5 +65,8 @@ model_gate = Declaration[ModelGate](_GROUP)
 """Declare what makes such a gate."""
 
 MODEL_GATES = Registry[ModelGate](
-    "gate that asks a model", group=_GROUP, modules=("querist.agents.verifier.gates.asking",)
+    "gate that asks a model",
+    group=_GROUP,
+    modules=tuple(f"querist.agents.verifier.gates.{name}" for name in ("asking", "rewarding")),
 )
+"""The gates there are that ask a model."""

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from querist.memory import schema
+from querist.memory import columns
 
 revision = "0001"
 down_revision = None
@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.Column("prompt_version", sa.String(), nullable=False),
         sa.Column("sample", sa.Integer(), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("usd", schema.Usd(), nullable=False),
+        sa.Column("usd", columns.Usd(), nullable=False),
         sa.PrimaryKeyConstraint("run", "round", "example", "who", "prompt_version", "sample"),
     )
     op.create_index("annotations_example", "annotations", ["run", "example"], unique=False)
@@ -40,9 +40,9 @@ def upgrade() -> None:
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("model", sa.String(), nullable=False),
         sa.Column("run", sa.String(), nullable=False),
-        sa.Column("usd", schema.Usd(), nullable=False),
+        sa.Column("usd", columns.Usd(), nullable=False),
         sa.Column("reply", sa.JSON(), nullable=False),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
@@ -55,7 +55,7 @@ def upgrade() -> None:
         sa.Column("token", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("result", sa.String(), nullable=False),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("run", "token", name="commands_token"),
     )
@@ -73,7 +73,7 @@ def upgrade() -> None:
         sa.Column("agent", sa.String(), nullable=False),
         sa.Column("step", sa.String(), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("run", "round", "agent", "step"),
     )
     op.create_table(
@@ -82,7 +82,7 @@ def upgrade() -> None:
         sa.Column("run", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("data", sa.JSON(), nullable=False),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("events_run", "events", ["run", "id"], unique=False)
@@ -107,9 +107,9 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("agent", sa.String(), nullable=False),
         sa.Column("call_key", sa.String(), nullable=False),
-        sa.Column("amount", schema.Usd(), nullable=False),
+        sa.Column("amount", columns.Usd(), nullable=False),
         sa.Column("fencing", sa.Integer(), nullable=False),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("holds_run", "holds", ["run"], unique=False)
@@ -120,8 +120,8 @@ def upgrade() -> None:
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("fencing", sa.Integer(), nullable=False),
-        sa.Column("lease_until", schema.Utc(timezone=True), nullable=True),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("lease_until", columns.Utc(timezone=True), nullable=True),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -149,7 +149,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("assignee", sa.String(), nullable=False),
-        sa.Column("lease_until", schema.Utc(timezone=True), nullable=True),
+        sa.Column("lease_until", columns.Utc(timezone=True), nullable=True),
         sa.Column("folded", sa.Boolean(), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("run", "id"),
@@ -160,7 +160,7 @@ def upgrade() -> None:
         sa.Column("run", sa.String(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("run", "number"),
     )
     op.create_table(
@@ -171,12 +171,12 @@ def upgrade() -> None:
         sa.Column("config", sa.JSON(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
-        sa.Column("cap", schema.Usd(), nullable=False),
-        sa.Column("settled", schema.Usd(), nullable=False),
+        sa.Column("cap", columns.Usd(), nullable=False),
+        sa.Column("settled", columns.Usd(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("fencing", sa.Integer(), nullable=False),
-        sa.Column("lease_until", schema.Utc(timezone=True), nullable=True),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("lease_until", columns.Utc(timezone=True), nullable=True),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -189,9 +189,9 @@ def upgrade() -> None:
         sa.Column("agent", sa.String(), nullable=False),
         sa.Column("call_key", sa.String(), nullable=False),
         sa.Column("hold", sa.String(), nullable=False),
-        sa.Column("amount", schema.Usd(), nullable=False),
+        sa.Column("amount", columns.Usd(), nullable=False),
         sa.Column("detail", sa.JSON(), nullable=False),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("spend_run", "spend", ["run", "entry"], unique=False)
@@ -199,7 +199,7 @@ def upgrade() -> None:
         "tasks",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("at", schema.Utc(timezone=True), nullable=False),
+        sa.Column("at", columns.Utc(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(

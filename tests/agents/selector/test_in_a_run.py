@@ -10,7 +10,7 @@ from tests_graph_support import EXAMPLE, LABELS
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph.config import make_config
 from querist.graph.run import Run
-from querist.memory.ledger import Ledger
+from querist.memory.run.ledger import Ledger
 from querist.memory.store import open_store
 
 

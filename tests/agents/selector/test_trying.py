@@ -16,9 +16,9 @@ from querist.agents.selector.acquisition.trying import Labeller, Work, label_all
 from querist.agents.selector.advice.advisor import Advisor
 from querist.memory.answers import Choice
 from querist.memory.errors import BudgetExceeded, ModelUnavailable
-from querist.memory.ledger import Ledger
 from querist.memory.records import Example, ExampleId, LabelClass, RunId, Task
-from querist.memory.runs import Runs
+from querist.memory.run.ledger import Ledger
+from querist.memory.run.runs import Runs
 from querist.memory.store import open_store
 from querist.tools.arms import (
     Options,

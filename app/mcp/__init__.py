@@ -1,0 +1,1 @@
+"""Runs and jobs for coding agents, over the Model Context Protocol."""

@@ -1,0 +1,1 @@
+"""What is typed: a module a group of commands."""

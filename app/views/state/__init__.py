@@ -1,0 +1,1 @@
+"""Where a run and its examples stand, read from the store alone: for terminal, pages and agents."""

@@ -1,0 +1,1 @@
+"""Pages and API in one server on this machine."""

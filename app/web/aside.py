@@ -1,0 +1,267 @@
+"""Work that needs what the server does without: done by a process of its own, which then ends.
+
+It reads files that people handed in, too: whatever such a file does to memory, it does it there.
+
+    echo '{"do": "preview", "path": "pool.csv"}' | python -m querist.app.web.aside
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from querist.memory import errors
+from querist.memory.errors import InvalidInput, QueristError
+
+_COMMAND = (sys.executable, "-m", "querist.app.web.aside")
+_SECONDS = 120
+_MOST_SECONDS = 600.0
+_POLL, _GRACE = 0.25, 10.0
+_MOST_MEMORY = 6 * 2**30
+_LONGEST_LINE = 2**22
+_DRAFTS = 0.05
+"""Seconds between two drafts that are told."""
+_SHOWN = 8
+_LONGEST = 300
+
+
+async def ask_while(
+    is_wanted: Callable[[], Awaitable[bool]],
+    do: str,
+    *,
+    hear: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    **values: object,
+) -> dict[str, Any]:
+    """Have something done for as long as somebody wants it; then it is told to stop.
+
+    `hear` gets what the process tells before it is done, line by line.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *_COMMAND,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+    )
+    body = json.dumps({"do": do, **values}).encode()
+    work = asyncio.create_task(_converse(process, body, hear))
+    end = asyncio.get_running_loop().time() + _MOST_SECONDS
+    while not (await asyncio.wait([work], timeout=_POLL))[0]:
+        is_late = asyncio.get_running_loop().time() > end
+        if (is_late or not await is_wanted()) and process.returncode is None:
+            process.terminate()
+            await asyncio.wait([work], timeout=_GRACE)
+            if process.returncode is None:
+                process.kill()
+    return _said(await work)
+
+
+async def _converse(
+    process: asyncio.subprocess.Process, body: bytes, hear: Callable[[Mapping[str, Any]], None]
+) -> str:
+    """Tell a process what to do, hear it out, and give its last line."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(ConnectionError):
+        process.stdin.write(body)
+        await process.stdin.drain()
+    process.stdin.close()
+    last = b""
+    async for line in process.stdout:
+        if line.endswith(b"\n"):
+            hear(json.loads(line))
+        else:
+            last = line
+    await process.wait()
+    return last.decode()
+
+
+def ask_aside(do: str, **values: object) -> dict[str, Any]:
+    """Have something done by another process; raises what it raised."""
+    body = json.dumps({"do": do, **values})
+    return _said(run_aside(_COMMAND, body=body, seconds=_SECONDS).stdout)
+
+
+def run_aside(
+    command: Sequence[str],
+    *,
+    seconds: int,
+    body: str = "",
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours to its end; raises `InvalidInput` where that takes too long."""
+    try:
+        return subprocess.run(  # noqa: S603
+            command,
+            input=body,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            env=env,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InvalidInput(f"That took more than {seconds} seconds and was given up.") from None
+
+
+def _said(output: str) -> dict[str, Any]:
+    """Read what the process answers; raises what it raised."""
+    try:
+        said: dict[str, Any] = json.loads(output)
+    except ValueError:
+        raise InvalidInput(
+            "It came to no end: it was stopped, or it needs more memory than there is. Try a "
+            "smaller file, or the command line."
+        ) from None
+    if "error" in said:
+        kind: type[QueristError] = getattr(errors, said["kind"], QueristError)
+        error = kind.__new__(kind)
+        error.args = (said["error"],)
+        raise error
+    return said
+
+
+def _preview(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the first rows of a file."""
+    from querist.tools.data.formats import open_table
+
+    table = open_table(asked["path"])
+    sample = table.sample(table.columns)
+    rows = sample[:_SHOWN]
+
+    def length(column: str) -> int:
+        return sum(len(_cell(row.get(column))) for row in sample)
+
+    return {
+        "columns": list(table.columns),
+        "text_columns": sorted(table.text_columns, key=length, reverse=True),
+        "rows": [[_cell(row.get(column)) for column in table.columns] for row in rows],
+        "notes": table.remarks.notes,
+    }
+
+
+def _cell(value: object) -> str:
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _quote(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Forecast a label job."""
+    from querist.graph.jobs.request import LabelRequest, read_request
+    from querist.graph.run import Run
+    from querist.memory.store import open_store
+
+    request = read_request(asked["request"], source="the job")
+    assert isinstance(request, LabelRequest)
+    told: list[str] = []
+    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
+        run = Run.create(request.config, store, tell=told.append)
+        asyncio.run(run.time_a_call())
+        quote = run.quote()
+    return {
+        "told": told,
+        "lines": [
+            [line.agent, line.what, str(line.forecast), str(line.ceiling)] for line in quote.lines
+        ],
+        "forecast": str(quote.forecast),
+        "cap": str(quote.budget),
+        "seconds": quote.seconds,
+        "advice": quote.advice,
+        "affordable": quote.affordable,
+    }
+
+
+def _submit(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Hand a job in."""
+    from querist.graph.jobs import read_request, submit
+    from querist.memory.store import open_store
+
+    told: list[str] = []
+    with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
+        request = read_request(asked["request"], source="the job")
+        job = submit(request, store, key=asked["key"], tell=told.append)
+    return {"job": job.id, "told": told}
+
+
+def _extend(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a job more."""
+    from querist.graph.jobs import extend
+    from querist.memory.store import open_store
+    from querist.memory.workspace.jobs import Jobs
+
+    told: list[str] = []
+    more = dict(asked["more"])
+    usd = more.pop("usd", None)
+    with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
+        job = Jobs(store).get(asked["job"])
+        amount = None if usd is None else Decimal(usd)
+        job = extend(store, job, usd=amount, **more, tell=told.append)
+    return {"job": job.id, "told": told}
+
+
+def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Have a model answer what somebody says in the chat; SIGTERM stops it in order."""
+    import signal
+    import threading
+
+    from querist.app.chat import Here, supervise
+    from querist.memory.store import open_store
+
+    stopped = threading.Event()
+    told = 0.0
+
+    def tell(answered: int, text: str) -> None:
+        nonlocal told
+        if not text or time.monotonic() - told >= _DRAFTS:
+            told = time.monotonic()
+            sys.stdout.write(f"{json.dumps({'answers': answered, 'draft': text})}\n")
+            sys.stdout.flush()
+
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
+        said = asyncio.run(
+            supervise(
+                store,
+                asked["run"],
+                asked["text"],
+                who=asked["who"],
+                role=asked["role"],
+                here=Here(**asked["here"]),
+                is_stopped=stopped.is_set,
+                on_text=tell,
+            )
+        )
+    return {"messages": [message.id for message in said]}
+
+
+_DO: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "preview": _preview,
+    "extend": _extend,
+    "quote": _quote,
+    "submit": _submit,
+    "supervise": _supervise,
+}
+
+
+def _main() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
+    asked = json.load(sys.stdin)
+    try:
+        said = _DO[asked["do"]](asked)
+    except QueristError as error:
+        said = {"kind": type(error).__name__, "error": str(error)}
+    json.dump(said, sys.stdout)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,1 @@
+"""Estimators on simulated runs whose truth is known."""

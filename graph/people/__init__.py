@@ -1,0 +1,1 @@
+"""People's answers: taken in, and checked by other people."""

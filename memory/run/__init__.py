@@ -1,0 +1,1 @@
+"""The parts of a run: its rows, labels, money, events, commands; and who drives it."""

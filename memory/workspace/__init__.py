@@ -1,0 +1,1 @@
+"""What runs share: people, jobs, lessons, vectors, messages to others."""

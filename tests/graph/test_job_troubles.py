@@ -1,0 +1,115 @@
+"""Create jobs on a machine in trouble: a full disk, a clock that jumps; and the later gates."""
+
+import asyncio
+import errno
+import json
+import time
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from tests_jobs_support import CHECKER, WRITER, models, request, work
+
+from querist.agents.models.providers.scripted import ScriptedModel
+from querist.graph import jobs
+from querist.memory.records import JobStatus
+from querist.memory.run.journal import Journal
+from querist.memory.run.ledger import Ledger
+from querist.memory.store import open_store
+from querist.memory.workspace.creations import Creations
+from querist.memory.workspace.jobs import Jobs
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path / "work") as store:
+        yield store
+
+
+def test_a_full_disk_pauses_a_job_with_one_message_and_it_goes_on(store, tmp_path, monkeypatch):
+    with open_store(tmp_path / "whole") as other:
+        whole = work(other, rows=30)
+        expected = [row.id for row in jobs.rows_of(other, whole)]
+        cost = Ledger(other, whole.run).balance().settled
+    job = jobs.submit(request(rows=30), store)
+    kept, waves = Creations._keep, []
+
+    def keep(self, rows, account):
+        waves.append(account.number)
+        if len(waves) == 2:
+            with store.write():
+                raise OSError(errno.ENOSPC, "No space left on device")
+        kept(self, rows, account)
+
+    told = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Creations, "_keep", keep)
+        asyncio.run(jobs.Worker(store, models=models(), tell=told.append).work_off())
+    paused = Jobs(store).get(job.id)
+    assert paused.status is JobStatus.PAUSED
+    assert "is full. Free some space" in paused.reason
+    assert "querist job resume" in paused.reason
+    assert sum("is full" in words for words in told) == 1
+    assert len(Journal(store, job.run).rounds()) == 1, "of the second wave nothing was kept"
+    Jobs(store).resume(job.id)
+    asyncio.run(jobs.Worker(store, models=models()).work_off())
+    assert Jobs(store).get(job.id).status is JobStatus.DONE
+    assert [row.id for row in jobs.rows_of(store, job)] == expected
+    assert Ledger(store, job.run).balance().settled == cost, "nothing was paid twice"
+    settled = Counter(
+        line.call_key for line in Ledger(store, job.run).lines() if line.entry == "settle"
+    )
+    assert max(settled.values()) == 1
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_a_clock_that_jumps_takes_no_job_from_its_worker(store, monkeypatch, hours):
+    """Leases look at the clock of the database alone, which is not what jumps here."""
+    job = jobs.submit(request(rows=60, budget={"usd": "5"}), store)
+    clocks, jump = {name: getattr(time, name) for name in ("time", "monotonic")}, []
+
+    def write(asked):
+        if not jump:
+            jump.append(hours * 3600)
+        from tests_jobs_support import written
+
+        return written(asked)
+
+    for name, real in clocks.items():
+        monkeypatch.setattr(time, name, lambda real=real: real() + (jump[0] if jump else 0))
+    given = models() | {WRITER: ScriptedModel(write, name=WRITER, in_flight=4)}
+    told = []
+    worker = jobs.Worker(store, models=given, lease=timedelta(seconds=20), tell=told.append)
+    asyncio.run(worker.work_off())
+    assert jump
+    ended = Jobs(store).get(job.id)
+    assert ended.status is JobStatus.DONE, ended.reason
+    assert sum("taken" in words for words in told) == 1
+    settled = Counter(
+        line.call_key for line in Ledger(store, job.run).lines() if line.entry == "settle"
+    )
+    assert max(settled.values()) == 1
+
+
+def test_the_best_rows_of_each_call_are_kept_and_a_wave_is_trained_on_trial(store, tmp_path):
+    seeds = tmp_path / "seeds.jsonl"
+    lines = [{"text": f"{name} seed {n}", "y": name} for name in ("good", "bad") for n in range(9)]
+    seeds.write_text("\n".join(map(json.dumps, lines)))
+
+    def points(asked):
+        text = json.loads(asked.messages[-1].content)["row"]["text"]
+        return json.dumps({"points": 5 + len(text) % 5})
+
+    given = models() | {CHECKER: ScriptedModel(points, name=CHECKER, in_flight=4)}
+    job = work(
+        store,
+        given=given,
+        rows=6,
+        seeds={"file": str(seeds), "text": "text", "label": "y"},
+        gates=["schema", "exact", "reward(least=5, of=4)", "trial(least=-0.5)"],
+    )
+    assert job.status is JobStatus.DONE, job.reason
+    accepted = jobs.rows_of(store, job)
+    assert all("trial" in row.scores and row.scores["reward"] >= 5 for row in accepted)
+    first = Journal(store, job.run).rounds()[0].detail
+    assert first["gates"]["reward"] == [12, 3], "one of each call's four"
