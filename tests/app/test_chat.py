@@ -134,7 +134,7 @@ def test_an_item_is_named_by_a_unique_beginning(run, say):
 
 
 def test_provenance_is_read_by_query_for_one_example(run):
-    asked = Inbox(run.store, run.id).all()[0]
+    asked = Inbox(run.store, run.id).all(status="answered")[0]
     found = gather_provenance(run.store, run.id, asked.example)
     assert found.questions[0].id == asked.id
     assert found.label.source == "human"
