@@ -34,7 +34,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +121,20 @@ def _do(cell: _Cell, arm: str, *, out: Path, python: str) -> None:
     job = _run_peer(cell, arm, python=python) if arm in _PEERS else _run(cell, arm)
     if job is not None:
         job.seconds["all"] = time.monotonic() - began
-        path.write_text(json.dumps(asdict(job)))
+        path.write_text(json.dumps(asdict(replace(job, commit=_commit()))))
     seconds = time.monotonic() - began
     print(f"{cell.dataset}, {arm}, seed {cell.seed}: {seconds:.0f} s", file=sys.stderr, flush=True)
+
+
+def _commit() -> str:
+    """Name the commit that is checked out; empty outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty"]
+    folder = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
 def data_folder() -> Path:

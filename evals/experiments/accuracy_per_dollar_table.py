@@ -43,6 +43,8 @@ class Job:
     skill: float | None = None
     curve: Sequence[tuple[float, float]] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    commit: str = ""
+    """The code that ran, where the experiment was run in a checkout."""
 
 
 Guesses = Mapping[int, Sequence[int]]
