@@ -27,6 +27,7 @@ from querist.tools.strategies.favouring import Favouring
 from querist.tools.strategies.querying import (
     Capability,
     Labelled,
+    NamesOf,
     QueryContext,
     QueryStrategy,
     RowsOf,
@@ -44,8 +45,6 @@ SHARE_FOR_ADVICE = Decimal("0.25")
 def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> QueryContext:
     """Show the pool's `rows`; everything is computed when a strategy asks for it."""
     view, model = context.view, current_model(context.files)
-    names = view.ids
-    ids = list(map(names.__getitem__, rows.tolist()))
     sources: dict[Capability, Callable[[], object]] = {
         Capability.EMBEDDINGS: RowsOf(lambda: view.vectors, rows),
         Capability.TEXTS: lambda: lambda wanted: context.view.get(list(wanted)),
@@ -65,7 +64,7 @@ def query_context(context: Context, rows: NDArray[np.intp], *, number: int) -> Q
                 _targets(context).embeddings
             )
     return QueryContext(
-        ids=ids,
+        ids=NamesOf(view.ids, rows),
         rng=np.random.default_rng([context.config.loop.seed, number]),
         round=number,
         rounds=context.config.loop.rounds,

@@ -260,6 +260,8 @@ def test_narrowing_keeps_rows_of_every_kind_together() -> None:
         },
     ).narrow(np.array([3, 1]))
     assert list(shown.ids) == ["3", "1"]
+    again = shown.narrow(np.array([1, 0])).ids
+    assert (list(again), again[0], list(again[1:]), len(again)) == (["1", "3"], "1", ["3"], 2)
     assert shown.embeddings()[:, 0].tolist() == [9, 3]
     assert shown.gradients().errors[:, 0].tolist() == [6, 2]
     assert shown.posterior().shape == (2, 2, 3)

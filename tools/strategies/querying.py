@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, overload
 
 import numpy as np
 
@@ -77,6 +77,34 @@ class RowsOf:
     def narrow(self, rows: IntArray) -> RowsOf:
         """Take only `rows` of these rows."""
         return RowsOf(self.whole, self.rows[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamesOf(Sequence[ExampleId]):
+    """Some of the names, none of which is copied: a pool has 100,000, a strategy wants few."""
+
+    names: Sequence[ExampleId]
+    rows: IntArray
+
+    @classmethod
+    def narrow(cls, names: Sequence[ExampleId], rows: IntArray) -> NamesOf:
+        """Take only `rows` of names; rows of rows are numbered through."""
+        return cls(names.names, names.rows[rows]) if isinstance(names, cls) else cls(names, rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int, /) -> ExampleId: ...
+    @overload
+    def __getitem__(self, place: slice, /) -> NamesOf: ...
+    def __getitem__(self, place: int | slice, /) -> ExampleId | NamesOf:
+        if isinstance(place, slice):
+            return NamesOf(self.names, self.rows[place])
+        return self.names[int(self.rows[place])]
+
+    def __iter__(self) -> Iterator[ExampleId]:
+        return map(self.names.__getitem__, self.rows.tolist())
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -160,10 +188,9 @@ class QueryContext:
             kind: source if kind in _SHARED else self._part(kind, rows)
             for kind, source in self.sources.items()
         }
-        ids = list(map(self.ids.__getitem__, rows.tolist()))
         return replace(
             self,
-            ids=ids,
+            ids=NamesOf.narrow(self.ids, rows),
             sources=per_candidate,
             labelled_so_far=self.labelled,
             _known={},
