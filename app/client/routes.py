@@ -35,6 +35,7 @@ from querist.app.web.api.examples import (
 )
 from querist.app.web.api.inbox import AlikePage, AskedPage, Handed, Served, Wanted
 from querist.app.web.api.jobs import (
+    Decisions,
     Extension,
     HandedIn,
     JobDetail,
@@ -44,7 +45,8 @@ from querist.app.web.api.jobs import (
     RowView,
     UploadView,
 )
-from querist.app.web.api.runs import CommandView, DecisionView, Events, Wish
+from querist.app.web.api.runs import CommandView, Events, Wish
+from querist.app.web.decision_view import DecisionView
 from querist.app.web.inbox_view import AskedView, InboxView, ReceiptView, ReplyBody
 
 FileFormat = Literal["csv", "jsonl", "parquet", "label-studio"]
@@ -278,6 +280,18 @@ class Routes(Office):
     ) -> Ask[list[RowView]]:
         """List the newest rows that a job wrote."""
         return get(list[RowView], "jobs", job, "rows", status=status, limit=limit)
+
+    @Listing
+    def job_decisions(self, job: str) -> Course[DecisionView]:
+        """Give what a job's agents decided and why, newest wave first, read a page at a time."""
+        before: int | None = None
+        while True:
+            page: Decisions = yield get(Decisions, "jobs", job, "decisions", before=before)
+            for decision in page.decisions:
+                yield Give(decision)
+            before = page.next
+            if before is None:
+                return
 
     @Route
     def quote_job(self, request: Mapping[str, Any]) -> Ask[QuoteView]:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from collections import Counter
 from contextlib import ExitStack
 from decimal import Decimal
 from threading import Thread
 
 import httpx
 import pytest
+from tests_jobs_support import models, work
 from tests_web_support import config_of, put_run, question, serving_desk
 
 from querist.app.client import ApiError, AsyncClient, Client
@@ -145,6 +147,41 @@ def test_a_chat_by_both_clients(served, client_of):
     assert asyncio.run(decide()).proposal.state == "edited"
     assert [command.arguments for command in client.commands("run")] == [{"usd": "8"}]
     assert client.messages("run", after=offer.id) == []
+
+
+def test_a_jobs_decisions_come_a_page_of_waves_at_a_time(served, client_of):
+    server = served()
+    job = work(server.store, given=models(hits=0.1), rows=60, patience=400)
+    client = client_of(server, server.token("vic", "viewer"))
+    made = Journal(server.store, job.run).decisions()
+    waves = sorted({decision.round for decision in made}, reverse=True)
+    path = f"{server.url}/api/jobs/{job.id}/decisions"
+    headers = server.headers("vic", "viewer")
+    page = httpx.get(f"{path}?waves=3", headers=headers).json()
+    assert sorted({one["round"] for one in page["decisions"]}, reverse=True) == waves[:3]
+    page = httpx.get(f"{path}?waves=3&before={page['next']}", headers=headers).json()
+    assert sorted({one["round"] for one in page["decisions"]}, reverse=True) == waves[3:6]
+    assert httpx.get(f"{path}?before={waves[-1]}", headers=headers).json() == {
+        "decisions": [],
+        "next": None,
+    }
+    client = client_of(server)
+    told = list(client.job_decisions(job.id))
+    assert len(waves) > 10
+    assert [one.round for one in told] == sorted((one.round for one in told), reverse=True)
+    assert Counter((one.round, one.agent, one.reason) for one in told) == Counter(
+        (decision.round, decision.agent, decision.reason) for decision in made
+    )
+    first = [one for one in told if one.round == 1]
+    assert [one.turn for one in first] == sorted(one.turn for one in first)
+    with pytest.raises(ApiError, match="No single job"):
+        list(client.job_decisions("nothing"))
+
+    async def read():
+        async with AsyncClient(server.url, server.desk.owner_secret) as other:
+            return [one async for one in other.job_decisions(job.id)]
+
+    assert asyncio.run(read()) == told
 
 
 def test_questions_are_claimed_answered_and_counted(served, client_of):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from querist.app.views.job_progress import JobView, facts, look
 from querist.app.web.aside import ask_aside
+from querist.app.web.decision_view import DecisionView, decision_view
 from querist.app.web.desk import Desk, Owner, Shared, Viewer
 from querist.app.web.uploads import Uploads
 from querist.graph.jobs.extending import extend as extend_job
@@ -19,6 +20,7 @@ from querist.graph.jobs.request import CreateRequest, read_request
 from querist.graph.jobs.submitting import check_creation_models
 from querist.memory.errors import NotFound, QueristError
 from querist.memory.records import Job
+from querist.memory.run.journal import Journal
 from querist.memory.workspace.creations import CreatedRow, Creations
 from querist.memory.workspace.jobs import Jobs
 
@@ -79,6 +81,13 @@ class RowView(BaseModel):
     scores: dict[str, float]
     usd: Decimal
     writer: str
+
+
+class Decisions(BaseModel):
+    """What was decided in some waves; ask for those before `next` for earlier ones, if any."""
+
+    decisions: list[DecisionView]
+    next: int | None
 
 
 class QuoteView(BaseModel):
@@ -162,6 +171,24 @@ def list_rows(
     """List the newest rows of a job that creates some, accepted or rejected with the reason."""
     found = Creations(desk.store, _find(desk, job).run).newest(status, limit=limit)
     return [_row(row) for row in found]
+
+
+@router.get("/jobs/{job}/decisions")
+def list_decisions(
+    desk: Shared,
+    _: Viewer,
+    job: str,
+    before: Annotated[int | None, Query(ge=0)] = None,
+    waves: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> Decisions:
+    """List what agents decided in the last waves, or rounds, before one; the newest wave first."""
+    made = Journal(desk.store, _find(desk, job).run).decided_before(before, rounds=waves)
+    made.sort(key=lambda decision: (-decision.round, decision.turn))
+    numbers = {decision.round for decision in made}
+    return Decisions(
+        decisions=[decision_view(decision) for decision in made],
+        next=min(numbers) if len(numbers) == waves else None,
+    )
 
 
 @router.post("/jobs/quote")

@@ -2,6 +2,7 @@
 /** Jobs: hand one in after its quote, watch it, stop it, take what it made. */
 
 import { api, here, upload } from "./api.js";
+import { decisionsOf } from "./decisions.js";
 import { byId, dollars, fill, h, openDrawer, percent, table } from "./dom.js";
 import { capsForm, extendJob } from "./more.js";
 
@@ -69,6 +70,7 @@ async function showJob(id) {
   openDrawer(job.name, h("p", {}, job.words), Number(job.each) > 0 && h("p.small", {}, `An accepted row costs ${dollars(job.each)}.`),
     h("h3", {}, "What each gate lets pass"), job.gates.length ? table("Gates", ["Gate", "Looked at", "Let pass", ""],
       job.gates.map((/** @type {any} */ gate) => [gate.name, gate.seen, gate.passed, h("td.number", {}, percent(gate.seen ? gate.passed / gate.seen : null))])) : h("p.small.muted", {}, "No row was written yet."),
+    decisionsOf(job.id),
     h("h3", {}, "Accepted last"), ...(accepted.length ? accepted.map(sample) : [h("p.small.muted", {}, "None yet.")]),
     h("h3", {}, "Rejected last"), ...(rejected.length ? rejected.map(sample) : [h("p.small.muted", {}, "None yet.")]));
 }
