@@ -23,6 +23,7 @@ from querist.app.client.asks import (
 from querist.app.client.methods import Listing, Route, Waiting
 from querist.app.client.office import Office
 from querist.app.views.state.run_view import RoundView, RunLine, RunView
+from querist.app.web.api.attributes import FoundView, Search
 from querist.app.web.api.chat import MessageView, Said, Word
 from querist.app.web.api.checks import Agreement, DisputePage
 from querist.app.web.api.examples import (
@@ -297,6 +298,22 @@ class Routes(Office):
     def quote_job(self, request: Mapping[str, Any]) -> Ask[QuoteView]:
         """Forecast a job; nothing is spent or kept."""
         return post(QuoteView, "jobs", "quote", body=dict(request))
+
+    @Route
+    def find_attributes(
+        self,
+        request: Mapping[str, Any],
+        *,
+        sample: int = 24,
+        most: int = 3,
+        usd: Decimal = Decimal("0.10"),
+    ) -> Ask[FoundView]:
+        """Let the writer of a job name what a sample of its seeds varies in, for `usd` at most.
+
+        It is a call a seed: with a slow model give the client a longer `timeout`.
+        """
+        search = Search(request=dict(request), sample=sample, most=most, usd=usd)
+        return post(FoundView, "jobs", "attributes", body=search)
 
     @Route
     def submit_job(self, request: Mapping[str, Any], *, key: str | None = None) -> Ask[HandedIn]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -207,15 +208,46 @@ def _extend(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"job": job.id, "told": told}
 
 
-def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Have a model answer what somebody says in the chat; SIGTERM stops it in order."""
-    import signal
+def _attributes(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Find what the seeds of a job vary in; SIGTERM stops it in order."""
+    from querist.graph.jobs import find_attributes, read_request
+    from querist.graph.jobs.request import CreateRequest
+    from querist.memory.store import open_store
+
+    request = read_request(asked["request"], source="the job")
+    if not isinstance(request, CreateRequest):
+        raise InvalidInput("Only jobs that create rows have attributes.")
+    told: list[str] = []
+    with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
+        finding = find_attributes(
+            request,
+            store,
+            sample=asked["sample"],
+            most=asked["most"],
+            usd=Decimal(asked["usd"]),
+            tell=told.append,
+            is_stopped=_stopping(),
+        )
+        found = asyncio.run(finding)
+    attributes, placed = dict(found.attributes), dict(found.placed)
+    seen = {"sample": found.sample, "usd": str(found.usd), "run": found.run}
+    return {"attributes": attributes, "placed": placed, "told": told, **seen}
+
+
+def _stopping() -> Callable[[], bool]:
+    """Note SIGTERM, instead of dying of it; tell whether it came."""
     import threading
 
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    return stopped.is_set
+
+
+def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Have a model answer what somebody says in the chat; SIGTERM stops it in order."""
     from querist.app.chat import Here, supervise
     from querist.memory.store import open_store
 
-    stopped = threading.Event()
     told = 0.0
 
     def tell(answered: int, text: str) -> None:
@@ -225,7 +257,7 @@ def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
             sys.stdout.write(f"{json.dumps({'answers': answered, 'draft': text})}\n")
             sys.stdout.flush()
 
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    is_stopped = _stopping()
     with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
         said = asyncio.run(
             supervise(
@@ -235,7 +267,7 @@ def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
                 who=asked["who"],
                 role=asked["role"],
                 here=Here(**asked["here"]),
-                is_stopped=stopped.is_set,
+                is_stopped=is_stopped,
                 on_text=tell,
             )
         )
@@ -243,6 +275,7 @@ def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _DO: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "attributes": _attributes,
     "preview": _preview,
     "extend": _extend,
     "quote": _quote,

@@ -13,21 +13,19 @@ from querist.app.views.job_progress import JobView, facts, look
 from querist.app.web.aside import ask_aside
 from querist.app.web.decision_view import DecisionView, decision_view
 from querist.app.web.desk import Desk, Owner, Shared, Viewer
+from querist.app.web.job_requests import ask_about_files, with_paths
 from querist.app.web.uploads import Uploads
 from querist.graph.jobs.extending import extend as extend_job
 from querist.graph.jobs.quoting import quote_create
 from querist.graph.jobs.request import CreateRequest, read_request
 from querist.graph.jobs.submitting import check_creation_models
-from querist.memory.errors import NotFound, QueristError
+from querist.memory.errors import NotFound
 from querist.memory.records import Job
 from querist.memory.run.journal import Journal
 from querist.memory.workspace.creations import CreatedRow, Creations
 from querist.memory.workspace.jobs import Jobs
 
 router = APIRouter(tags=["jobs"])
-_FILES = (("config", "data", "pool"), ("config", "data", "test"), ("config", "data", "validation"),
-          ("seeds", "file"), ("seeds", "passages"))  # fmt: skip
-"""Where a request names a file."""
 
 
 class JobLine(BaseModel):
@@ -194,10 +192,10 @@ def list_decisions(
 @router.post("/jobs/quote")
 def quote(desk: Shared, _: Owner, body: dict[str, Any]) -> QuoteView:
     """Forecast a job; nothing is spent, and nothing is kept."""
-    request = _with_paths(desk, body)
+    request = with_paths(desk, body)
     if request.get("kind") == "create":
         return _quote_create(request)
-    return QuoteView(**_ask_aside(desk, "quote", request=request))
+    return QuoteView(**ask_about_files(desk, "quote", request=request))
 
 
 @router.post("/jobs", status_code=201)
@@ -208,9 +206,11 @@ def hand_in(
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> HandedIn:
     """Check a job, import what it needs, and put it into the queue; under one key it is one job."""
-    request = _with_paths(desk, body)
+    request = with_paths(desk, body)
     place = {"workspace": str(desk.place.workspace), "database": desk.place.database}
-    return HandedIn(**_ask_aside(desk, "submit", request=request, key=idempotency_key, **place))
+    return HandedIn(
+        **ask_about_files(desk, "submit", request=request, key=idempotency_key, **place)
+    )
 
 
 @router.post("/jobs/{job}/pause")
@@ -244,7 +244,7 @@ def extend(desk: Shared, _: Owner, job: str, more: Extension) -> HandedIn:
     if more.rows is not None:
         given["rows"] = Uploads(desk.place.workspace).path_of(more.rows)
     place = {"workspace": str(desk.place.workspace), "database": desk.place.database}
-    return HandedIn(**_ask_aside(desk, "extend", job=found.id, more=given, **place))
+    return HandedIn(**ask_about_files(desk, "extend", job=found.id, more=given, **place))
 
 
 @router.post("/uploads", status_code=201)
@@ -264,38 +264,6 @@ def _find(desk: Desk, job: str) -> Job:
     if found.id != job:
         raise NotFound(f"There is no job {job!r} here.")
     return found
-
-
-def _with_paths(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
-    """Put the paths of uploads into a request; it can name no other file."""
-    uploads = Uploads(desk.place.workspace)
-    request = dict(body)
-    for way in _FILES:
-        request = _placed(request, way, uploads)
-    if isinstance(request.get("tests"), list):
-        request["tests"] = [uploads.path_of(str(name)) for name in request["tests"]]
-    return request
-
-
-def _ask_aside(desk: Desk, do: str, **values: object) -> dict[str, Any]:
-    """Have something done elsewhere; files are told of by the names that people know."""
-    uploads = Uploads(desk.place.workspace)
-    try:
-        found = ask_aside(do, **values)
-    except QueristError as error:
-        error.args = (uploads.by_their_names(str(error)), *error.args[1:])
-        raise
-    return found | {"told": [uploads.by_their_names(line) for line in found["told"]]}
-
-
-def _placed(body: dict[str, Any], way: tuple[str, ...], uploads: Uploads) -> dict[str, Any]:
-    name, *rest = way
-    value = body.get(name)
-    if rest:
-        if not isinstance(value, dict):
-            return body
-        return {**body, name: _placed(value, tuple(rest), uploads)}
-    return {**body, name: uploads.path_of(value)} if isinstance(value, str) else body
 
 
 def _quote_create(body: dict[str, Any]) -> QuoteView:

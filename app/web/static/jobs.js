@@ -2,6 +2,7 @@
 /** Jobs: hand one in after its quote, watch it, stop it, take what it made. */
 
 import { api, here, upload } from "./api.js";
+import { attributeFinder, attributesOf } from "./attributes.js";
 import { decisionsOf } from "./decisions.js";
 import { byId, dollars, fill, h, openDrawer, percent, table } from "./dom.js";
 import { capsForm, extendJob } from "./more.js";
@@ -187,6 +188,7 @@ function jobForm(form, build) {
       button.disabled = false;
     }
   });
+  if (form.querySelector(".find")) attributeFinder(form, () => build(new FormData(form), file));
   void ask();
 }
 
@@ -196,7 +198,7 @@ function createRequest(fields, file) {
     kind: "create", name: fields.get("name"), rows: Number(fields.get("rows")), gates: fields.getAll("gate"),
     task: { name: fields.get("name"), labels: labelsOf(String(fields.get("labels"))), instructions: fields.get("instructions") },
     budget: { usd: fields.get("usd") }, models: { annotator: fields.get("model") },
-    people: { sample: Number(fields.get("sample")) }, ...(file ? { seeds: { file } } : {}),
+    people: { sample: Number(fields.get("sample")) }, attributes: attributesOf(String(fields.get("attributes"))), ...(file ? { seeds: { file } } : {}),
   };
 }
 
