@@ -155,13 +155,17 @@ def _cell(value: object) -> str:
 
 
 def _quote(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Forecast a label job."""
-    from querist.graph.jobs.request import LabelRequest, read_request
-    from querist.graph.run import Run
+    """Forecast a job."""
+    from querist.app.web.create_quotes import create_quote
+    from querist.graph.jobs.request import CreateRequest, read_request
     from querist.memory.store import open_store
 
     request = read_request(asked["request"], source="the job")
-    assert isinstance(request, LabelRequest)
+    if isinstance(request, CreateRequest):
+        with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
+            return create_quote(request, store=store)
+    from querist.graph.run import Run
+
     told: list[str] = []
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
         run = Run.create(request.config, store, tell=told.append)

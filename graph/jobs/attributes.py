@@ -19,7 +19,7 @@ from querist.agents.generator.attributes import (
 from querist.agents.models.metered import MeteredReply
 from querist.agents.models.port import ChatModel
 from querist.graph.jobs.request import CreateRequest
-from querist.graph.jobs.submitting import create_run
+from querist.graph.jobs.submitting import complete, create_run
 from querist.graph.jobs.workbench import Workbench
 from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
 from querist.memory.records import RunId
@@ -65,6 +65,7 @@ async def find_attributes(
     """
     if not request.seeds.has_rows:
         raise InvalidInput("Attributes are found in seeds: name them in seeds.file.")
+    request = complete(request, store, tell=tell)
     run = create_run(request, store, tell=tell, cap=usd)
     runs = Runs(store)
     held = runs.take(run)

@@ -13,9 +13,10 @@ from querist.graph.jobs.cells import cells_of
 from querist.graph.jobs.creation.planning import Planner
 from querist.graph.jobs.creation.progress import Progress
 from querist.graph.jobs.request import CreateRequest
-from querist.graph.jobs.submitting import check_creation_models, read_seeds
+from querist.graph.jobs.submitting import Tell, check_creation_models, complete, read_seeds
 from querist.graph.jobs.workbench import DECIDING, Seeds, config_of, seeds_of
 from querist.memory.errors import QueristError
+from querist.memory.store import Store
 from querist.tools.calls import read_call
 from querist.tools.money.prices import PriceList
 from querist.tools.money.tokens import counter_for
@@ -53,15 +54,22 @@ class JobQuote:
 
 
 def quote_create(
-    request: CreateRequest, *, models: Mapping[str, ChatModel] | None = None
+    request: CreateRequest,
+    *,
+    store: Store | None = None,
+    models: Mapping[str, ChatModel] | None = None,
+    tell: Tell = lambda _: None,
 ) -> JobQuote:
     """Forecast a create job from its own prompts and the prices; nothing is sent.
 
-    Raises `InvalidInput` and `ModelRefused` as `submit` would.
+    Seeds of a run are read from the workspace `store`. Raises `InvalidInput`, `NotFound` and
+    `ModelRefused` as `submit` would.
     """
     if not models:
         check_creation_models(request)
-    seeds = seeds_of(read_seeds(request))
+    if store is not None:
+        request = complete(request, store, tell=tell)
+    seeds = seeds_of(read_seeds(request, store=store, tell=tell))
     cells = cells_of(request.labels, request.shares, request.attributes, request.never)
     calls = math.ceil(request.rows / (request.per_call * _ACCEPTANCE))
     counted = _writer_tokens(request, seeds)

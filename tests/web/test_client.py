@@ -294,6 +294,40 @@ def test_a_file_is_handed_in_and_quoted_and_one_is_taken_away(served, client_of,
     assert list(tmp_path.glob("*.part")) == []
 
 
+def test_a_quote_reads_what_people_labelled_in_a_run(served, client_of):
+    server = served()
+    client = client_of(server)
+
+    def quote(run="run"):
+        task = {"name": "t", "labels": {"bug": "", "praise": ""}}
+        priced = {"openai:writer": {"input": 1, "output": 2}}
+        models = {"generator": "openai:writer", "base_url": "http://127.0.0.1:9/v1"}
+        request = {"kind": "create", "rows": 8, "task": task, "seeds": {"run": run}}
+        return client.quote_job(request | {"models": models, "prices": priced})
+
+    long = "it crashes when I open the settings " * 40
+    texts = {"e0": long, "e1": "how nice"}
+    examples = [Example(ExampleId(name), {"text": text}) for name, text in texts.items()]
+    keep_dataset(server.store, "d", examples, name="p")
+    with pytest.raises(ApiError, match=r"^seeds\.run: people have labelled nothing in run"):
+        quote()
+    with pytest.raises(ApiError, match=r"^seeds\.run: No single run is called 'gone'") as error:
+        quote("gone")
+    assert error.value.code == "not_found"
+    lease = Runs(server.store).take(RunId("run"))
+    labels = [
+        Label(ExampleId(name), Choice(label), "human", "human:ann", 1.0, 1.0, 0)
+        for name, label in (("e0", "bug"), ("e1", "praise"))
+    ]
+    Labelling(server.store, "run", lease=lease).relabel(labels)
+    Runs(server.store).give_up(lease)
+    told = quote()
+    assert "run: 2 seeds that people labelled." in told.told
+    # Five calls of four rows, one of which is shown the long text at least.
+    tokens = int(told.lines[0][1].split(", ")[1].split()[0].replace(",", ""))
+    assert tokens > 5 * len(long) // 8
+
+
 def test_labels_are_taken_home_whole(served, client_of, tmp_path):
     server = served()
     keep_dataset(server.store, "d", [Example(ExampleId("e0"), {"text": "it crashes"})], name="p")

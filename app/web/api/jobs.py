@@ -11,14 +11,18 @@ from pydantic import BaseModel, Field
 
 from querist.app.views.job_progress import JobView, facts, look
 from querist.app.web.aside import ask_aside
+from querist.app.web.create_quotes import create_quote
 from querist.app.web.decision_view import DecisionView, decision_view
 from querist.app.web.desk import Desk, Owner, Shared, Viewer
-from querist.app.web.job_requests import ask_about_files, with_paths
+from querist.app.web.job_requests import (
+    ask_about_files,
+    names_of_files,
+    with_names,
+    with_paths,
+)
 from querist.app.web.uploads import Uploads
 from querist.graph.jobs.extending import extend as extend_job
-from querist.graph.jobs.quoting import quote_create
 from querist.graph.jobs.request import CreateRequest, read_request
-from querist.graph.jobs.submitting import check_creation_models
 from querist.memory.errors import NotFound
 from querist.memory.records import Job
 from querist.memory.run.journal import Journal
@@ -193,9 +197,15 @@ def list_decisions(
 def quote(desk: Shared, _: Owner, body: dict[str, Any]) -> QuoteView:
     """Forecast a job; nothing is spent, and nothing is kept."""
     request = with_paths(desk, body)
+    place = {"workspace": str(desk.place.workspace), "database": desk.place.database}
     if request.get("kind") == "create":
-        return _quote_create(request)
-    return QuoteView(**ask_about_files(desk, "quote", request=request))
+        with names_of_files(desk):
+            wanted = read_request(request, source="the job")
+            assert isinstance(wanted, CreateRequest)
+            # What reads a run loads more than the server does without.
+            if wanted.seeds.run is None:
+                return QuoteView(**with_names(desk, create_quote(wanted)))
+    return QuoteView(**ask_about_files(desk, "quote", request=request, **place))
 
 
 @router.post("/jobs", status_code=201)
@@ -264,29 +274,6 @@ def _find(desk: Desk, job: str) -> Job:
     if found.id != job:
         raise NotFound(f"There is no job {job!r} here.")
     return found
-
-
-def _quote_create(body: dict[str, Any]) -> QuoteView:
-    request = read_request(body, source="the job")
-    assert isinstance(request, CreateRequest)
-    check_creation_models(request)
-    found = quote_create(request)
-    short = found.affordable < found.rows
-    return QuoteView(
-        forecast=found.forecast,
-        cap=found.cap,
-        seconds=found.seconds,
-        lines=[
-            ("writer", f"{found.writer_calls:,} calls, {found.tokens:,} tokens", "", ""),
-            ("checker", f"{found.checker_calls:,} calls", "", ""),
-            ("people", f"{request.people.sample:,} rows", str(found.people), str(found.people)),
-        ],
-        advice=f"The cap pays for about {found.affordable:,} of {found.rows:,} rows."
-        if short
-        else f"If {found.acceptance:.0%} of the rows are accepted; nobody knows before some were "
-        "written.",
-        told=[],
-    )
 
 
 def _line(view: JobView) -> JobLine:
