@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -85,32 +85,24 @@ async def _converse(
     return last.decode()
 
 
-def ask_aside(do: str, **values: object) -> dict[str, Any]:
-    """Have something done by another process; raises what it raised."""
+def ask_aside(do: str, *, seconds: int = _SECONDS, **values: object) -> dict[str, Any]:
+    """Have something done by another process; raises what it raised.
+
+    Raises `InvalidInput` where it takes too long.
+    """
     body = json.dumps({"do": do, **values})
-    return _said(run_aside(_COMMAND, body=body, seconds=_SECONDS).stdout)
-
-
-def run_aside(
-    command: Sequence[str],
-    *,
-    seconds: int,
-    body: str = "",
-    env: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run a command of ours to its end; raises `InvalidInput` where that takes too long."""
     try:
-        return subprocess.run(  # noqa: S603
-            command,
+        done = subprocess.run(  # noqa: S603
+            _COMMAND,
             input=body,
             capture_output=True,
             text=True,
             timeout=seconds,
-            env=env,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise InvalidInput(f"That took more than {seconds} seconds and was given up.") from None
+    return _said(done.stdout)
 
 
 def _said(output: str) -> dict[str, Any]:
@@ -212,6 +204,15 @@ def _extend(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"job": job.id, "told": told}
 
 
+def _take(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Write labels or rows to a file."""
+    from querist.app.web.taking import write_file
+    from querist.memory.store import open_store
+
+    with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
+        return {"left_out": write_file(store, asked)}
+
+
 def _attributes(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Find what the seeds of a job vary in; SIGTERM stops it in order."""
     from querist.graph.jobs import find_attributes, read_request
@@ -285,6 +286,7 @@ _DO: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "quote": _quote,
     "submit": _submit,
     "supervise": _supervise,
+    "take": _take,
 }
 
 

@@ -76,6 +76,8 @@ class AskedView(QuestionView):
     rationale: str
     is_unfit: bool
     is_flagged: bool
+    is_hidden: bool = False
+    """Somebody is asked about its example again, so that only owners are told the answer."""
 
 
 class Marked(BaseModel):

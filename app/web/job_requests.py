@@ -27,7 +27,7 @@ def with_paths(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
     return request
 
 
-def ask_about_files(desk: Desk, do: str, **values: object) -> dict[str, Any]:
+def ask_about_files(desk: Desk, do: str, **values: Any) -> dict[str, Any]:
     """Have something done elsewhere; files are told of by the names that people know."""
     with names_of_files(desk):
         found = ask_aside(do, **values)

@@ -23,8 +23,9 @@ from querist.app.web.job_requests import (
 from querist.app.web.uploads import Uploads
 from querist.graph.jobs.extending import extend as extend_job
 from querist.graph.jobs.request import CreateRequest, read_request
+from querist.memory.asking.checks import Checks
 from querist.memory.errors import NotFound
-from querist.memory.records import Job
+from querist.memory.records import ExampleId, Job
 from querist.memory.run.journal import Journal
 from querist.memory.workspace.creations import CreatedRow, Creations
 from querist.memory.workspace.jobs import Jobs
@@ -83,6 +84,8 @@ class RowView(BaseModel):
     scores: dict[str, float]
     usd: Decimal
     writer: str
+    is_hidden: bool = False
+    """People are asked for its label unseen, so that only owners are told."""
 
 
 class Decisions(BaseModel):
@@ -165,14 +168,18 @@ def get_job(desk: Shared, _: Viewer, job: str) -> JobDetail:
 @router.get("/jobs/{job}/rows")
 def list_rows(
     desk: Shared,
-    _: Viewer,
+    person: Viewer,
     job: str,
     status: Literal["accepted", "rejected"] = "accepted",
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> list[RowView]:
     """List the newest rows of a job that creates some, accepted or rejected with the reason."""
-    found = Creations(desk.store, _find(desk, job).run).newest(status, limit=limit)
-    return [_row(row) for row in found]
+    run = _find(desk, job).run
+    found = Creations(desk.store, run).newest(status, limit=limit)
+    hidden: set[ExampleId] = set()
+    if not person.may("owner"):
+        hidden = Checks(desk.store, run).sampled([ExampleId(row.id) for row in found])
+    return [_row(row, is_hidden=row.id in hidden) for row in found]
 
 
 @router.get("/jobs/{job}/decisions")
@@ -295,15 +302,16 @@ def _line(view: JobView) -> JobLine:
     )
 
 
-def _row(row: CreatedRow) -> RowView:
+def _row(row: CreatedRow, *, is_hidden: bool) -> RowView:
     return RowView(
         id=row.id,
         record=dict(row.record),
-        label=row.label,
+        label=None if is_hidden else row.label,
         attributes=dict(row.attributes),
         gate=row.gate,
         reason=row.reason,
-        scores=dict(row.scores),
+        scores={} if is_hidden else dict(row.scores),
         usd=row.usd,
         writer=row.writer,
+        is_hidden=is_hidden,
     )

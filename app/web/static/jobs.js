@@ -66,7 +66,7 @@ async function showJob(id) {
   const path = `/jobs/${encodeURIComponent(id)}`;
   const [job, accepted, rejected] = await Promise.all([api(path), api(`${path}/rows?status=accepted&limit=10`), api(`${path}/rows?status=rejected&limit=10`)]);
   const sample = (/** @type {any} */ row) => h("div.card", {}, h("p.text.small", { dir: "auto" }, Object.values(row.record).join(" ¦ ")),
-    h("p.small.muted", {}, [row.label, ...Object.values(row.attributes)].filter(Boolean).join(", ")),
+    h("p.small.muted", {}, [row.is_hidden ? "asked of people, blind" : row.label, ...Object.values(row.attributes)].filter(Boolean).join(", ")),
     row.reason && h("p.small.against", {}, `${row.gate}: ${row.reason}`));
   openDrawer(job.name, h("p", {}, job.words), Number(job.each) > 0 && h("p.small", {}, `An accepted row costs ${dollars(job.each)}.`),
     h("h3", {}, "What each gate lets pass"), job.gates.length ? table("Gates", ["Gate", "Looked at", "Let pass", ""],
