@@ -22,6 +22,7 @@ from querist.app.client.asks import (
 )
 from querist.app.client.methods import Listing, Route, Waiting
 from querist.app.client.office import Office
+from querist.app.views.state.decision_view import DecisionView
 from querist.app.views.state.run_view import RoundView, RunLine, RunView
 from querist.app.web.api.attributes import FoundView, Search
 from querist.app.web.api.chat import MessageView, Said, Word
@@ -47,7 +48,6 @@ from querist.app.web.api.jobs import (
     UploadView,
 )
 from querist.app.web.api.runs import CommandView, Events, Wish
-from querist.app.web.decision_view import DecisionView
 from querist.app.web.inbox_view import AskedView, InboxView, ReceiptView, ReplyBody
 
 FileFormat = Literal["csv", "jsonl", "parquet", "label-studio"]

@@ -148,7 +148,7 @@ def _cell(value: object) -> str:
 
 def _quote(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Forecast a job."""
-    from querist.app.web.create_quotes import create_quote
+    from querist.app.web.work.quoting import create_quote
     from querist.graph.jobs.request import CreateRequest, read_request
     from querist.memory.store import open_store
 
@@ -206,7 +206,7 @@ def _extend(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _take(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Write labels or rows to a file."""
-    from querist.app.web.taking import write_file
+    from querist.app.web.work.taking import write_file
     from querist.memory.store import open_store
 
     with open_store(Path(asked["workspace"]), url=asked["database"]) as store:

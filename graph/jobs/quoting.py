@@ -75,19 +75,8 @@ def quote_create(
     counted = _writer_tokens(request, seeds)
     output = request.per_call * request.tokens // 2
     prices = PriceList.load(request.prices)
-    cost = _price(prices, request.models.writer, calls, counted, output)
-    checked = math.ceil(request.rows / _ACCEPTANCE * _FREE_PASS)
-    asked = 0
-    tokens = calls * (counted + output)
-    for text in request.asking_gates:
-        names = MODEL_GATES.read(text).models
-        each = max(1, _CALLS_BY_GATE.get(read_call(text)[0], 1) // len(names)) * checked
-        size = 400 + request.tokens
-        for name in names:
-            model = name or request.models.checker or ""
-            cost += _price(prices, model, each, size, _JUDGED_OUTPUT)
-            asked += each
-            tokens += each * (size + _JUDGED_OUTPUT)
+    asked, judged, checking = _by_gates(request, prices)
+    cost = _price(prices, request.models.writer, calls, counted, output) + checking
     cap = request.budget.usd
     people = request.people.sample * request.budget.human_label_usd
     minds = _most_for_minds(request, prices)
@@ -96,7 +85,7 @@ def quote_create(
         rows=request.rows,
         writer_calls=calls,
         checker_calls=asked,
-        tokens=tokens,
+        tokens=calls * (counted + output) + judged,
         people=people,
         forecast=cost + people,
         cap=cap,
@@ -105,6 +94,20 @@ def quote_create(
         cells=len(cells),
         minds=minds,
     )
+
+
+def _by_gates(request: CreateRequest, prices: PriceList) -> tuple[int, int, Decimal]:
+    """Count the calls of gates that ask a model, with their tokens and what they cost."""
+    checked = math.ceil(request.rows / _ACCEPTANCE * _FREE_PASS)
+    size = 400 + request.tokens
+    calls, cost = 0, Decimal(0)
+    for text in request.asking_gates:
+        names = MODEL_GATES.read(text).models
+        each = max(1, _CALLS_BY_GATE.get(read_call(text)[0], 1) // len(names)) * checked
+        for name in names:
+            cost += _price(prices, name or request.models.checker or "", each, size, _JUDGED_OUTPUT)
+            calls += each
+    return calls, calls * (size + _JUDGED_OUTPUT), cost
 
 
 def _most_for_minds(request: CreateRequest, prices: PriceList) -> Decimal:

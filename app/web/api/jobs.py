@@ -10,9 +10,8 @@ from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, Field
 
 from querist.app.views.job_progress import JobView, facts, look
+from querist.app.views.state.decision_view import DecisionView, decision_view
 from querist.app.web.aside import ask_aside
-from querist.app.web.create_quotes import create_quote
-from querist.app.web.decision_view import DecisionView, decision_view
 from querist.app.web.desk import Desk, Owner, Shared, Viewer
 from querist.app.web.job_requests import (
     ask_about_files,
@@ -21,6 +20,7 @@ from querist.app.web.job_requests import (
     with_paths,
 )
 from querist.app.web.uploads import Uploads
+from querist.app.web.work.quoting import create_quote
 from querist.graph.jobs.extending import extend as extend_job
 from querist.graph.jobs.request import CreateRequest, read_request
 from querist.memory.asking.checks import Checks

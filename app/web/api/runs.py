@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, Field
 
+from querist.app.views.state.decision_view import DecisionView, decision_view
 from querist.app.views.state.run_view import (
     RoundView,
     RunLine,
@@ -17,7 +18,6 @@ from querist.app.views.state.run_view import (
     run_line,
     run_view,
 )
-from querist.app.web.decision_view import DecisionView, decision_view
 from querist.app.web.desk import Owner, Row, Shared, Viewer
 from querist.memory.errors import InvalidInput
 from querist.memory.records import Command, JobStatus
