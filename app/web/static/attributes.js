@@ -39,7 +39,7 @@ export function attributeFinder(form, request) {
   const field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("attributes"));
   const button = /** @type {HTMLButtonElement} */ (form.querySelector(".find"));
   const box = /** @type {Element} */ (form.querySelector(".found"));
-  fill(/** @type {Element} */ (form.querySelector(".find-cost")), `The model that writes reads ${SAMPLE} of the seeds, which is paid like all its calls: one, and one more a seed, for at most ${dollars(MOST)}.`);
+  fill(/** @type {Element} */ (form.querySelector(".find-cost")), `The model that writes reads ${SAMPLE} of the seeds, which is paid like all its calls: one, and one more a seed, for at most ${dollars(MOST)}; a model on this machine costs nothing.`);
 
   button.addEventListener("click", async () => {
     const asked = request();
