@@ -33,6 +33,11 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._flusher: asyncio.Task[None] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits to be committed."""
+        return self._flusher is not None and not self._flusher.done()
+
     async def submit(self, item: Item) -> Result:
         """Wait until the item is committed."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()

@@ -29,6 +29,7 @@ from querist.app.views.job_progress import (
 from querist.app.views.state.workspace import caps_line
 from querist.graph.jobs import (
     CreateRequest,
+    JobQuote,
     LabelRequest,
     Worker,
     extend,
@@ -57,7 +58,7 @@ def _read(path: Path, changes: Sequence[str]) -> LabelRequest | CreateRequest:
     return load_request(path, changes=dict(read_change(text) for text in changes))
 
 
-def quote(path: Path, changes: Sequence[str]) -> None:
+def quote(place: Place, path: Path, changes: Sequence[str]) -> None:
     """Say what a job will take; nothing is spent."""
     import tempfile
 
@@ -68,11 +69,14 @@ def quote(path: Path, changes: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as folder, open_store(folder) as store:
             show_quote(screen, Run.create(request.config, store, tell=screen.line).quote())
         return
-    _show_create_quote(screen, request)
+    if request.seeds.run is None:
+        _show_create_quote(screen, request, quote_create(request))
+        return
+    with place.open() as store:
+        _show_create_quote(screen, request, quote_create(request, store=store, tell=screen.line))
 
 
-def _show_create_quote(screen: Screen, request: CreateRequest) -> None:
-    found = quote_create(request)
+def _show_create_quote(screen: Screen, request: CreateRequest, found: JobQuote) -> None:
     screen.title(
         f"{request.name}: {plural(found.rows, 'row')} that pass {len(request.gates)} gates"
     )

@@ -22,7 +22,9 @@ from querist.app.client.asks import (
 )
 from querist.app.client.methods import Listing, Route, Waiting
 from querist.app.client.office import Office
+from querist.app.views.state.decision_view import DecisionView
 from querist.app.views.state.run_view import RoundView, RunLine, RunView
+from querist.app.web.api.attributes import FoundView, Search
 from querist.app.web.api.chat import MessageView, Said, Word
 from querist.app.web.api.checks import Agreement, DisputePage
 from querist.app.web.api.examples import (
@@ -35,6 +37,7 @@ from querist.app.web.api.examples import (
 )
 from querist.app.web.api.inbox import AlikePage, AskedPage, Handed, Served, Wanted
 from querist.app.web.api.jobs import (
+    Decisions,
     Extension,
     HandedIn,
     JobDetail,
@@ -44,7 +47,7 @@ from querist.app.web.api.jobs import (
     RowView,
     UploadView,
 )
-from querist.app.web.api.runs import CommandView, DecisionView, Events, Wish
+from querist.app.web.api.runs import CommandView, Events, Wish
 from querist.app.web.inbox_view import AskedView, InboxView, ReceiptView, ReplyBody
 
 FileFormat = Literal["csv", "jsonl", "parquet", "label-studio"]
@@ -279,10 +282,38 @@ class Routes(Office):
         """List the newest rows that a job wrote."""
         return get(list[RowView], "jobs", job, "rows", status=status, limit=limit)
 
+    @Listing
+    def job_decisions(self, job: str) -> Course[DecisionView]:
+        """Give what a job's agents decided and why, newest wave first, read a page at a time."""
+        before: int | None = None
+        while True:
+            page: Decisions = yield get(Decisions, "jobs", job, "decisions", before=before)
+            for decision in page.decisions:
+                yield Give(decision)
+            before = page.next
+            if before is None:
+                return
+
     @Route
     def quote_job(self, request: Mapping[str, Any]) -> Ask[QuoteView]:
         """Forecast a job; nothing is spent or kept."""
         return post(QuoteView, "jobs", "quote", body=dict(request))
+
+    @Route
+    def find_attributes(
+        self,
+        request: Mapping[str, Any],
+        *,
+        sample: int = 24,
+        most: int = 3,
+        usd: Decimal = Decimal("0.10"),
+    ) -> Ask[FoundView]:
+        """Let the writer of a job name what a sample of its seeds varies in, for `usd` at most.
+
+        It is a call a seed: with a slow model give the client a longer `timeout`.
+        """
+        search = Search(request=dict(request), sample=sample, most=most, usd=usd)
+        return post(FoundView, "jobs", "attributes", body=search)
 
     @Route
     def submit_job(self, request: Mapping[str, Any], *, key: str | None = None) -> Ask[HandedIn]:

@@ -65,6 +65,15 @@ _NAMES: Mapping[str, str] = {
     "stop": "what ended the run",
     "stop_command": "who said stop",
     "targets": "texts to write",
+    "usd_a_row": "an accepted row has cost (USD)",
+    "minutes_a_wave": "minutes that a wave takes",
+    "open_cells": "combinations that lack rows",
+    "recent": "rows looked at last",
+    "longer": "rows looked at before it gives up",
+    "novelty": "share of new rows, wave by wave",
+    "patience": "rows in vain after which it gives up",
+    "enough_calls": "calls that would be enough",
+    "most_calls": "calls at most",
     "usd_left": "left for labels of models (USD)",
     "uses_llm": "a language model labels",
     "last_phase": "what the last round did",
@@ -78,6 +87,8 @@ _NAMES: Mapping[str, str] = {
     "weights": "whose opinion counts how much",
 }
 """Fields of evidence and rulings in words; others are shown with their underscores taken out."""
+_AMOUNTS = {"cap", "minutes_a_wave", "minutes_left", "remaining", "usd_a_row", "usd_left"}
+"""Numbers that are no shares, however small they are."""
 _UNSAID = {"reason", "waiting"}
 """They stand above already."""
 # Weights that were written down without names are these sources'.
@@ -130,6 +141,8 @@ def _value(key: str, value: object) -> str:
         return _shares(named)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if key in _AMOUNTS and isinstance(value, float | str):
+        return _amount(str(value))
     if isinstance(value, float):
         return percent(value) if 0 < value < 1 else f"{value:,.4g}"
     if isinstance(value, int):
@@ -141,6 +154,13 @@ def _value(key: str, value: object) -> str:
         return listed([_value("", part) for part in value], _MOST_PARTS)
     text = str(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _amount(words: str) -> str:
+    try:
+        return f"{float(words):,.4g}"
+    except ValueError:
+        return words
 
 
 def _shares(weights: Mapping[str, object]) -> str:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -84,32 +85,24 @@ async def _converse(
     return last.decode()
 
 
-def ask_aside(do: str, **values: object) -> dict[str, Any]:
-    """Have something done by another process; raises what it raised."""
+def ask_aside(do: str, *, seconds: int = _SECONDS, **values: object) -> dict[str, Any]:
+    """Have something done by another process; raises what it raised.
+
+    Raises `InvalidInput` where it takes too long.
+    """
     body = json.dumps({"do": do, **values})
-    return _said(run_aside(_COMMAND, body=body, seconds=_SECONDS).stdout)
-
-
-def run_aside(
-    command: Sequence[str],
-    *,
-    seconds: int,
-    body: str = "",
-    env: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run a command of ours to its end; raises `InvalidInput` where that takes too long."""
     try:
-        return subprocess.run(  # noqa: S603
-            command,
+        done = subprocess.run(  # noqa: S603
+            _COMMAND,
             input=body,
             capture_output=True,
             text=True,
             timeout=seconds,
-            env=env,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise InvalidInput(f"That took more than {seconds} seconds and was given up.") from None
+    return _said(done.stdout)
 
 
 def _said(output: str) -> dict[str, Any]:
@@ -154,13 +147,17 @@ def _cell(value: object) -> str:
 
 
 def _quote(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Forecast a label job."""
-    from querist.graph.jobs.request import LabelRequest, read_request
-    from querist.graph.run import Run
+    """Forecast a job."""
+    from querist.app.web.work.quoting import create_quote
+    from querist.graph.jobs.request import CreateRequest, read_request
     from querist.memory.store import open_store
 
     request = read_request(asked["request"], source="the job")
-    assert isinstance(request, LabelRequest)
+    if isinstance(request, CreateRequest):
+        with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
+            return create_quote(request, store=store)
+    from querist.graph.run import Run
+
     told: list[str] = []
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
         run = Run.create(request.config, store, tell=told.append)
@@ -207,15 +204,55 @@ def _extend(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"job": job.id, "told": told}
 
 
-def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Have a model answer what somebody says in the chat; SIGTERM stops it in order."""
-    import signal
+def _take(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Write labels or rows to a file."""
+    from querist.app.web.work.taking import write_file
+    from querist.memory.store import open_store
+
+    with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
+        return {"left_out": write_file(store, asked)}
+
+
+def _attributes(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Find what the seeds of a job vary in; SIGTERM stops it in order."""
+    from querist.graph.jobs import find_attributes, read_request
+    from querist.graph.jobs.request import CreateRequest
+    from querist.memory.store import open_store
+
+    request = read_request(asked["request"], source="the job")
+    if not isinstance(request, CreateRequest):
+        raise InvalidInput("Only jobs that create rows have attributes.")
+    told: list[str] = []
+    with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
+        finding = find_attributes(
+            request,
+            store,
+            sample=asked["sample"],
+            most=asked["most"],
+            usd=Decimal(asked["usd"]),
+            tell=told.append,
+            is_stopped=_stopping(),
+        )
+        found = asyncio.run(finding)
+    attributes, placed = dict(found.attributes), dict(found.placed)
+    seen = {"sample": found.sample, "usd": str(found.usd), "run": found.run}
+    return {"attributes": attributes, "placed": placed, "told": told, **seen}
+
+
+def _stopping() -> Callable[[], bool]:
+    """Note SIGTERM, instead of dying of it; tell whether it came."""
     import threading
 
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    return stopped.is_set
+
+
+def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Have a model answer what somebody says in the chat; SIGTERM stops it in order."""
     from querist.app.chat import Here, supervise
     from querist.memory.store import open_store
 
-    stopped = threading.Event()
     told = 0.0
 
     def tell(answered: int, text: str) -> None:
@@ -225,7 +262,7 @@ def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
             sys.stdout.write(f"{json.dumps({'answers': answered, 'draft': text})}\n")
             sys.stdout.flush()
 
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    is_stopped = _stopping()
     with open_store(Path(asked["workspace"]), url=asked["database"]) as store:
         said = asyncio.run(
             supervise(
@@ -235,7 +272,7 @@ def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
                 who=asked["who"],
                 role=asked["role"],
                 here=Here(**asked["here"]),
-                is_stopped=stopped.is_set,
+                is_stopped=is_stopped,
                 on_text=tell,
             )
         )
@@ -243,11 +280,13 @@ def _supervise(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _DO: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "attributes": _attributes,
     "preview": _preview,
     "extend": _extend,
     "quote": _quote,
     "submit": _submit,
     "supervise": _supervise,
+    "take": _take,
 }
 
 

@@ -64,7 +64,8 @@ class QuestionView(BaseModel):
     """When an answer is wanted at the latest."""
     guess: str | None = None
     sure: float | None = None
-    likely: list[str] = []
+    # Not `[]`, which pydantic would copy at some length for each of two hundred questions.
+    likely: list[str] = Field(default_factory=list)
 
 
 class AskedView(QuestionView):
@@ -76,6 +77,8 @@ class AskedView(QuestionView):
     rationale: str
     is_unfit: bool
     is_flagged: bool
+    is_hidden: bool = False
+    """Somebody is asked about its example again, so that only owners are told the answer."""
 
 
 class Marked(BaseModel):

@@ -19,9 +19,9 @@ from querist.agents.generator.attributes import (
 from querist.agents.models.metered import MeteredReply
 from querist.agents.models.port import ChatModel
 from querist.graph.jobs.request import CreateRequest
-from querist.graph.jobs.submitting import create_run
+from querist.graph.jobs.submitting import complete, create_run
 from querist.graph.jobs.workbench import Workbench
-from querist.memory.errors import BudgetExceeded, InvalidInput
+from querist.memory.errors import BudgetExceeded, InvalidInput, QueristError
 from querist.memory.records import RunId
 from querist.memory.run.runs import Heartbeat, Runs
 from querist.memory.store import Store
@@ -55,21 +55,24 @@ async def find_attributes(
     usd: Decimal = Decimal("0.10"),
     models: Mapping[str, ChatModel] | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> FoundAttributes:
     """Ask the writer what a sample of the seeds varies in, and which values each of them has.
 
     It takes one call and one more a seed, metered in a run of its own, for `usd` at most. Raises
-    `InvalidInput` for too few seeds or where nothing was found, and what models raise.
+    `InvalidInput` for too few seeds or where nothing was found, and what models raise. When
+    `is_stopped`, what is under way is paid and nothing more is asked.
     """
     if not request.seeds.has_rows:
         raise InvalidInput("Attributes are found in seeds: name them in seeds.file.")
+    request = complete(request, store, tell=tell)
     run = create_run(request, store, tell=tell, cap=usd)
     runs = Runs(store)
     held = runs.take(run)
     with Heartbeat(runs, held):
         bench = Workbench(store, run, held, request=request, models=models)
         try:
-            found = await _find(bench, run, sample=sample, most=most)
+            found = await _find(bench, run, sample=sample, most=most, is_stopped=is_stopped)
         except BaseException:
             runs.set_status(held, "failed")
             raise
@@ -79,7 +82,9 @@ async def find_attributes(
     return found
 
 
-async def _find(bench: Workbench, run: RunId, *, sample: int, most: int) -> FoundAttributes:
+async def _find(
+    bench: Workbench, run: RunId, *, sample: int, most: int, is_stopped: Callable[[], bool]
+) -> FoundAttributes:
     rows = bench.seeds.rows
     if len(rows) < _FEWEST:
         raise InvalidInput(
@@ -89,7 +94,7 @@ async def _find(bench: Workbench, run: RunId, *, sample: int, most: int) -> Foun
     order = np.random.default_rng(bench.request.seed).permutation(len(rows))[:sample]
     texts = [rows[int(place)].text for place in order]
     attributes = await _name(bench, texts, most=most)
-    counts, looked_at = await _count(bench, texts, attributes)
+    counts, looked_at = await _count(bench, texts, attributes, is_stopped)
     kept = [attribute for attribute in attributes if len(counts[attribute.name]) > 1]
     if not kept:
         told = [f"{name}: {quoted(list(had)) or 'no value'}" for name, had in counts.items()]
@@ -120,11 +125,23 @@ async def _name(bench: Workbench, texts: Sequence[str], *, most: int) -> list[At
 
 
 async def _count(
-    bench: Workbench, texts: Sequence[str], attributes: Sequence[Attribute]
+    bench: Workbench,
+    texts: Sequence[str],
+    attributes: Sequence[Attribute],
+    is_stopped: Callable[[], bool],
 ) -> tuple[dict[str, Counter[str]], int]:
     """Count values over the texts, and tell how many were looked at."""
     asked = [ask_for_values(text, attributes) for text in texts]
-    replies = await bench.writer(0).complete_all(asked)
+    replies: list[MeteredReply | QueristError] = []
+    at_once = bench.request.models.in_flight
+    for start in range(0, len(asked), at_once):
+        # A call that is broken off may be billed all the same, so that one is waited for.
+        if is_stopped():
+            raise InvalidInput(
+                f"It was stopped after {len(replies)} of {len(asked)} seeds. Ask again, and it "
+                "goes on from there."
+            )
+        replies += await bench.writer(0).complete_all(asked[start : start + at_once])
     read = [reply.reply.text for reply in replies if isinstance(reply, MeteredReply)]
     errors = [reply for reply in replies if not isinstance(reply, MeteredReply)]
     # Shares of what the money happened to pay for would be shares of no sample.

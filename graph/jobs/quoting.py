@@ -13,9 +13,10 @@ from querist.graph.jobs.cells import cells_of
 from querist.graph.jobs.creation.planning import Planner
 from querist.graph.jobs.creation.progress import Progress
 from querist.graph.jobs.request import CreateRequest
-from querist.graph.jobs.submitting import check_creation_models, read_seeds
+from querist.graph.jobs.submitting import Tell, check_creation_models, complete, read_seeds
 from querist.graph.jobs.workbench import DECIDING, Seeds, config_of, seeds_of
 from querist.memory.errors import QueristError
+from querist.memory.store import Store
 from querist.tools.calls import read_call
 from querist.tools.money.prices import PriceList
 from querist.tools.money.tokens import counter_for
@@ -53,33 +54,29 @@ class JobQuote:
 
 
 def quote_create(
-    request: CreateRequest, *, models: Mapping[str, ChatModel] | None = None
+    request: CreateRequest,
+    *,
+    store: Store | None = None,
+    models: Mapping[str, ChatModel] | None = None,
+    tell: Tell = lambda _: None,
 ) -> JobQuote:
     """Forecast a create job from its own prompts and the prices; nothing is sent.
 
-    Raises `InvalidInput` and `ModelRefused` as `submit` would.
+    Seeds of a run are read from the workspace `store`. Raises `InvalidInput`, `NotFound` and
+    `ModelRefused` as `submit` would.
     """
     if not models:
         check_creation_models(request)
-    seeds = seeds_of(read_seeds(request))
+    if store is not None:
+        request = complete(request, store, tell=tell)
+    seeds = seeds_of(read_seeds(request, store=store, tell=tell))
     cells = cells_of(request.labels, request.shares, request.attributes, request.never)
     calls = math.ceil(request.rows / (request.per_call * _ACCEPTANCE))
     counted = _writer_tokens(request, seeds)
     output = request.per_call * request.tokens // 2
     prices = PriceList.load(request.prices)
-    cost = _price(prices, request.models.writer, calls, counted, output)
-    checked = math.ceil(request.rows / _ACCEPTANCE * _FREE_PASS)
-    asked = 0
-    tokens = calls * (counted + output)
-    for text in request.asking_gates:
-        names = MODEL_GATES.read(text).models
-        each = max(1, _CALLS_BY_GATE.get(read_call(text)[0], 1) // len(names)) * checked
-        size = 400 + request.tokens
-        for name in names:
-            model = name or request.models.checker or ""
-            cost += _price(prices, model, each, size, _JUDGED_OUTPUT)
-            asked += each
-            tokens += each * (size + _JUDGED_OUTPUT)
+    asked, judged, checking = _by_gates(request, prices)
+    cost = _price(prices, request.models.writer, calls, counted, output) + checking
     cap = request.budget.usd
     people = request.people.sample * request.budget.human_label_usd
     minds = _most_for_minds(request, prices)
@@ -88,7 +85,7 @@ def quote_create(
         rows=request.rows,
         writer_calls=calls,
         checker_calls=asked,
-        tokens=tokens,
+        tokens=calls * (counted + output) + judged,
         people=people,
         forecast=cost + people,
         cap=cap,
@@ -97,6 +94,20 @@ def quote_create(
         cells=len(cells),
         minds=minds,
     )
+
+
+def _by_gates(request: CreateRequest, prices: PriceList) -> tuple[int, int, Decimal]:
+    """Count the calls of gates that ask a model, with their tokens and what they cost."""
+    checked = math.ceil(request.rows / _ACCEPTANCE * _FREE_PASS)
+    size = 400 + request.tokens
+    calls, cost = 0, Decimal(0)
+    for text in request.asking_gates:
+        names = MODEL_GATES.read(text).models
+        each = max(1, _CALLS_BY_GATE.get(read_call(text)[0], 1) // len(names)) * checked
+        for name in names:
+            cost += _price(prices, name or request.models.checker or "", each, size, _JUDGED_OUTPUT)
+            calls += each
+    return calls, calls * (size + _JUDGED_OUTPUT), cost
 
 
 def _most_for_minds(request: CreateRequest, prices: PriceList) -> Decimal:

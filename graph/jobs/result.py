@@ -50,7 +50,7 @@ def write_result(
     Raises `InvalidInput` where there are none, and what `export_rows` raises.
     """
     request = request_of(job)
-    rows, task = _rows_and_task(store, job, request, rejected=rejected)
+    rows, task = result_rows(store, job, request, rejected=rejected)
     if not rows:
         raise InvalidInput(
             f"Job {job.id} has no rows yet ({job.status}{f': {job.reason}' if job.reason else ''})."
@@ -77,7 +77,7 @@ def deliver(store: Store, job: Job, lease: Lease, *, reason: str) -> int:
     job = replace(job, reason=reason)
     request = request_of(job)
     files = RunFiles(store, job.run, lease=lease)
-    rows, task = _rows_and_task(store, job, request, rejected=False)
+    rows, task = result_rows(store, job, request, rejected=False)
     path = files.path(_ROWS)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".part")
@@ -89,9 +89,10 @@ def deliver(store: Store, job: Job, lease: Lease, *, reason: str) -> int:
     return len(rows)
 
 
-def _rows_and_task(
-    store: Store, job: Job, request: LabelRequest | CreateRequest, *, rejected: bool
+def result_rows(
+    store: Store, job: Job, request: LabelRequest | CreateRequest, *, rejected: bool = False
 ) -> tuple[Sequence[ExportRow], Task]:
+    """Give what a job made so far as rows of an export, with the task that it is about."""
     if isinstance(request, LabelRequest):
         from querist.graph.run import Run
         from querist.graph.workplace.exporting import label_rows

@@ -28,8 +28,6 @@ from querist.tools.wording import listed
 
 Tell = Callable[[str], None]
 _MOST_BYTES = 64_000_000
-_USUAL_WORDS = 40
-"""Of a seed, where none can be read."""
 
 
 def submit(
@@ -55,11 +53,7 @@ def submit(
         check_models(request.config)
         run = Run.create(request.config, store, tell=tell).id
     else:
-        if request.seeds.run is not None:
-            # What asks a run loads its trained model, and few jobs do.
-            from querist.graph.jobs.weak_seeds import complete_weak
-
-            request = complete_weak(request, store, tell=tell)
+        request = complete(request, store, tell=tell)
         run = create_run(request, store, tell=tell, cap=cap_of(request))
     deadline = store.now() + timedelta(minutes=request.minutes) if request.minutes else None
     return jobs.submit(
@@ -88,6 +82,16 @@ def _said_by(kept: Mapping[str, object]) -> dict[str, object] | None:
         return _said(read_request(kept, source="the job"))
     except InvalidInput:
         return None
+
+
+def complete(request: CreateRequest, store: Store, *, tell: Tell) -> CreateRequest:
+    """Say in the request what it leaves to the run that its seeds are of."""
+    if request.seeds.run is None:
+        return request
+    # What asks a run loads its trained model, and few jobs do.
+    from querist.graph.jobs.weak_seeds import complete_weak
+
+    return complete_weak(request, store, tell=tell)
 
 
 def create_run(request: CreateRequest, store: Store, *, tell: Tell, cap: Decimal) -> RunId:
@@ -135,10 +139,7 @@ def check_creation_models(request: CreateRequest) -> None:
 def read_seeds(
     request: CreateRequest, *, store: Store | None = None, tell: Tell = lambda _: None
 ) -> list[Example]:
-    """Read seeds, passages and the texts of tests.
-
-    Without the workspace in `store` the seeds of a run are stood for by a text a label: for quotes.
-    """
+    """Read seeds, passages and the texts of tests; seeds of a run are of the workspace `store`."""
     found: dict[ExampleId, Example] = {}
     if request.seeds.run is not None:
         found |= {example.id: example for example in _seeds_of_run(request, store, tell=tell)}
@@ -162,12 +163,10 @@ def read_seeds(
 
 def _seeds_of_run(request: CreateRequest, store: Store | None, *, tell: Tell) -> list[Example]:
     if store is None:
-        assert request.task is not None  # as was checked
-        kind, text = find_kind(request.task.kind), "word " * _USUAL_WORDS
-        return [
-            Example(ExampleId(f"seed-{name}"), {"text": text}, gold=kind.answer_of(name))
-            for name in request.labels
-        ]
+        raise InvalidInput(
+            f"seeds.run: the seeds are of the run {request.seeds.run}, and no workspace was named "
+            "to read it from."
+        )
     from querist.graph.jobs.weak_seeds import read_labelled
 
     found = read_labelled(request, store, tell=tell)

@@ -11,8 +11,8 @@ from querist.graph.minds.trying import WritingDesk
 from querist.graph.round.prompts import bank_of
 from querist.graph.workplace.context import Context
 from querist.memory.answers import name_of
-from querist.memory.errors import InvalidInput
-from querist.memory.records import Example
+from querist.memory.errors import InvalidInput, NotFound
+from querist.memory.records import Example, Label
 from querist.memory.run.runs import Runs
 from querist.memory.store import Lease, Store
 from querist.tools.wording import listed
@@ -30,7 +30,7 @@ def complete_weak(request: CreateRequest, store: Store, *, tell: _Tell) -> Creat
     seeds = request.seeds
     if seeds.run is None or not (seeds.weak or seeds.confusions):
         return request
-    context = _context(store, seeds.run)
+    context, _ = _labelled(store, seeds.run)
     records = [
         record
         for record in WritingDesk(context).classes()
@@ -57,8 +57,8 @@ def complete_weak(request: CreateRequest, store: Store, *, tell: _Tell) -> Creat
 def read_labelled(request: CreateRequest, store: Store, *, tell: _Tell) -> list[Example]:
     """Read what people labelled in the run of `seeds.run`; never what measures its model."""
     assert request.seeds.run is not None
-    context = _context(store, request.seeds.run)
-    answers = {label.example: label.answer for label in bank_of(context)}
+    context, bank = _labelled(store, request.seeds.run)
+    answers = {label.example: label.answer for label in bank}
     found = [
         replace(example, gold=answers[example.id])
         for example in context.view.get(list(answers))
@@ -68,11 +68,21 @@ def read_labelled(request: CreateRequest, store: Store, *, tell: _Tell) -> list[
     return found
 
 
-def _context(store: Store, name: str) -> Context:
-    row = Runs(store).get(name)
+def _labelled(store: Store, name: str) -> tuple[Context, list[Label]]:
+    """Open a run to look, and give what people labelled in it; refuse one without any."""
+    try:
+        row = Runs(store).get(name)
+    except NotFound as error:
+        raise NotFound(f"seeds.run: {error}") from None
     if row.kind != "loop":
         raise InvalidInput(f"seeds.run: {row.id} is no run of the loop. See: querist status")
-    return Context(store, row, Lease.to_look(row.id))
+    context = Context(store, row, Lease.to_look(row.id))
+    if not (bank := bank_of(context)):
+        raise InvalidInput(
+            f"seeds.run: people have labelled nothing in {row.id} that may be shown. Answer its "
+            "questions, or name a file with seeds (seeds.file)."
+        )
+    return context, bank
 
 
 def _right(record: ClassRecord) -> float:

@@ -120,10 +120,15 @@ class Checks:
 
     def under_way(self, examples: Sequence[ExampleId]) -> set[ExampleId]:
         """Tell about which of some examples a check is open: what was said of them is not shown."""
+        return self._open(examples, _questions.c.checks.in_(_CHECKS))
+
+    def sampled(self, examples: Sequence[ExampleId]) -> set[ExampleId]:
+        """Tell which of some written rows people are to label unseen: a job's acceptance sample."""
+        return self._open(examples, _questions.c.checks == "")
+
+    def _open(self, examples: Sequence[ExampleId], which: sa.ColumnElement[bool]) -> set[ExampleId]:
         c = _questions.c
-        query = sa.select(c.example).where(
-            c.run == self._run, c.checks.in_(_CHECKS), c.status == "open"
-        )
+        query = sa.select(c.example).where(c.run == self._run, which, c.status == "open")
         with self._store.read() as connection:
             return {
                 ExampleId(name)

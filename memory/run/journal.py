@@ -105,6 +105,20 @@ class Journal:
             rows = connection.execute(query.order_by(_decisions.c.round, _decisions.c.at))
             return [_decision(body) for body in rows.scalars()]
 
+    def decided_before(self, number: int | None, *, rounds: int) -> list[Decision]:
+        """List the decisions of the last `rounds` rounds before one, or of all, oldest first."""
+        mine = _decisions.c.run == self._run
+        if number is not None:
+            mine = sa.and_(mine, _decisions.c.round < number)
+        newest = sa.select(_decisions.c.round).where(mine).distinct()
+        newest = newest.order_by(_decisions.c.round.desc()).limit(rounds)
+        with self._store.read() as connection:
+            numbers = list(connection.execute(newest).scalars())
+            these = sa.and_(mine, _decisions.c.round.in_(numbers))
+            query = sa.select(_decisions.c.body).where(these)
+            rows = connection.execute(query.order_by(_decisions.c.round, _decisions.c.at))
+            return [_decision(body) for body in rows.scalars()]
+
     def round_done(self, done: Round) -> None:
         """Write down what a round achieved."""
         row = {"run": self._run, "number": done.number, "body": to_json(done), "at": utc_now()}

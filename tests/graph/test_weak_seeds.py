@@ -6,16 +6,20 @@ from decimal import Decimal
 
 import pytest
 from tests_graph_support import LABELS
-from tests_jobs_support import CHECKER, WRITER, models, request
+from tests_jobs_support import WRITER, body, models, request
+from typer.testing import CliRunner
 
 from querist.agents.models.providers.scripted import ScriptedModel
+from querist.app.terminal.cli import app
+from querist.app.terminal.toml_text import to_toml
 from querist.graph import jobs
 from querist.graph.minds.trying import WritingDesk
 from querist.graph.round.prompts import bank_of
 from querist.memory.answers import name_of
-from querist.memory.errors import InvalidInput
+from querist.memory.errors import InvalidInput, NotFound
 from querist.memory.records import JobStatus
 from querist.memory.workspace.jobs import Jobs
+from querist.tools.money.tokens import counter_for
 
 
 @pytest.fixture
@@ -72,7 +76,7 @@ def test_shares_and_contrasts_that_are_given_stay(labelled):
 
 def test_a_run_that_cannot_tell_is_refused_before_anything_is_written(labelled, scripted):
     fresh, _ = scripted("other")
-    with pytest.raises(InvalidInput, match="too few texts"):
+    with pytest.raises(InvalidInput, match="labelled nothing"):
         jobs.submit(asked(fresh), fresh.store)
     assert not Jobs(fresh.store).all()
     job = jobs.submit(asked(labelled), labelled.store)
@@ -93,7 +97,51 @@ def test_seeds_are_of_one_place(seeds, words):
         request(seeds=seeds)
 
 
-def test_a_quote_needs_no_run():
-    found = jobs.quote_create(request(seeds={"run": "r", "weak": 1}, methods=["contrast"]))
+def test_a_quote_counts_the_prompts_with_the_runs_own_texts(labelled):
+    prompts, told = [], []
+
+    def write(asked):
+        prompts.append(asked.messages)
+        return json.dumps({"texts": [f"row {len(prompts)} {n}" for n in range(4)]})
+
+    found = jobs.quote_create(asked(labelled), store=labelled.store, tell=told.append)
     assert found.forecast > Decimal(0)
-    assert CHECKER
+    assert any("seeds that people labelled" in words for words in told)
+    assert found.cells == 2, "the weak classes are known before anything is spent"
+    jobs.submit(asked(labelled), labelled.store)
+    given = models() | {WRITER: ScriptedModel(write, name=WRITER, in_flight=1)}
+    asyncio.run(jobs.Worker(labelled.store, models=given).work_off())
+    view = labelled.view().view
+    texts = [example.text for example in view.get(list(view.ids))]
+    shown = "\n".join(message.content for message in prompts[0])
+    assert any(text in shown for text in texts)
+    sent = counter_for(WRITER).count(shown).count
+    written = 4 * 100 // 2
+    assert found.tokens == found.writer_calls * (sent + written)
+
+
+def test_a_quote_of_a_run_that_cannot_tell_is_refused_in_one_sentence(labelled, scripted):
+    fresh, _ = scripted("other")
+    for weak in ({}, {"weak": 0, "confusions": False}):
+        with pytest.raises(InvalidInput, match=r"^seeds\.run: people have labelled nothing in"):
+            jobs.quote_create(asked(fresh, seeds=weak), store=fresh.store)
+    with pytest.raises(NotFound, match=r"^seeds\.run: No single run is called 'gone' in "):
+        jobs.quote_create(asked(labelled, seeds={"run": "gone"}), store=labelled.store)
+    with pytest.raises(InvalidInput, match=r"^seeds\.run: .* no workspace was named"):
+        jobs.quote_create(asked(labelled))
+
+
+def test_the_command_looks_for_the_run_in_the_workspace(labelled, tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text(to_toml(body(
+        task={"labels": list(LABELS)}, seeds={"run": labelled.id, "weak": 2}, methods=["contrast"],
+        gates=["schema"],
+    )))  # fmt: skip
+    quote = ["job", "quote", str(path), "-w"]
+    done = CliRunner().invoke(app, [*quote, str(labelled.store.folder)])
+    assert done.exit_code == 0, done.output
+    assert "the weakest classes are" in done.output
+    assert "Spread over 2 combinations" in done.output
+    done = CliRunner().invoke(app, [*quote, str(tmp_path / "none")])
+    assert done.exit_code == 2
+    assert "There is no workspace in" in done.output

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from collections import Counter
 from contextlib import ExitStack
 from decimal import Decimal
 from threading import Thread
 
 import httpx
 import pytest
+from tests_jobs_support import models, work
 from tests_web_support import config_of, put_run, question, serving_desk
 
 from querist.app.client import ApiError, AsyncClient, Client
@@ -147,6 +149,41 @@ def test_a_chat_by_both_clients(served, client_of):
     assert client.messages("run", after=offer.id) == []
 
 
+def test_a_jobs_decisions_come_a_page_of_waves_at_a_time(served, client_of):
+    server = served()
+    job = work(server.store, given=models(hits=0.1), rows=60, patience=400)
+    client = client_of(server, server.token("vic", "viewer"))
+    made = Journal(server.store, job.run).decisions()
+    waves = sorted({decision.round for decision in made}, reverse=True)
+    path = f"{server.url}/api/jobs/{job.id}/decisions"
+    headers = server.headers("vic", "viewer")
+    page = httpx.get(f"{path}?waves=3", headers=headers).json()
+    assert sorted({one["round"] for one in page["decisions"]}, reverse=True) == waves[:3]
+    page = httpx.get(f"{path}?waves=3&before={page['next']}", headers=headers).json()
+    assert sorted({one["round"] for one in page["decisions"]}, reverse=True) == waves[3:6]
+    assert httpx.get(f"{path}?before={waves[-1]}", headers=headers).json() == {
+        "decisions": [],
+        "next": None,
+    }
+    client = client_of(server)
+    told = list(client.job_decisions(job.id))
+    assert len(waves) > 10
+    assert [one.round for one in told] == sorted((one.round for one in told), reverse=True)
+    assert Counter((one.round, one.agent, one.reason) for one in told) == Counter(
+        (decision.round, decision.agent, decision.reason) for decision in made
+    )
+    first = [one for one in told if one.round == 1]
+    assert [one.turn for one in first] == sorted(one.turn for one in first)
+    with pytest.raises(ApiError, match="No single job"):
+        list(client.job_decisions("nothing"))
+
+    async def read():
+        async with AsyncClient(server.url, server.desk.owner_secret) as other:
+            return [one async for one in other.job_decisions(job.id)]
+
+    assert asyncio.run(read()) == told
+
+
 def test_questions_are_claimed_answered_and_counted(served, client_of):
     server = served(130)
     client = client_of(server, server.token("ann"))
@@ -255,6 +292,40 @@ def test_a_file_is_handed_in_and_quoted_and_one_is_taken_away(served, client_of,
         client.export("run", target)  # a run without a pool has nothing to write
     assert not target.exists()
     assert list(tmp_path.glob("*.part")) == []
+
+
+def test_a_quote_reads_what_people_labelled_in_a_run(served, client_of):
+    server = served()
+    client = client_of(server)
+
+    def quote(run="run"):
+        task = {"name": "t", "labels": {"bug": "", "praise": ""}}
+        priced = {"openai:writer": {"input": 1, "output": 2}}
+        models = {"generator": "openai:writer", "base_url": "http://127.0.0.1:9/v1"}
+        request = {"kind": "create", "rows": 8, "task": task, "seeds": {"run": run}}
+        return client.quote_job(request | {"models": models, "prices": priced})
+
+    long = "it crashes when I open the settings " * 40
+    texts = {"e0": long, "e1": "how nice"}
+    examples = [Example(ExampleId(name), {"text": text}) for name, text in texts.items()]
+    keep_dataset(server.store, "d", examples, name="p")
+    with pytest.raises(ApiError, match=r"^seeds\.run: people have labelled nothing in run"):
+        quote()
+    with pytest.raises(ApiError, match=r"^seeds\.run: No single run is called 'gone'") as error:
+        quote("gone")
+    assert error.value.code == "not_found"
+    lease = Runs(server.store).take(RunId("run"))
+    labels = [
+        Label(ExampleId(name), Choice(label), "human", "human:ann", 1.0, 1.0, 0)
+        for name, label in (("e0", "bug"), ("e1", "praise"))
+    ]
+    Labelling(server.store, "run", lease=lease).relabel(labels)
+    Runs(server.store).give_up(lease)
+    told = quote()
+    assert "run: 2 seeds that people labelled." in told.told
+    # Five calls of four rows, one of which is shown the long text at least.
+    tokens = int(told.lines[0][1].split(", ")[1].split()[0].replace(",", ""))
+    assert tokens > 5 * len(long) // 8
 
 
 def test_labels_are_taken_home_whole(served, client_of, tmp_path):

@@ -1,5 +1,7 @@
 """The inbox's API: leases, answers that come twice, undoing, pages, look-alikes."""
 
+import asyncio
+import itertools
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,9 @@ import numpy as np
 import pytest
 from tests_web_support import FEW, config_of, question, wait_for
 
+from querist.app.web.intake import Batch, Claim, Intake
 from querist.memory.answers import Choice
+from querist.memory.asking.replies import Reply
 from querist.memory.questions import Option, QuestionPayload
 from querist.memory.workspace.embeddings import EmbeddingCache
 
@@ -300,3 +304,30 @@ def test_look_alikes_are_found_by_the_vectors_on_disk(served, caller):
     held = ann.http.get("/q-000000/alike").json()["alike"]
     assert [one["question"]["id"] for one in held] == ["q-000005"], "what another person holds"
     assert ann.http.get("/q-unknown/alike").status_code == 404
+
+
+def test_pages_are_handed_out_without_a_pause_until_people_answer(served):
+    ticks = itertools.count(step=60)  # a minute passes at each look at the clock
+
+    async def begin(store):
+        intake = Intake(store, clock=lambda: next(ticks))
+        claims = [Claim("run", f"p{n}", 60, None, ()) for n in range(4)]
+        pages = await asyncio.wait_for(asyncio.gather(*map(intake.claim, claims)), 20)
+        assert [len(page.questions) for page in pages] == [60, 60, 60, 60]
+        assert len({asked.id for page in pages for asked in page.questions}) == 240
+
+        async def answer():
+            for number in itertools.count():
+                reply = Reply(
+                    who="p0", client=f"c{number}", question=pages[0].questions[0].id, deed="undo"
+                )
+                await intake.take_in(Batch("run", (reply,)))
+
+        answering = asyncio.gather(answer(), answer())
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(intake.claim(Claim("run", "p9", 60, None, ())), 3)
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+
+    asyncio.run(begin(served(400).store))

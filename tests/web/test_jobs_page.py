@@ -1,15 +1,19 @@
 """What a job gets later, and what all may cost, by the forms of the jobs' page."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+from tests_jobs_support import models, work
 from tests_web_support import NEEDS_BROWSER, wait_for
 
 from querist.graph.jobs import read_request, submit
 from querist.memory.records import JobStatus
+from querist.memory.run.journal import Journal
 from querist.memory.run.ledger import Ledger
 from querist.memory.run.pool import Pool
 from querist.memory.run.runs import Runs
@@ -38,6 +42,12 @@ def jobs(served, tmp_path):
     job = submit(read_request({"kind": "label", "config": config}, source="test"), server.store)
     Jobs(server.store).pause(job.id)
     return server, job
+
+
+def worked_off(store, **changes):
+    """Work a job off beside Playwright's event loop."""
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(work, store, **changes).result()
 
 
 def test_a_job_gets_rows_rounds_and_money(jobs, browse, tmp_path):
@@ -79,3 +89,49 @@ def test_owners_set_what_all_may_cost_and_take_it_back(jobs, browse):
     expect(viewer.locator("#jobs")).to_contain_text("paused")
     assert viewer.locator("#caps").count() == 0
     assert viewer.get_by_role("button", name="Give it more").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_create_job_tells_wave_by_wave_who_decided_what_and_why(served, browse, scheme):
+    server = served()
+    job = worked_off(server.store, given=models(hits=0.1), rows=60, patience=400)
+    made = Journal(server.store, job.run).decisions()
+    waves = max(decision.round for decision in made)
+    assert waves > 10
+    page = browse(server.link("vera", "viewer", to="/jobs"), color_scheme=scheme)
+    page.get_by_role("button", name="How it goes").click()
+    box = page.locator("#drawer .decisions")
+    expect(box.locator(".card")).to_have_count(0)
+    box.get_by_text("What the agents decided").click()
+    expect(box.locator(".card")).to_have_count(10)
+    expect(box.locator(".card").first).not_to_have_attribute("open", "")
+    # In the last one the budget controller only ended the job.
+    box.get_by_text(f"Wave {waves - 1} ").click()
+    last = box.locator(".card").nth(1)
+    for agent in ("budget controller", "selector", "generator", "verifier"):
+        expect(last.get_by_role("heading", name=agent)).to_be_visible()
+    for decision in made:
+        if decision.round == waves - 1:
+            expect(last).to_contain_text(decision.reason)
+    expect(last).to_contain_text("What it knew")
+    assert not Axe().run(page).response["violations"]
+    while box.get_by_role("button", name="Earlier waves").is_visible():
+        count = box.locator(".card").count()
+        box.get_by_role("button", name="Earlier waves").click()
+        expect(box.locator(".card").nth(count)).to_be_visible()
+    assert box.locator(".card > summary").count() == waves
+
+
+def test_what_a_model_gave_as_its_reason_is_text_only(served, browse):
+    server = served()
+    job = worked_off(server.store)
+    [first, *_] = Journal(server.store, job.run).decisions()
+    evil = replace(first, reason="<img src=x onerror=alert(1)>", round=99, turn=99)
+    Journal(server.store, job.run).decided(evil)
+    page = browse(server.owner_link("/jobs"))
+    page.get_by_role("button", name="How it goes").click()
+    box = page.locator("#drawer .decisions")
+    box.get_by_text("What the agents decided").click()
+    box.get_by_text("Wave 99 ").click()
+    expect(box).to_contain_text(evil.reason)
+    assert box.locator("img").count() == 0

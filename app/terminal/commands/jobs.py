@@ -30,11 +30,21 @@ _Newest = Annotated[
 
 
 @job.command()
-def quote(file: _File, *, change: o.Change = None) -> None:
-    """Forecast what a job would take; nothing is spent."""
-    from querist.app.actions import jobs
+def quote(
+    file: _File,
+    *,
+    change: o.Change = None,
+    workspace: o.Workspace = _WORKSPACE,
+    database: o.Database = None,
+) -> None:
+    """Forecast what a job would take; nothing is spent.
 
-    jobs.quote(file, change or ())
+    The workspace is looked into where the seeds are of a run.
+    """
+    from querist.app.actions import jobs
+    from querist.app.terminal.place import Place
+
+    jobs.quote(Place(workspace, database or None), file, change or ())
 
 
 @job.command()

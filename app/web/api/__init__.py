@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from querist.app.web.api.attributes import router as attributes
 from querist.app.web.api.caps import router as caps
 from querist.app.web.api.charts import router as charts
 from querist.app.web.api.chat import router as chat
@@ -17,6 +18,6 @@ from querist.app.web.api.spend import router as spend
 from querist.app.web.api.stream import router as stream
 
 ROUTERS = (
-    *(runs, stream, charts, examples, files, jobs),
+    *(runs, stream, charts, examples, files, jobs, attributes),
     *(chat, inbox, checks, people, spend, caps, lessons),
 )

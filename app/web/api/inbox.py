@@ -32,10 +32,11 @@ from querist.app.web.inbox_view import (
 from querist.app.web.intake import Batch, Claim, Claimed, Intake
 from querist.app.web.look_alikes import look_alikes
 from querist.memory.answers import name_of
+from querist.memory.asking.checks import Checks
 from querist.memory.asking.inbox import Inbox
 from querist.memory.asking.replies import Replies
 from querist.memory.errors import InvalidInput
-from querist.memory.records import Question
+from querist.memory.records import ExampleId, Question
 from querist.memory.run.runs import RunRow, Runs
 
 router = APIRouter(tags=["inbox"], prefix="/runs/{run}/inbox")
@@ -203,7 +204,7 @@ async def answer(
 @router.get("/questions")
 def list_questions(
     desk: Shared,
-    _: Viewer,
+    person: Viewer,
     row: Row,
     writer: _Writer,
     *,
@@ -218,8 +219,14 @@ def list_questions(
         status=status, reason=reason, after=_place(after), limit=limit
     )
     last = found[-1] if len(found) == limit else None
+    hidden: set[ExampleId] = set()
+    if not person.may("owner"):
+        hidden = Checks(desk.store, row.id).under_way([question.example for question in found])
     return AskedPage(
-        questions=[_asked(question, answering, lists) for question in found],
+        questions=[
+            _asked(question, answering, lists, is_hidden=question.example in hidden)
+            for question in found
+        ],
         option_lists=lists.views(),
         next=None if last is None else f"{last.value!r}:{last.id}",
     )
@@ -268,16 +275,18 @@ def _go_on(desk: Desk, row: RunRow) -> None:
         desk.drive(row.id)
 
 
-def _asked(question: Question, answering: Answering, lists: Lists) -> AskedView:
+def _asked(question: Question, answering: Answering, lists: Lists, *, is_hidden: bool) -> AskedView:
     view = question_view(question, answering, lists, guesses=False)
+    answer = None if is_hidden else question.answer
     return AskedView(
         **view.model_dump(),
         status=question.status,
         assignee=question.assignee,
-        answer=None if question.answer is None else name_of(question.answer),
-        rationale=question.rationale,
-        is_unfit=question.is_unfit,
-        is_flagged=question.is_flagged,
+        answer=None if answer is None else name_of(answer),
+        rationale="" if is_hidden else question.rationale,
+        is_unfit=question.is_unfit and not is_hidden,
+        is_flagged=question.is_flagged and not is_hidden,
+        is_hidden=is_hidden,
     )
 
 

@@ -10,22 +10,27 @@ from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, Field
 
 from querist.app.views.job_progress import JobView, facts, look
+from querist.app.views.state.decision_view import DecisionView, decision_view
 from querist.app.web.aside import ask_aside
 from querist.app.web.desk import Desk, Owner, Shared, Viewer
+from querist.app.web.job_requests import (
+    ask_about_files,
+    names_of_files,
+    with_names,
+    with_paths,
+)
 from querist.app.web.uploads import Uploads
+from querist.app.web.work.quoting import create_quote
 from querist.graph.jobs.extending import extend as extend_job
-from querist.graph.jobs.quoting import quote_create
 from querist.graph.jobs.request import CreateRequest, read_request
-from querist.graph.jobs.submitting import check_creation_models
-from querist.memory.errors import NotFound, QueristError
-from querist.memory.records import Job
+from querist.memory.asking.checks import Checks
+from querist.memory.errors import NotFound
+from querist.memory.records import ExampleId, Job
+from querist.memory.run.journal import Journal
 from querist.memory.workspace.creations import CreatedRow, Creations
 from querist.memory.workspace.jobs import Jobs
 
 router = APIRouter(tags=["jobs"])
-_FILES = (("config", "data", "pool"), ("config", "data", "test"), ("config", "data", "validation"),
-          ("seeds", "file"), ("seeds", "passages"))  # fmt: skip
-"""Where a request names a file."""
 
 
 class JobLine(BaseModel):
@@ -79,6 +84,15 @@ class RowView(BaseModel):
     scores: dict[str, float]
     usd: Decimal
     writer: str
+    is_hidden: bool = False
+    """People are asked for its label unseen, so that only owners are told."""
+
+
+class Decisions(BaseModel):
+    """What was decided in some waves; ask for those before `next` for earlier ones, if any."""
+
+    decisions: list[DecisionView]
+    next: int | None
 
 
 class QuoteView(BaseModel):
@@ -154,23 +168,51 @@ def get_job(desk: Shared, _: Viewer, job: str) -> JobDetail:
 @router.get("/jobs/{job}/rows")
 def list_rows(
     desk: Shared,
-    _: Viewer,
+    person: Viewer,
     job: str,
     status: Literal["accepted", "rejected"] = "accepted",
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> list[RowView]:
     """List the newest rows of a job that creates some, accepted or rejected with the reason."""
-    found = Creations(desk.store, _find(desk, job).run).newest(status, limit=limit)
-    return [_row(row) for row in found]
+    run = _find(desk, job).run
+    found = Creations(desk.store, run).newest(status, limit=limit)
+    hidden: set[ExampleId] = set()
+    if not person.may("owner"):
+        hidden = Checks(desk.store, run).sampled([ExampleId(row.id) for row in found])
+    return [_row(row, is_hidden=row.id in hidden) for row in found]
+
+
+@router.get("/jobs/{job}/decisions")
+def list_decisions(
+    desk: Shared,
+    _: Viewer,
+    job: str,
+    before: Annotated[int | None, Query(ge=0)] = None,
+    waves: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> Decisions:
+    """List what agents decided in the last waves, or rounds, before one; the newest wave first."""
+    made = Journal(desk.store, _find(desk, job).run).decided_before(before, rounds=waves)
+    made.sort(key=lambda decision: (-decision.round, decision.turn))
+    numbers = {decision.round for decision in made}
+    return Decisions(
+        decisions=[decision_view(decision) for decision in made],
+        next=min(numbers) if len(numbers) == waves else None,
+    )
 
 
 @router.post("/jobs/quote")
 def quote(desk: Shared, _: Owner, body: dict[str, Any]) -> QuoteView:
     """Forecast a job; nothing is spent, and nothing is kept."""
-    request = _with_paths(desk, body)
+    request = with_paths(desk, body)
+    place = {"workspace": str(desk.place.workspace), "database": desk.place.database}
     if request.get("kind") == "create":
-        return _quote_create(request)
-    return QuoteView(**_ask_aside(desk, "quote", request=request))
+        with names_of_files(desk):
+            wanted = read_request(request, source="the job")
+            assert isinstance(wanted, CreateRequest)
+            # What reads a run loads more than the server does without.
+            if wanted.seeds.run is None:
+                return QuoteView(**with_names(desk, create_quote(wanted)))
+    return QuoteView(**ask_about_files(desk, "quote", request=request, **place))
 
 
 @router.post("/jobs", status_code=201)
@@ -181,9 +223,11 @@ def hand_in(
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> HandedIn:
     """Check a job, import what it needs, and put it into the queue; under one key it is one job."""
-    request = _with_paths(desk, body)
+    request = with_paths(desk, body)
     place = {"workspace": str(desk.place.workspace), "database": desk.place.database}
-    return HandedIn(**_ask_aside(desk, "submit", request=request, key=idempotency_key, **place))
+    return HandedIn(
+        **ask_about_files(desk, "submit", request=request, key=idempotency_key, **place)
+    )
 
 
 @router.post("/jobs/{job}/pause")
@@ -217,7 +261,7 @@ def extend(desk: Shared, _: Owner, job: str, more: Extension) -> HandedIn:
     if more.rows is not None:
         given["rows"] = Uploads(desk.place.workspace).path_of(more.rows)
     place = {"workspace": str(desk.place.workspace), "database": desk.place.database}
-    return HandedIn(**_ask_aside(desk, "extend", job=found.id, more=given, **place))
+    return HandedIn(**ask_about_files(desk, "extend", job=found.id, more=given, **place))
 
 
 @router.post("/uploads", status_code=201)
@@ -239,61 +283,6 @@ def _find(desk: Desk, job: str) -> Job:
     return found
 
 
-def _with_paths(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
-    """Put the paths of uploads into a request; it can name no other file."""
-    uploads = Uploads(desk.place.workspace)
-    request = dict(body)
-    for way in _FILES:
-        request = _placed(request, way, uploads)
-    if isinstance(request.get("tests"), list):
-        request["tests"] = [uploads.path_of(str(name)) for name in request["tests"]]
-    return request
-
-
-def _ask_aside(desk: Desk, do: str, **values: object) -> dict[str, Any]:
-    """Have something done elsewhere; files are told of by the names that people know."""
-    uploads = Uploads(desk.place.workspace)
-    try:
-        found = ask_aside(do, **values)
-    except QueristError as error:
-        error.args = (uploads.by_their_names(str(error)), *error.args[1:])
-        raise
-    return found | {"told": [uploads.by_their_names(line) for line in found["told"]]}
-
-
-def _placed(body: dict[str, Any], way: tuple[str, ...], uploads: Uploads) -> dict[str, Any]:
-    name, *rest = way
-    value = body.get(name)
-    if rest:
-        if not isinstance(value, dict):
-            return body
-        return {**body, name: _placed(value, tuple(rest), uploads)}
-    return {**body, name: uploads.path_of(value)} if isinstance(value, str) else body
-
-
-def _quote_create(body: dict[str, Any]) -> QuoteView:
-    request = read_request(body, source="the job")
-    assert isinstance(request, CreateRequest)
-    check_creation_models(request)
-    found = quote_create(request)
-    short = found.affordable < found.rows
-    return QuoteView(
-        forecast=found.forecast,
-        cap=found.cap,
-        seconds=found.seconds,
-        lines=[
-            ("writer", f"{found.writer_calls:,} calls, {found.tokens:,} tokens", "", ""),
-            ("checker", f"{found.checker_calls:,} calls", "", ""),
-            ("people", f"{request.people.sample:,} rows", str(found.people), str(found.people)),
-        ],
-        advice=f"The cap pays for about {found.affordable:,} of {found.rows:,} rows."
-        if short
-        else f"If {found.acceptance:.0%} of the rows are accepted; nobody knows before some were "
-        "written.",
-        told=[],
-    )
-
-
 def _line(view: JobView) -> JobLine:
     job = view.job
     return JobLine(
@@ -313,15 +302,16 @@ def _line(view: JobView) -> JobLine:
     )
 
 
-def _row(row: CreatedRow) -> RowView:
+def _row(row: CreatedRow, *, is_hidden: bool) -> RowView:
     return RowView(
         id=row.id,
         record=dict(row.record),
-        label=row.label,
+        label=None if is_hidden else row.label,
         attributes=dict(row.attributes),
         gate=row.gate,
         reason=row.reason,
-        scores=dict(row.scores),
+        scores={} if is_hidden else dict(row.scores),
         usd=row.usd,
         writer=row.writer,
+        is_hidden=is_hidden,
     )

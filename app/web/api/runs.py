@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, Field
 
-from querist.app.views.facts import calls_of, facts, mind_of
+from querist.app.views.state.decision_view import DecisionView, decision_view
 from querist.app.views.state.run_view import (
     RoundView,
     RunLine,
@@ -21,7 +20,7 @@ from querist.app.views.state.run_view import (
 )
 from querist.app.web.desk import Owner, Row, Shared, Viewer
 from querist.memory.errors import InvalidInput
-from querist.memory.records import Command, Decision, JobStatus
+from querist.memory.records import Command, JobStatus
 from querist.memory.run.journal import Journal
 from querist.memory.run.mailbox import Mailbox
 from querist.memory.run.runs import Runs
@@ -45,26 +44,6 @@ class Events(BaseModel):
 
     events: list[EventView]
     next: int | None
-
-
-class DecisionView(BaseModel):
-    """What an agent decided, and why."""
-
-    agent: str
-    round: int
-    turn: int
-    step: str
-    mind: str
-    by: str
-    """Rules, or which model, in words."""
-    reason: str
-    knew: list[tuple[str, str]]
-    ruled: list[tuple[str, str]]
-    looked_up: list[tuple[str, str]]
-    rules_say: list[tuple[str, str]]
-    fell_back: str
-    asked: str
-    usd: Decimal
 
 
 class CommandView(BaseModel):
@@ -114,7 +93,7 @@ def list_decisions(
 ) -> list[DecisionView]:
     """List decisions, oldest first; of a round or an agent if asked."""
     made = Journal(desk.store, row.id).decisions(number=number, agent=agent)
-    return [_decision(decision) for decision in sorted(made, key=lambda taken: taken.turn)]
+    return [decision_view(decision) for decision in sorted(made, key=lambda taken: taken.turn)]
 
 
 @router.get("/runs/{run}/events")
@@ -176,26 +155,6 @@ def resume(desk: Shared, _: Owner, row: Row) -> RunLine:
     if not runs.is_driven(row):
         desk.drive(row.id)
     return run_line(desk.store, row, runs)
-
-
-def _decision(made: Decision) -> DecisionView:
-    rules = {key: value for key, value in made.rules_say.items() if key != "reason"}
-    return DecisionView(
-        agent=made.agent,
-        round=made.round,
-        turn=made.turn,
-        step=made.step,
-        mind=made.mind,
-        by=f"{made.model}, {mind_of(made)}" if made.model else mind_of(made),
-        reason=made.reason,
-        knew=facts(made.evidence),
-        ruled=facts(made.action),
-        looked_up=calls_of(made),
-        rules_say=facts(rules),
-        fell_back=made.fell_back,
-        asked=made.asked,
-        usd=made.usd,
-    )
 
 
 def _command(command: Command) -> CommandView:

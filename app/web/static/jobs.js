@@ -2,6 +2,8 @@
 /** Jobs: hand one in after its quote, watch it, stop it, take what it made. */
 
 import { api, here, upload } from "./api.js";
+import { attributeFinder, attributesOf } from "./attributes.js";
+import { decisionsOf } from "./decisions.js";
 import { byId, dollars, fill, h, openDrawer, percent, table } from "./dom.js";
 import { capsForm, extendJob } from "./more.js";
 
@@ -64,11 +66,12 @@ async function showJob(id) {
   const path = `/jobs/${encodeURIComponent(id)}`;
   const [job, accepted, rejected] = await Promise.all([api(path), api(`${path}/rows?status=accepted&limit=10`), api(`${path}/rows?status=rejected&limit=10`)]);
   const sample = (/** @type {any} */ row) => h("div.card", {}, h("p.text.small", { dir: "auto" }, Object.values(row.record).join(" ¦ ")),
-    h("p.small.muted", {}, [row.label, ...Object.values(row.attributes)].filter(Boolean).join(", ")),
+    h("p.small.muted", {}, [row.is_hidden ? "asked of people, blind" : row.label, ...Object.values(row.attributes)].filter(Boolean).join(", ")),
     row.reason && h("p.small.against", {}, `${row.gate}: ${row.reason}`));
   openDrawer(job.name, h("p", {}, job.words), Number(job.each) > 0 && h("p.small", {}, `An accepted row costs ${dollars(job.each)}.`),
     h("h3", {}, "What each gate lets pass"), job.gates.length ? table("Gates", ["Gate", "Looked at", "Let pass", ""],
       job.gates.map((/** @type {any} */ gate) => [gate.name, gate.seen, gate.passed, h("td.number", {}, percent(gate.seen ? gate.passed / gate.seen : null))])) : h("p.small.muted", {}, "No row was written yet."),
+    decisionsOf(job.id),
     h("h3", {}, "Accepted last"), ...(accepted.length ? accepted.map(sample) : [h("p.small.muted", {}, "None yet.")]),
     h("h3", {}, "Rejected last"), ...(rejected.length ? rejected.map(sample) : [h("p.small.muted", {}, "None yet.")]));
 }
@@ -185,6 +188,7 @@ function jobForm(form, build) {
       button.disabled = false;
     }
   });
+  if (form.querySelector(".find")) attributeFinder(form, () => build(new FormData(form), file));
   void ask();
 }
 
@@ -194,7 +198,7 @@ function createRequest(fields, file) {
     kind: "create", name: fields.get("name"), rows: Number(fields.get("rows")), gates: fields.getAll("gate"),
     task: { name: fields.get("name"), labels: labelsOf(String(fields.get("labels"))), instructions: fields.get("instructions") },
     budget: { usd: fields.get("usd") }, models: { annotator: fields.get("model") },
-    people: { sample: Number(fields.get("sample")) }, ...(file ? { seeds: { file } } : {}),
+    people: { sample: Number(fields.get("sample")) }, attributes: attributesOf(String(fields.get("attributes"))), ...(file ? { seeds: { file } } : {}),
   };
 }
 

@@ -2,7 +2,8 @@
 /** The loop's page: what happens now and why, the curve, the money, people, rounds, controls. */
 
 import { api, firstRun, here, runPath } from "./api.js";
-import { byId, dollars, facts, fill, h, openDrawer, percent, plural, table } from "./dom.js";
+import { agentName, decision } from "./decisions.js";
+import { byId, dollars, fill, h, openDrawer, percent, plural, table } from "./dom.js";
 import { AGENT_OF, drawGraph, showStep } from "./graph.js";
 import { follow } from "./stream.js";
 
@@ -112,7 +113,7 @@ function showMoney(run) {
       run.forecast !== null && run.status !== "finished" && `; at the pace of the last rounds the planned ones will have cost ${dollars(run.forecast)}`, "."),
     doubt && h("p.small.against", {}, `${dollars(run.in_doubt)} are in doubt: a process died while calls were under way. Settle them with: querist reconcile ${run.id}`),
     run.spend.length ? table("Spend by agent", ["Agent", "What for", "Spent"],
-      run.spend.map((/** @type {any} */ line) => [line.agent.replace("_", " "), line.kind, h("td.number", {}, dollars(line.usd))]))
+      run.spend.map((/** @type {any} */ line) => [agentName(line.agent), line.kind, h("td.number", {}, dollars(line.usd))]))
       : h("p.muted", {}, "Nothing is spent yet."));
 }
 
@@ -138,10 +139,10 @@ function showRounds(rounds, decisions) {
     if (!made.length) return h("td.muted", {}, "–");
     const last = made[made.length - 1];
     const paid = Number(last.usd) > 0 ? `, ${dollars(last.usd)}` : "";
-    return h("td", {}, h("button.quiet.small", { type: "button", onclick: () => showDecisions(`Round ${number}, ${agent.replace("_", " ")}`, made) },
+    return h("td", {}, h("button.quiet.small", { type: "button", onclick: () => showDecisions(`Round ${number}, ${agentName(agent)}`, made) },
       short(last.reason)), h("div.small.muted", {}, `${last.by}${paid}`));
   };
-  fill(byId("rounds"), table("Rounds", ["Round", ...AGENTS.map((agent) => agent.replace("_", " "))],
+  fill(byId("rounds"), table("Rounds", ["Round", ...AGENTS.map((agent) => agentName(agent))],
     numbers.map((number) => [h("th", { scope: "row" }, number), ...AGENTS.map((agent) => cell(number, agent))])));
 }
 
@@ -157,22 +158,14 @@ async function showAgent(agent, step) {
     return;
   }
   const made = await api(`${runPath}/decisions?agent=${agent}`);
-  const name = agent.replace("_", " ");
+  const name = agentName(agent);
   if (made.length) showDecisions(`${step}: what the ${name} decided last`, made.slice(-1));
   else openDrawer(step, h("p.muted", {}, `The ${name} has not decided anything yet.`));
 }
 
 /** @param {string} title @param {any[]} made */
 function showDecisions(title, made) {
-  openDrawer(title, ...made.map((one) => h("section", {},
-    h("p", {}, one.reason),
-    h("p.small.muted", {}, `By ${one.by}${one.asked ? ` (${one.asked})` : ""}${Number(one.usd) > 0 ? `, for ${dollars(one.usd)}` : ""}`),
-    one.fell_back && h("p.small.warn", {}, `The rules took over: ${one.fell_back}`),
-    h("h3", {}, "What it ruled"), facts(one.ruled),
-    one.looked_up.length > 0 && h("h3", {}, "What it looked up"), one.looked_up.length > 0 && facts(one.looked_up),
-    one.rules_say.length > 0 && one.mind === "llm" && h("h3", {}, "What the rules would have ruled"),
-    one.rules_say.length > 0 && one.mind === "llm" && facts(one.rules_say),
-    h("h3", {}, "What it knew"), facts(one.knew))));
+  openDrawer(title, ...made.map((one) => decision(one)));
 }
 
 /** @param {any[]} commands */

@@ -1,0 +1,1 @@
+"""What is done aside of the server, where it takes a module of its own."""
