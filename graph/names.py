@@ -6,6 +6,7 @@ asked for a key that is not there.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -80,6 +81,13 @@ def _trainer(value: object) -> object:
     except ValueError as error:
         words = f"{error} Or auto, which chooses, or prompt, the language model's own."
         raise ValueError(words) from None
+
+
+def open_registries() -> None:
+    """Import all that the keys may name, before somebody waits for a configuration to be read."""
+    for look_up in (_annotator, _generator, _embedder, _signal, _stopping_rule, _trainer):
+        with suppress(ValueError):
+            look_up("nobody")
 
 
 # A strategy's name is looked up when a run is made: `auto` and mixtures are no entries, and the

@@ -20,6 +20,7 @@ from querist.app.web.login import login
 from querist.app.web.pages import pages
 from querist.app.web.tags import Tags
 from querist.app.web.uploads import Uploads
+from querist.graph.names import open_registries
 from querist.memory.errors import QueristError
 from querist.memory.workspace.jobs import Jobs
 
@@ -70,6 +71,8 @@ def create_app(desk: Desk, *, works: bool = True) -> FastAPI:
 
 async def _tend(desk: Desk) -> None:
     await asyncio.to_thread(desk.drivers.open)
+    # Else the first who asks why would wait for it.
+    await asyncio.to_thread(open_registries)
     for look in itertools.count():
         if look % _SWEEP == 0:
             await asyncio.to_thread(_sweep, desk)
