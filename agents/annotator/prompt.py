@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from querist.agents.annotator.kinds import Asking, asking_of
 from querist.agents.models.port import ChatRequest, Message
@@ -38,7 +39,7 @@ class Guideline:
     shown: tuple[Demonstration, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prompt:
     """Everything about a prompt but the example: equal prompts have equal versions."""
 
@@ -53,7 +54,7 @@ class Prompt:
         """How tasks of this kind are asked."""
         return asking_of(self.task.kind)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Name the prompt by its content; the guidelines that it holds are named in full."""
         labels = [(label.name, label.description) for label in self.task.labels]
@@ -64,7 +65,7 @@ class Prompt:
         )
         return "+".join([bare, *(guideline.reference for guideline in self.guidelines)])
 
-    @property
+    @cached_property
     def instructions(self) -> str:
         """What stands in the system role."""
         said = self.asking.instructions(self.task)
@@ -91,8 +92,21 @@ class Prompt:
             for demo in guideline.shown
             if demo.example.words != example.words
         ]
-        for demo in (*taught, *self.shared, *nearest):
-            shown = asking.show(demo.example, longest=LONGEST_DEMONSTRATION)
-            turns += [Message("user", shown), Message("assistant", asking.reply(demo.answer))]
+        turns += [*self._turns(taught), *self._shared, *self._turns(nearest)]
         turns.append(Message("user", asking.show(example, longest=_LONGEST)))
         return asking.request(self.task, turns, temperature=temperature, sample=sample)
+
+    @cached_property
+    def _shared(self) -> list[Message]:
+        return self._turns(self.shared)
+
+    def _turns(self, shown: Sequence[Demonstration]) -> list[Message]:
+        """Show each with its answer, as if they had been asked and answered."""
+        turns = []
+        for demo in shown:
+            text = self.asking.show(demo.example, longest=LONGEST_DEMONSTRATION)
+            turns += [
+                Message("user", text),
+                Message("assistant", self.asking.reply(demo.answer)),
+            ]
+        return turns

@@ -150,7 +150,7 @@ def _measured_texts(context: Context) -> set[str]:
     Words, since another pool may hold the same text under another name.
     """
     rows = [context.view.ids[row] for row in reserved(context)]
-    examples = context.view.get(sorted({*rows, *audited(context.inbox)}))
+    examples = context.view.get(sorted({*rows, *audited(context)}))
     for split in (Split.VALIDATION, Split.TEST):
         examples += context.pool.all(split)
     return {example.words for example in examples}

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from querist.graph.round.ask import ask_people
 from querist.graph.sections import PartSection
 from querist.graph.workplace.context import Context
-from querist.memory.asking.inbox import Inbox
 from querist.memory.records import (
     Action,
     Example,
@@ -36,14 +35,19 @@ from querist.tools.opinions.quality import FEWEST
 _PURPOSE: Purpose = "audit"
 
 
-def audited(inbox: Inbox) -> set[ExampleId]:
-    """The examples that were asked about to measure the model."""
-    return inbox.examples(_PURPOSE)
+def audited(context: Context) -> set[ExampleId]:
+    """The examples that were asked about to measure the model.
+
+    Who holds the run's lease asks about all of them, so it need not read them again.
+    """
+    if context.audited is None or not context.lease.may_write:
+        context.audited = context.inbox.examples(_PURPOSE)
+    return context.audited
 
 
 def learnable(context: Context) -> dict[ExampleId, Label]:
     """The labels that the loop may learn from: all but those that it is measured on."""
-    kept = audited(context.inbox)
+    kept = audited(context)
     labels = context.labelling.labels()
     return {label.example: label for label in labels if label.example not in kept}
 
@@ -61,7 +65,7 @@ def _size(context: Context, *, rows: int, usd: Decimal, rounds: int) -> int:
     config = context.config
     if config.people.kind == "none" or config.data.validation:
         return 0
-    if context.labelling.last_round() > 0 and not audited(context.inbox):
+    if context.labelling.last_round() > 0 and not audited(context):
         return 0  # begun without one: what is left by now is no sample of the pool
     price = config.answer_usd
     answers = config.loop.batch * (rounds + 1)
@@ -139,6 +143,7 @@ def ask_audit(context: Context, count: int, *, number: int) -> list[Question]:
     names = [name for row in reserved(context) if (name := ids[row]) not in touched]
     examples = context.view.get(names[: max(0, count - asked)])
     verdicts = [_unseen(context, example, number=number) for example in examples]
+    context.audited = None
     return ask_people(context, verdicts, examples, purpose=_PURPOSE)
 
 

@@ -93,7 +93,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         uses_llm=config.annotator.enabled,
         audit_share=config.people.audit if audit_size(context) else 0.0,
         asked=context.inbox.progress()[0],
-        audited=len(audited(context.inbox)),
+        audited=len(audited(context)),
         past=past_rounds(context.journal),
     )
 

@@ -163,7 +163,7 @@ def _labelled(context: Context, model: LinearModel | None) -> Labelled:
     In the order of the rounds that labelled, or at least chose, them; within a round as chosen.
     """
     view, places = context.view, context.labelling.worked_on()
-    labels, hidden = learnable(context), audited(context.inbox)
+    labels, hidden = learnable(context), audited(context)
 
     def when(example_id: ExampleId) -> tuple[int, int, ExampleId]:
         number, rank = places.get(example_id, (-1, 0))

@@ -75,7 +75,7 @@ async def deliver_last(context: Context) -> None:
         return
     is_proxy = _is_proxy(TRAINERS.read(name))
     name = _PROXY if is_proxy else name
-    has_more = is_proxy and bool(audited(context.inbox))
+    has_more = is_proxy and bool(audited(context))
     if _delivered(context.files.path(MODEL)) == (name, measured.number) and not has_more:
         return
     if context.kind.metric == _ACCURACY and (words := better_prompt(measured)):

@@ -97,6 +97,8 @@ class Context:
             tell=lambda words: self.emit(Notice(words)),
             given=models,
         )
+        self.audited: set[ExampleId] | None = None
+        """The examples that people are asked about to measure the model, once read."""
         self.kept: tuple[int, Any] | None = None
         """The round that was trained last by this process, and the knowledge it was trained on."""
 

@@ -20,6 +20,10 @@ from querist.tools.kinds import answers_of, kind_of
 
 _TOLD_EVERY = 512
 """Texts between two words about how far embedding is."""
+_MOST_KEPT = 5_000
+"""Examples that are kept once read: those that are labelled are shown in round after round."""
+_SHORT = 4_000
+"""Characters of the longest that is kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +56,12 @@ class PoolView:
         self._cache = cache
         self._tell = tell
         self._read: _Loaded | None = None
+        self._kept: dict[ExampleId, Example] = {}
 
     def retask(self, task: Task) -> None:
         """Go on with another label set; vectors stay."""
         self._task = task
+        self._kept.clear()  # what is known of them bears the names that labels had
 
     @property
     def ids(self) -> tuple[ExampleId, ...]:
@@ -82,8 +88,17 @@ class PoolView:
         return np.asarray(self.vectors[[self.rows[example] for example in examples]])
 
     def get(self, ids: Sequence[ExampleId]) -> list[Example]:
-        """Fetch examples by id."""
-        return self._pool.get(ids)
+        """Fetch examples by id; unknown ids are a `KeyError`."""
+        known = {name: kept for name in ids if (kept := self._kept.get(name)) is not None}
+        missing = [name for name in ids if name not in known]
+        if missing:
+            read = {example.id: example for example in self._pool.get(missing)}
+            known |= read
+            if len(self._kept) + len(read) > _MOST_KEPT:
+                self._kept.clear()
+            short = {name: example for name, example in read.items() if _is_short(example)}
+            self._kept.update(short)
+        return [known[name] for name in ids]
 
     def known(self, split: Split) -> list[Example]:
         """Fetch the examples of a split whose answer the file gives."""
@@ -128,6 +143,10 @@ class PoolView:
             imported = np.flatnonzero([not name.startswith("gen-") for name in ids])
             self._read = _Loaded(ids, vectors, rows, imported)
         return self._read
+
+
+def _is_short(example: Example) -> bool:
+    return sum(map(len, example.fields.values())) <= _SHORT
 
 
 class Bank:

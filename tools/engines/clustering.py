@@ -15,7 +15,7 @@ from querist.tools.engines.geometry import Euclidean, blocks, common_part, is_bl
 _ROUNDS, _TRIAL_ROUNDS = 50, 3
 # A round that saves a smaller share of the loss is not worth the next: each is O(N K d).
 _SETTLED = 1e-4
-_MOST_FITTED, _PER_CLUSTER = 10_000, 50
+_MOST_FITTED, _PER_CLUSTER = 20_000, 50
 # Distances by products are wrong by up to 2.5e-6 |x||y| (see `geometry`): two of them, doubled.
 _WRONG_BY = 1e-5
 # Where more centres than these are equally near, one product in doubles is cheaper than pairs.
@@ -43,7 +43,7 @@ def k_means(
     """Cluster rows (N, d) by Lloyd's algorithm from k-means++ seeds (Arthur & Vassilvitskii, 2007).
 
     Every restart runs three rounds, on at most 20 drawn rows a cluster (at least 2,000); the one
-    with the least weighted sum of squares goes on with all rows until it settles. Above 10,000 rows
+    with the least weighted sum of squares goes on with all rows until it settles. Above 20,000 rows
     (or 50 a cluster, if that is more) the centres are fitted on as many drawn rows, and all rows
     are assigned to them. Rows with more `weights` pull centres harder. A cluster that would be
     empty keeps its centre.
