@@ -25,7 +25,7 @@ from querist.memory.store import Store
 from querist.tools.kinds import kind_of
 
 _SMALL = 50
-"""Questions that are claimed without a pause."""
+"""Questions that are claimed without a pause, and past those who stock up: somebody begins."""
 _FRESH = 2.0
 """Seconds for which counts may be told again."""
 
@@ -81,6 +81,7 @@ class Intake:
     store: Store
     clock: Callable[[], float] = time.monotonic
     _writer: GroupCommit[Batch, list[Receipt]] = field(init=False)
+    _at_the_counter: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _at_the_shelf: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _counts: dict[str, tuple[float, Counts]] = field(default_factory=dict, init=False)
     _kinds: dict[str, str] = field(default_factory=dict, init=False)
@@ -90,12 +91,15 @@ class Intake:
 
     async def claim(self, claim: Claim) -> Claimed:
         """Lease questions to somebody, and keep those that they have; one after the other."""
+        if claim.count <= _SMALL:
+            async with self._at_the_counter:
+                return await asyncio.to_thread(self._serve, claim)
         async with self._at_the_shelf:
             begun = self.clock()
             claimed = await asyncio.to_thread(self._serve, claim)
             # Half of the time is left to answers, where fifty people come at the same moment; when
             # they begin, nobody answers yet.
-            if claim.count > _SMALL and self._writer.is_busy:
+            if self._writer.is_busy:
                 await asyncio.sleep(self.clock() - begun)
             return claimed
 

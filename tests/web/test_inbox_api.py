@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -304,6 +305,31 @@ def test_look_alikes_are_found_by_the_vectors_on_disk(served, caller):
     held = ann.http.get("/q-000000/alike").json()["alike"]
     assert [one["question"]["id"] for one in held] == ["q-000005"], "what another person holds"
     assert ann.http.get("/q-unknown/alike").status_code == 404
+
+
+def test_who_begins_does_not_wait_for_those_who_stock_up(served, monkeypatch):
+    is_free, serve = threading.Event(), Intake._serve
+
+    def slowly(intake, claim):
+        if claim.count > 50:
+            assert is_free.wait(20)
+        return serve(intake, claim)
+
+    async def begin(store):
+        monkeypatch.setattr(Intake, "_serve", slowly)
+        intake = Intake(store)
+        stocking = [
+            asyncio.ensure_future(intake.claim(Claim("run", f"p{n}", 60, None, ())))
+            for n in range(2)
+        ]
+        await asyncio.sleep(0)
+        first = await asyncio.wait_for(intake.claim(Claim("run", "new", 30, None, ())), 10)
+        assert not any(claim.done() for claim in stocking)
+        is_free.set()
+        pages = [first, *await asyncio.wait_for(asyncio.gather(*stocking), 20)]
+        assert len({asked.id for page in pages for asked in page.questions}) == 30 + 60 + 60
+
+    asyncio.run(begin(served(400).store))
 
 
 def test_pages_are_handed_out_without_a_pause_until_people_answer(served):
