@@ -26,7 +26,7 @@ SUPPORT = Path(__file__).parents[1] / "tests_jobs_support.py"
 TIMES = int(os.environ.get("QUERIST_CHAOS", "1"))
 JOBS, WORKERS, KILLS = {"sqlite": 10 * TIMES, "postgresql": 5 * TIMES}, 4, max(5, 2 * TIMES)
 # Seconds between kills: a worker takes some to start, and over many jobs some must get further.
-PAUSE = (0.05, 0.2) if TIMES == 1 else (1, 10)
+PAUSE = (0.05, 0.2) if TIMES == 1 else (0.5, 3)
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
