@@ -15,6 +15,7 @@ import numpy as np
 
 from querist.agents.models.port import ChatModel
 from querist.graph import jobs
+from querist.memory.records import JobStatus
 from querist.memory.run.ledger import Ledger
 from querist.memory.store import open_store
 from querist.memory.workspace.creations import CreatedRow
@@ -84,6 +85,8 @@ def run_job(
         given = {model.name: model for model in models}
         asyncio.run(jobs.Worker(store, models=given, choose=choose).work_off())
         ended = Jobs(store).get(job.id)
+        if ended.status is JobStatus.FAILED:
+            raise SystemExit(f"The job failed: {ended.reason}")
         rows = tuple(jobs.rows_of(store, ended, rejected=True))
         usd = float(Ledger(store, job.run).balance().settled)
         return Ran(rows, usd, str((ended.result or {}).get("stop", ended.reason)))

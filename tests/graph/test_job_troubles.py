@@ -113,3 +113,14 @@ def test_the_best_rows_of_each_call_are_kept_and_a_wave_is_trained_on_trial(stor
     assert all("trial" in row.scores and row.scores["reward"] >= 5 for row in accepted)
     first = Journal(store, job.run).rounds()[0].detail
     assert first["gates"]["reward"] == [12, 3], "one of each call's four"
+
+
+def test_a_gate_that_its_seeds_cannot_serve_is_refused_before_anything_is_spent(store, tmp_path):
+    rows = [("a good day", "good")] * 3 + [(f"a bad day {n}", "bad") for n in range(5)]
+    file = tmp_path / "seeds.jsonl"
+    file.write_text("\n".join(json.dumps({"text": text, "label": name}) for text, name in rows))
+    seeds = {"file": str(file), "text": "text", "label": "label"}
+    job = work(store, rows=30, gates=["schema", "classifier"], seeds=seeds)
+    assert job.status is JobStatus.FAILED
+    assert "of good. Name more in seeds.file" in job.reason
+    assert not Ledger(store, job.run).lines()

@@ -171,8 +171,24 @@ def test_the_classifier_knows_the_seeds_and_refuses_to_judge_by_too_few():
     found = GATES.read("classifier").check(rows, Setting(labelled=seeds, embed=EMBED))
     assert [finding.passed for finding in found] == [True, False]
     assert found[1].reason == "reads like noise rather than water"
-    with pytest.raises(InvalidInput, match="noise have too few"):
+    with pytest.raises(InvalidInput, match="there are 1 of noise"):
         GATES.read("classifier").check(rows, Setting(labelled=seeds[:7], embed=EMBED))
+    # Too few of a class that nobody wants rows of stop nothing.
+    some = Setting(labelled=seeds[:7], wanted=["water"], embed=EMBED)
+    assert len(GATES.read("classifier").check(rows, some)) == 2
+    unseen = Setting(labelled=seeds * 3, wanted=["heating"], embed=EMBED)
+    for name, words in (("classifier", "there are 0 of heating"), ("trial", "none is labelled")):
+        with pytest.raises(InvalidInput, match=words):
+            GATES.read(name).check([], unseen)
+
+
+def test_every_gate_can_be_asked_about_no_row():
+    seeds = [(f"the tap drips {i}", "water") for i in range(12)]
+    seeds += [(f"loud music at night {i}", "noise") for i in range(12)]
+    texts = [text for text, _ in seeds]
+    setting = Setting(seeds=texts, tests=texts[:2], labelled=seeds, embed=EMBED)
+    for entry in GATES.entries():
+        assert entry.make({}).check([], setting) == [], entry.name
 
 
 def test_every_gate_has_a_card_and_says_how_to_loosen_it():

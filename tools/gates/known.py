@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,6 +39,8 @@ class Classifier:
         if setting.embed is None:
             raise InvalidInput("The gate classifier needs an embedder.")
         names, model = self._trained(setting)
+        if not candidates:
+            return []
         chances = model.predict_proba(setting.embed([candidate.text for candidate in candidates]))
         findings = []
         for candidate, row in zip(candidates, chances, strict=True):
@@ -53,14 +56,17 @@ class Classifier:
     def _trained(self, setting: Setting) -> tuple[list[str], LinearModel]:
         if "classifier" not in setting.memo:
             assert setting.embed is not None
-            names = sorted({label for _, label in setting.labelled})
-            counts = {name: sum(label == name for _, label in setting.labelled) for name in names}
-            thin = [name for name in names if counts[name] < _LEAST]
+            counts = Counter(label for _, label in setting.labelled)
+            names = sorted(counts)
+            # Of classes that no rows are wanted of, a few are better than none.
+            thin = [name for name in setting.wanted or names if counts[name] < _LEAST]
             if thin or len(names) < 2:
+                have = ", ".join(f"{counts[name]} of {name}" for name in thin)
                 raise InvalidInput(
-                    f"The gate classifier learns from labelled seeds, at least {_LEAST} of each of "
-                    f"two classes; {', '.join(thin) or 'the seeds'} have too few. Name more in "
-                    "seeds.file, or leave classifier out."
+                    f"The gate classifier learns from labelled seeds, at least {_LEAST} of each "
+                    f"class that rows are wanted of, and of two classes; there are "
+                    f"{have or f'{len(names)} classes'}. Name more in seeds.file, give the class "
+                    "no share in shares, or leave classifier out."
                 )
             inputs = setting.embed([text for text, _ in setting.labelled])
             targets = np.zeros((len(inputs), len(names)), dtype=np.float32)

@@ -38,14 +38,12 @@ class Trial:
 
     def check(self, candidates: Sequence[Candidate], setting: Setting, /) -> list[Finding]:
         """Train, and compare: every seed is predicted by models that did not see it."""
-        if not candidates:
-            return []
         if setting.embed is None:
             raise InvalidInput("The gate trial needs an embedder.")
         names = sorted({label for _, label in setting.labelled})
         texts = [candidate.text for candidate in candidates]
         labels = [candidate.label for candidate in candidates]
-        strange = sorted({str(label) for label in labels if label not in names})
+        strange = sorted({*map(str, labels), *setting.wanted} - {*names})
         if len(setting.labelled) < _FEWEST or len(names) < 2 or strange:
             lack = f"none is labelled {strange[0]}" if strange else f"{len(setting.labelled)} are"
             raise InvalidInput(
@@ -57,6 +55,8 @@ class Trial:
         if "trial" not in setting.memo:
             setting.memo["trial"] = _accuracy(seeds, truth, truth)
         before: float = setting.memo["trial"]
+        if not candidates:
+            return []
         written = np.array([names.index(str(label)) for label in labels])
         rows = np.concatenate([seeds, setting.embed(texts)])
         after = _accuracy(rows, np.concatenate([truth, written]), truth)

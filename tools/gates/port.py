@@ -64,6 +64,8 @@ class Setting:
     """Texts that the rows must not give away."""
     labelled: Sequence[tuple[str, str]] = ()
     """Seeds with their labels."""
+    wanted: Sequence[str] = ()
+    """Labels that rows are wanted of; those of the seeds where nothing is said."""
     accepted: Sequence[str] = ()
     """Texts accepted in earlier waves."""
     schema: Mapping[str, Any] | None = None
@@ -83,7 +85,11 @@ class Gate(Protocol):
     """What to change where it lets nothing through."""
 
     def check(self, candidates: Sequence[Candidate], setting: Setting, /) -> list[Finding]:
-        """Give a finding for each candidate, in order."""
+        """Give a finding for each candidate, in order.
+
+        It is asked about none before anything is written: the time to refuse, with `InvalidInput`,
+        a setting that it cannot work with.
+        """
 
 
 gate = Declaration[Gate](_GROUP)

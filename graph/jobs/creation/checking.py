@@ -71,6 +71,15 @@ class Checks:
                 found.append((gate.rank, name, gate, None))
         return sorted(found, key=lambda ranked: ranked[0])
 
+    def refuse_early(self) -> None:
+        """Ask gates that ask no model about no row: what they cannot work with costs nothing yet.
+
+        Raises `InvalidInput`.
+        """
+        for _, _, gate, _ in self._gates:
+            if gate is not None:
+                gate.check([], self._bench.setting([]))
+
     def move(self, thresholds: Mapping[str, float]) -> None:
         """Go on with other thresholds (`{"label_check.least": 0.6}`); the rest as the job has it.
 

@@ -39,6 +39,7 @@ R = TypeVar("R", bound=Ruling)
 async def initialize(state: CreationState, runtime: Step) -> CreationState:  # noqa: ARG001
     """Count what is there; rows that no gate could look at come before all else."""
     creation = runtime.context
+    await asyncio.to_thread(creation.checks.refuse_early)
     return update(
         run_id=creation.run.id,
         round=creation.progress.waves,
