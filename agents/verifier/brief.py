@@ -29,6 +29,7 @@ def _facts(evidence: VerifierEvidence) -> list[Fact]:
             f"{counted(evidence.batch, 'text')} are to be judged; a guess would be right on "
             f"{evidence.chance:.0%}."
         ),
+        *_commonest(evidence),
         Fact(
             f"Up to {counted(evidence.questions, 'question')} may go to people.",
             denies="" if not evidence.questions else r"\b(nobody|no one|no people) can be asked\b",
@@ -40,6 +41,17 @@ def _facts(evidence: VerifierEvidence) -> list[Fact]:
             else "The language model may not be asked a second time: reannotate_below must be 0."
         ),
         *_batch(evidence),
+    ]
+
+
+def _commonest(evidence: VerifierEvidence) -> list[Fact]:
+    if evidence.commonest <= evidence.chance:
+        return []
+    return [
+        Fact(
+            f"Always naming the commonest class would be right on {evidence.commonest:.0%}: an "
+            "opinion that is no surer tells nothing about its text."
+        )
     ]
 
 

@@ -49,6 +49,11 @@ class VerifierEvidence:
     """
     wrong: Mapping[str, int] = field(default_factory=dict)
     """By class: on how many of these people said otherwise."""
+    commonest: float = 0.0
+    """How often always naming the commonest class would be right, as people's random sample says.
+
+    0 unless it is surely most of the texts.
+    """
 
 
 class Verification(Ruling):
@@ -110,7 +115,9 @@ class Opinions:
 def rule(evidence: VerifierEvidence) -> Verification:
     """Escalate what people can be paid for, look twice at what is doubtful, drop noise."""
     chance = evidence.chance
-    accept = chance + 0.6 * (1 - chance)
+    # Who is no surer than the commonest class is common has said nothing about this text.
+    told = max(chance, evidence.commonest)
+    accept = told + 0.6 * (1 - told)
     again = chance + 0.15 * (1 - chance) if evidence.may_reannotate else 0.0
     if evidence.is_seed:
         reason = "The random first sample goes to people as a whole: everything is measured on it."
@@ -120,6 +127,8 @@ def rule(evidence: VerifierEvidence) -> Verification:
         which = (
             "examples" if evidence.asks_first else f"examples that are less than {accept:.0%} sure"
         )
+        if told > chance and not evidence.asks_first:
+            which += f" (always naming the commonest class is right on {told:.0%})"
         reason = (
             f"{_trust_in_words(evidence)} Of the {which}, "
             f"the first {evidence.questions} that the selector chose go to people; the rest is "

@@ -22,7 +22,12 @@ from querist.agents.verifier.rules import VerifierEvidence
 from querist.agents.verifier.tools import in_bands
 from querist.graph.lessons.recalling import expected_guidelines, facts_of, guidelines_of
 from querist.graph.round.audit import audit_size, audited, learnable, selectable
-from querist.graph.round.knowledge import Knowledge, count_groups, judged_before
+from querist.graph.round.knowledge import (
+    Knowledge,
+    commonest_share,
+    count_groups,
+    judged_before,
+)
 from querist.graph.round.model_files import current_model
 from querist.graph.round.prompts import PROBES, labelling_model, labelling_models
 from querist.graph.round.select import expected
@@ -286,6 +291,7 @@ def for_verifier(
         },
         skill=_last_skill(context.journal),
         sure=_sure(context, knowledge, number),
+        commonest=commonest_share(context),
         **_mistakes(context),
     )
 

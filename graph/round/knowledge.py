@@ -18,6 +18,7 @@ from querist.memory.records import Action, Example, ExampleId, Label
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.kinds import Kind
 from querist.tools.opinions.consensus import Consensus
+from querist.tools.opinions.measures import wilson
 from querist.tools.opinions.reliability import Reliability
 from querist.tools.opinions.training_set import PeoplesRows, TrainingSet, gather_training_set
 from querist.tools.training.proxy import LinearModel
@@ -139,6 +140,22 @@ def count_groups(
         if group in counts:
             counts[group] += 1
     return counts
+
+
+def commonest_share(context: Context) -> float:
+    """How often always naming the commonest class would be right, by people's random sample.
+
+    0 unless it is surely most of the texts: the 90 % interval is above a half.
+    """
+    sample = seed_examples(context.inbox)
+    said = {
+        label.example: label
+        for label in context.labelling.labels()
+        if label.example in sample and label.source == "human"
+    }
+    counts = count_groups(said, context.kind, context.kind.groups(context.task)).values()
+    most, total = max(counts, default=0), sum(counts)
+    return most / total if total and wilson(most, total)[0] > 1 / 2 else 0.0
 
 
 def judged_before(context: Context) -> list[Judged]:

@@ -142,6 +142,14 @@ def test_the_sure_are_kept_and_the_first_of_the_doubtful_go_to_people():
     assert actions([opinions(GUESS)], questions=0) == [Action.DROP]
 
 
+def test_an_opinion_that_is_no_surer_than_the_commonest_class_is_common_is_doubtful():
+    ruling = verifier.rule(replace(EVIDENCE, commonest=0.9))
+    assert ruling.accept_at == pytest.approx(0.9 + 0.6 * 0.1)
+    assert "always naming the commonest class is right on 90%" in ruling.reason
+    assert verifier.rule(replace(EVIDENCE, commonest=0.1)).accept_at == pytest.approx(11 / 15)
+    assert ruling.drop_below == verifier.rule(EVIDENCE).drop_below, "nothing more is thrown away"
+
+
 def test_people_may_be_asked_about_the_first_whatever_is_thought_of_them():
     batch = [opinions(SURE), opinions(UNSURE, number=1), opinions(GUESS, number=2)]
     assert actions(batch, asks_first=True) == [Action.ESCALATE, Action.ACCEPT, Action.DROP]
