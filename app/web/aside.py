@@ -42,7 +42,7 @@ async def ask_while(
     hear: Callable[[Mapping[str, Any]], None] = lambda _: None,
     **values: object,
 ) -> dict[str, Any]:
-    """Have something done for as long as somebody wants it; then it is told to stop.
+    """Have something done as long as somebody wants it and the server runs; then it is stopped.
 
     `hear` gets what the process tells before it is done, line by line.
     """
@@ -55,14 +55,27 @@ async def ask_while(
     body = json.dumps({"do": do, **values}).encode()
     work = asyncio.create_task(_converse(process, body, hear))
     end = asyncio.get_running_loop().time() + _MOST_SECONDS
-    while not (await asyncio.wait([work], timeout=_POLL))[0]:
-        is_late = asyncio.get_running_loop().time() > end
-        if (is_late or not await is_wanted()) and process.returncode is None:
-            process.terminate()
-            await asyncio.wait([work], timeout=_GRACE)
-            if process.returncode is None:
-                process.kill()
-    return _said(await work)
+    try:
+        while not (await asyncio.wait([work], timeout=_POLL))[0]:
+            is_late = asyncio.get_running_loop().time() > end
+            if is_late or not await is_wanted():
+                await _end(process)
+        return _said(await work)
+    finally:
+        # A server that ends cancels this: nothing goes on, and spends, without anybody.
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Tell a process to stop, which settles what is under way; kill it if that takes too long."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _GRACE)
+    except (TimeoutError, asyncio.CancelledError):
+        process.kill()
+        await process.wait()
 
 
 async def _converse(

@@ -1,6 +1,6 @@
 """What rows that a real model writes are worth, beside real ones.
 
-    python -m querist.evals.creation.real_models --out evals/results/creation [--seeds 5]
+    python -m querist.evals.creation.real_models --out docs/results/creation [--seeds 5]
         [--datasets sst2 trec6 hate_offensive] [--rows 40] [--minutes 4] [--model local:GGUF]
 
 A linear head on MiniLM learns from 100 real labelled texts; from these and what a create job wrote
@@ -59,7 +59,7 @@ class Measured:
 def main() -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("evals/results/creation"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/creation"))
     parser.add_argument("--datasets", nargs="+", default=["sst2", "trec6", "hate_offensive"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=40)

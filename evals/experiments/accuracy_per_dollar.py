@@ -1,6 +1,6 @@
 """Accuracy against dollars: what the loop, each of its parts, and other libraries make of them.
 
-    python -m querist.evals.experiments.accuracy_per_dollar --out evals/results/accuracy_per_dollar
+    python -m querist.evals.experiments.accuracy_per_dollar --out docs/results/accuracy_per_dollar
         [--peer-python PATH]
 
 Real data, embedded models. A person is paid 0.05 USD a label and answers from gold, on ag_news from
@@ -87,7 +87,7 @@ class _Cell:
 def main() -> None:
     """Run what is missing, then print the tables and draw the plot."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("evals/results/accuracy_per_dollar"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/accuracy_per_dollar"))
     parser.add_argument("--work", type=Path, default=Path(".querist/accuracy_per_dollar"))
     parser.add_argument("--datasets", nargs="+", default=list(_USD))
     parser.add_argument("--arms", nargs="+", default=[*_RUNS, *_PEERS])

@@ -1,6 +1,6 @@
 """Accuracy against labels: selection strategies on real data, beside other libraries' loops.
 
-    python -m querist.evals.experiments.label_efficiency --out evals/results/label_efficiency
+    python -m querist.evals.experiments.label_efficiency --out docs/results/label_efficiency
         [--peer-python PATH]
 
 Simulated: every label is gold. All strategies start from the same random labels, use the same
@@ -96,7 +96,7 @@ class Rows:
 def main() -> None:
     """Run what is missing, then print the table and draw the plot."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("evals/results/label_efficiency"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/label_efficiency"))
     parser.add_argument("--datasets", nargs="+", default=list(SCHEDULES))
     parser.add_argument("--strategies", nargs="+", default=list(_STRATEGIES))
     parser.add_argument("--seeds", type=int, default=5)

@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=40)
-    parser.add_argument("--out", type=Path, default=Path("evals/results/lessons"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/lessons"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[dict[str, Any]]] = {}

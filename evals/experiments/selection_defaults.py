@@ -1,6 +1,6 @@
 """What `auto` should choose: strategies and rules for them, over the first 200 labels.
 
-    python -m querist.evals.experiments.selection_defaults --out evals/results/selection_defaults
+    python -m querist.evals.experiments.selection_defaults --out docs/results/selection_defaults
 
 Simulated: every label is gold. All start from the same 25 random labels, as the loop does, and get
 25 more a round; MiniLM vectors of at most 3,000 texts, of which each seed draws 2,000 for its pool;
@@ -96,7 +96,7 @@ _ARMS = tuple(name + also for also in ("", _SELF_TRAINED) for name in (*_SINGLE,
 def main() -> None:
     """Run what is missing, then print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("evals/results/selection_defaults"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/selection_defaults"))
     parser.add_argument("--datasets", nargs="+", default=[*TUNING, *HELD_BACK])
     parser.add_argument("--arms", nargs="+", default=list(_ARMS))
     parser.add_argument("--seeds", type=int, default=8)

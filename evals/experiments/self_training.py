@@ -1,6 +1,6 @@
 """Self-training: AcTune with and without its pseudo-labels, beside margin and random.
 
-    python -m querist.evals.experiments.self_training --out evals/results/self_training
+    python -m querist.evals.experiments.self_training --out docs/results/self_training
 
 Simulated: every label is gold. All arms start from the same random labels, use the same MiniLM
 vectors and the same linear head; a round's pseudo-labels go into that round's model as they do in
@@ -53,7 +53,7 @@ _SHOWN = (50, 100, 200)
 def main() -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("evals/results/self_training"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/self_training"))
     parser.add_argument("--datasets", nargs="+", default=list(_DATASETS))
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()

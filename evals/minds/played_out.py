@@ -91,7 +91,7 @@ class _Halt(Exception):
 def main() -> None:
     """Record the runs and play every option."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("evals/results/played_out"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/played_out"))
     parser.add_argument("--datasets", nargs="+", default=list(_DATASETS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--agents", nargs="+", default=list(AGENTS))

@@ -143,7 +143,7 @@ class Table:
 def main() -> None:
     """Score minds and print tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("evals/results/played_out"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/played_out"))
     parser.add_argument("--mind", action="append", required=True)
     parser.add_argument("--agents", nargs="+", default=list(AGENTS))
     parser.add_argument("--worth", type=float, default=1.0, help="points of accuracy a dollar")

@@ -69,7 +69,7 @@ class _Done:
 def main() -> None:
     """Do the runs that are missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("evals/results/whole_runs"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/whole_runs"))
     parser.add_argument("--mind", default="local", help="the model of the arms llm and auto")
     parser.add_argument("--arms", nargs="+", choices=_ARMS, default=list(_ARMS))
     parser.add_argument("--datasets", nargs="+", default=list(_DATASETS))
