@@ -21,6 +21,8 @@ import querist.app.client  # noqa: F401
 project = "Querist"
 html_title = "Querist"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+# What experiments wrote down to go on from; their tables stand in the pages.
+exclude_patterns = ["results"]
 
 # Anchors are GitHub's, so that a link works in both places.
 myst_heading_anchors = 4

@@ -6,7 +6,7 @@ asked for a key that is not there.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -41,68 +41,78 @@ def _validated(value: object, registry: Registry[Any]) -> object:
     return call
 
 
-def _annotator(value: object) -> object:
+def _annotators() -> Registry[Any]:
     from querist.agents.annotator.port import ANNOTATORS
 
-    return _validated(value, ANNOTATORS)
+    return ANNOTATORS
 
 
-def _generator(value: object) -> object:
+def _generators() -> Registry[Any]:
     from querist.agents.generator.port import GENERATORS
 
-    return _validated(value, GENERATORS)
+    return GENERATORS
 
 
-def _embedder(value: object) -> object:
+def _embedders() -> Registry[Any]:
     from querist.tools.embedding.embedders import EMBEDDERS
 
-    return _validated(value, EMBEDDERS)
+    return EMBEDDERS
 
 
-def _signal(value: object) -> object:
+def _signals() -> Registry[Any]:
     from querist.tools.opinions.signals import SIGNALS
 
-    return _validated(value, SIGNALS)
+    return SIGNALS
 
 
-def _stopping_rule(value: object) -> object:
+def _stopping_rules() -> Registry[Any]:
     from querist.tools.opinions.stopping import STOPPING_RULES
 
-    return _validated(value, STOPPING_RULES)
+    return STOPPING_RULES
 
 
-def _trainer(value: object) -> object:
+def _trainers() -> Registry[Any]:
     from querist.tools.training.port import TRAINERS
 
-    if value in ("auto", "prompt"):
-        return value
-    try:
-        return _validated(value, TRAINERS)
-    except ValueError as error:
-        words = f"{error} Or auto, which chooses, or prompt, the language model's own."
-        raise ValueError(words) from None
+    return TRAINERS
 
 
 def open_registries() -> None:
     """Import all that the keys may name, before somebody waits for a configuration to be read."""
-    for look_up in (_annotator, _generator, _embedder, _signal, _stopping_rule, _trainer):
-        with suppress(ValueError):
-            look_up("nobody")
+    for registry in (
+        *(_annotators, _generators, _embedders),
+        *(_signals, _stopping_rules, _trainers),
+    ):
+        registry().entries()
+
+
+def _named_in(registry: Callable[[], Registry[Any]]) -> BeforeValidator:
+    return BeforeValidator(lambda value: _validated(value, registry()))
+
+
+def _trainer(value: object) -> object:
+    if value in ("auto", "prompt"):
+        return value
+    try:
+        return _validated(value, _trainers())
+    except ValueError as error:
+        words = f"{error} Or auto, which chooses, or prompt, the language model's own."
+        raise ValueError(words) from None
 
 
 # A strategy's name is looked up when a run is made: `auto` and mixtures are no entries, and the
 # registry of strategies takes a second to import.
 StrategyText = Annotated[str, BeforeValidator(_as_call)]
 """A strategy, mixture or pipeline as text, or a table of a name and parameters."""
-AnnotatorName = Annotated[str, BeforeValidator(_annotator)]
+AnnotatorName = Annotated[str, _named_in(_annotators)]
 """A way to label with a language model that is registered."""
-GeneratorName = Annotated[str, BeforeValidator(_generator)]
+GeneratorName = Annotated[str, _named_in(_generators)]
 """A way to write new examples that is registered."""
-EmbedderName = Annotated[str, BeforeValidator(_embedder)]
+EmbedderName = Annotated[str, _named_in(_embedders)]
 """An embedder that is registered."""
-SignalName = Annotated[str, BeforeValidator(_signal)]
+SignalName = Annotated[str, _named_in(_signals)]
 """A verification signal that is registered."""
-StoppingRuleName = Annotated[str, BeforeValidator(_stopping_rule)]
+StoppingRuleName = Annotated[str, _named_in(_stopping_rules)]
 """A stopping rule that is registered."""
 TrainerName = Annotated[str, BeforeValidator(_trainer)]
 """A trainer that is registered."""

@@ -143,8 +143,9 @@ def ask_audit(context: Context, count: int, *, number: int) -> list[Question]:
     names = [name for row in reserved(context) if (name := ids[row]) not in touched]
     examples = context.view.get(names[: max(0, count - asked)])
     verdicts = [_unseen(context, example, number=number) for example in examples]
+    put = ask_people(context, verdicts, examples, purpose=_PURPOSE)
     context.audited = None
-    return ask_people(context, verdicts, examples, purpose=_PURPOSE)
+    return put
 
 
 def _unseen(context: Context, example: Example, *, number: int) -> Verdict:

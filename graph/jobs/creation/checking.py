@@ -76,9 +76,10 @@ class Checks:
 
         Raises `InvalidInput`.
         """
+        setting = self._bench.setting([])
         for _, _, gate, _ in self._gates:
             if gate is not None:
-                gate.check([], self._bench.setting([]))
+                gate.check([], setting)
 
     def move(self, thresholds: Mapping[str, float]) -> None:
         """Go on with other thresholds (`{"label_check.least": 0.6}`); the rest as the job has it.
