@@ -22,7 +22,7 @@ demo-create: $(READY) ## a job that writes rows for thin classes, with gates; of
 	$(BIN)/querist demo create
 
 test: $(READY) ## every check and every test
-	$(BIN)/python -m pytest -n 4 --dist loadfile -rs
+	$(BIN)/python -m pytest -n 3 --dist loadfile -rs
 
 check: $(READY) ## formatting, lint, types, layers (a part of `make test`)
 	$(BIN)/ruff format --check .

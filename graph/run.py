@@ -32,7 +32,7 @@ from querist.memory.events import Notice
 from querist.memory.records import Event, RunId, slug, utc_now
 from querist.memory.run.mailbox import Mailbox
 from querist.memory.run.runs import Heartbeat, RunRow, Runs
-from querist.memory.store import Lease, Store
+from querist.memory.store import Store
 from querist.memory.workspace.caps import Caps
 from querist.tools.tracing import span
 
@@ -122,7 +122,7 @@ class Run:
 
     def view(self) -> Context:
         """Look at the run without the right to change it."""
-        return Context(self.store, self.row, Lease.to_look(self.id), models=self._models)
+        return Context.to_look(self.store, self.row, models=self._models)
 
     def quote(self) -> Quote:
         """Forecast the run; nothing is spent. See `time_a_call` for how long it takes."""

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from querist.app.client.asks import Ask, Course, T
 from querist.app.client.senders import AsyncSender, SyncSender
 
 P = ParamSpec("P")
+D = TypeVar("D")
 
 
-class Route(Generic[P, T]):
-    """A method that sends one request."""
+class _Method(Generic[P, D]):
+    """What the three have in common; each says in its own types what a client gets of it."""
 
-    def __init__(self, make: Callable[Concatenate[Any, P], Ask[T]]) -> None:
-        """`make` describes the request."""
+    def __init__(self, make: Callable[Concatenate[Any, P], D]) -> None:
+        """`make` describes the request, or the requests."""
         self._make = make
         self.__doc__ = make.__doc__
+
+    def _bound(
+        self, sender: SyncSender | AsyncSender | None, do: Callable[[Any, D], Any]
+    ) -> Callable[..., Any]:
+        if sender is None:
+            return self._make
+
+        @wraps(self._make)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return do(sender, self._make(sender, *args, **kwargs))
+
+        return call
+
+
+class Route(_Method[P, Ask[T]], Generic[P, T]):
+    """A method that sends one request."""
 
     @overload
     def __get__(self, sender: SyncSender, of: type) -> Callable[P, T]: ...
@@ -28,23 +45,11 @@ class Route(Generic[P, T]):
     def __get__(self, sender: None, of: type) -> Callable[Concatenate[Any, P], Ask[T]]: ...
     def __get__(self, sender: SyncSender | AsyncSender | None, of: type) -> Any:
         """Bind it to a client; of the class itself it is the description."""
-        if sender is None:
-            return self._make
-
-        @wraps(self._make)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return sender.send(self._make(sender, *args, **kwargs))
-
-        return call
+        return self._bound(sender, lambda sender, told: sender.send(told))
 
 
-class Listing(Generic[P, T]):
+class Listing(_Method[P, Course[T]], Generic[P, T]):
     """A method that gives values one by one, however many requests they take."""
-
-    def __init__(self, make: Callable[Concatenate[Any, P], Course[T]]) -> None:
-        """`make` describes the requests."""
-        self._make = make
-        self.__doc__ = make.__doc__
 
     @overload
     def __get__(self, sender: SyncSender, of: type) -> Callable[P, Iterator[T]]: ...
@@ -54,23 +59,11 @@ class Listing(Generic[P, T]):
     def __get__(self, sender: None, of: type) -> Callable[Concatenate[Any, P], Course[T]]: ...
     def __get__(self, sender: SyncSender | AsyncSender | None, of: type) -> Any:
         """Bind it to a client; of the class itself it is the description."""
-        if sender is None:
-            return self._make
-
-        @wraps(self._make)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return sender.walk(self._make(sender, *args, **kwargs))
-
-        return call
+        return self._bound(sender, lambda sender, told: sender.walk(told))
 
 
-class Waiting(Generic[P, T]):
+class Waiting(_Method[P, Course[T]], Generic[P, T]):
     """A method that gives one value, after as many requests as it takes."""
-
-    def __init__(self, make: Callable[Concatenate[Any, P], Course[T]]) -> None:
-        """`make` describes the requests, and gives a value once."""
-        self._make = make
-        self.__doc__ = make.__doc__
 
     @overload
     def __get__(self, sender: SyncSender, of: type) -> Callable[P, T]: ...
@@ -80,14 +73,10 @@ class Waiting(Generic[P, T]):
     def __get__(self, sender: None, of: type) -> Callable[Concatenate[Any, P], Course[T]]: ...
     def __get__(self, sender: SyncSender | AsyncSender | None, of: type) -> Any:
         """Bind it to a client; of the class itself it is the description."""
-        if sender is None:
-            return self._make
+        return self._bound(sender, _first)
 
-        @wraps(self._make)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            course = self._make(sender, *args, **kwargs)
-            if isinstance(sender, SyncSender):
-                return next(sender.walk(course))
-            return anext(sender.walk(course))
 
-        return call
+def _first(sender: SyncSender | AsyncSender, course: Course[Any]) -> Any:
+    if isinstance(sender, SyncSender):
+        return next(sender.walk(course))
+    return anext(sender.walk(course))

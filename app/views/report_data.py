@@ -348,7 +348,7 @@ def _sources(context: Context, labels: Sequence[Label]) -> list[SourceRow]:
     answers = context.answers
     gold = {
         example.id: example.gold
-        for example in context.view.get([label.example for label in labels])
+        for example in context.pool.get([label.example for label in labels])
         if answers.place(example.gold) >= 0
     }
     rows = []

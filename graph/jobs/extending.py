@@ -81,7 +81,7 @@ def _plan(
 
     from querist.graph.workplace.context import Context
 
-    context = Context(store, runs.get(job.run), Lease.to_look(job.run))
+    context = Context.to_look(store, runs.get(job.run))
     found: Sequence[Example] = ()
     if rows is not None:
         present = {split: context.pool.all(split) for split in Split}

@@ -15,6 +15,7 @@ from querist.graph.jobs.workbench import Workbench
 from querist.memory.errors import InvalidInput
 from querist.memory.files import RunFiles, write_whole
 from querist.memory.records import Example, ExampleId, Job, Label, Origin, Task
+from querist.memory.run.runs import Runs
 from querist.memory.store import Lease, Store
 from querist.memory.workspace.creations import CreatedRow, Creations
 from querist.tools.data.export import ExportRow, export_rows
@@ -94,10 +95,10 @@ def result_rows(
 ) -> tuple[Sequence[ExportRow], Task]:
     """Give what a job made so far as rows of an export, with the task that it is about."""
     if isinstance(request, LabelRequest):
-        from querist.graph.run import Run
+        from querist.graph.workplace.context import Context
         from querist.graph.workplace.exporting import label_rows
 
-        context = Run(store, job.run).view()
+        context = Context.to_look(store, Runs(store).get(job.run))
         return label_rows(context, everything=False), context.task
     found, task = rows_of(store, job, rejected=rejected), request.as_task()
     is_free = request.record is not None

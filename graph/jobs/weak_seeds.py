@@ -14,7 +14,7 @@ from querist.memory.answers import name_of
 from querist.memory.errors import InvalidInput, NotFound
 from querist.memory.records import Example, Label
 from querist.memory.run.runs import Runs
-from querist.memory.store import Lease, Store
+from querist.memory.store import Store
 from querist.tools.wording import listed
 
 _Tell = Callable[[str], None]
@@ -61,7 +61,7 @@ def read_labelled(request: CreateRequest, store: Store, *, tell: _Tell) -> list[
     answers = {label.example: label.answer for label in bank}
     found = [
         replace(example, gold=answers[example.id])
-        for example in context.view.get(list(answers))
+        for example in context.pool.get(list(answers))
         if name_of(answers[example.id]) in request.labels
     ]
     tell(f"{context.run.id}: {len(found):,} seeds that people labelled.")
@@ -76,7 +76,7 @@ def _labelled(store: Store, name: str) -> tuple[Context, list[Label]]:
         raise NotFound(f"seeds.run: {error}") from None
     if row.kind != "loop":
         raise InvalidInput(f"seeds.run: {row.id} is no run of the loop. See: querist status")
-    context = Context(store, row, Lease.to_look(row.id))
+    context = Context.to_look(store, row)
     if not (bank := bank_of(context)):
         raise InvalidInput(
             f"seeds.run: people have labelled nothing in {row.id} that may be shown. Answer its "

@@ -102,6 +102,13 @@ class Context:
         self.kept: tuple[int, Any] | None = None
         """The round that was trained last by this process, and the knowledge it was trained on."""
 
+    @classmethod
+    def to_look(
+        cls, store: Store, run: RunRow, *, models: dict[str, ChatModel] | None = None
+    ) -> Context:
+        """Read a run without the right to change it."""
+        return cls(store, run, Lease.to_look(run.id), models=models)
+
     @cached_property
     def view(self) -> PoolView:
         """The pool as the run sees it."""

@@ -31,5 +31,5 @@ def label_rows(context: Context, *, everything: bool) -> list[ExportRow]:
                 (opinion.rationale for opinion in said[example.id] if opinion.rationale), ""
             ),
         )
-        for example in context.view.get(ids)
+        for example in context.pool.get(ids)
     ]

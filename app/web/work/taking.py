@@ -10,6 +10,7 @@ from querist.app.terminal.place import find_run
 from querist.memory.asking.checks import Checks
 from querist.memory.errors import InvalidInput
 from querist.memory.records import ExampleId, Task
+from querist.memory.run.runs import Runs
 from querist.memory.store import Store
 from querist.memory.workspace.jobs import Jobs
 from querist.tools.data.export import ExportRow, export_rows
@@ -37,11 +38,12 @@ def write_file(store: Store, asked: Mapping[str, Any]) -> int:
 def _of_run(
     store: Store, asked: Mapping[str, Any]
 ) -> tuple[Sequence[ExportRow], Task, set[ExampleId]]:
-    from querist.graph.run import Run
+    # Not by a run, whose state machine takes seconds to import and reads no labels.
+    from querist.graph.workplace.context import Context
     from querist.graph.workplace.exporting import label_rows
 
     run = find_run(store, asked["run"])
-    context = Run.open(store, run).view()
+    context = Context.to_look(store, Runs(store).get(run))
     rows = label_rows(context, everything=False)
     return rows, context.task, Checks(store, run).under_way(_ids(rows))
 
