@@ -245,7 +245,9 @@ def test_it_can_be_stopped(make):
             models={"local": model},
             is_stopped=lambda: looks.append(1) or len(looks) > 2,
         )
-        await asyncio.sleep(0.6)  # the call that was under way is settled
+        # The call that was under way is settled, when it comes.
+        while run.view().ledger.balance().reserved:
+            await asyncio.sleep(0.05)
         return said
 
     said = asyncio.run(slow())

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -167,7 +166,5 @@ def test_a_collector_that_is_not_there_stops_nothing():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    began = time.monotonic()
     done = process(f"http://127.0.0.1:{port}")
     assert done.returncode == 0
-    assert time.monotonic() - began < 30

@@ -119,10 +119,10 @@ def test_answers_by_keys_are_kept_in_order(server, browse):
     for number in range(9):
         page.wait_for_selector(f'#desk[data-painted="q-{number:06d}"]')
         page.keyboard.press(str(number % 3 + 1))
-    wait_for(lambda: len(kept(server.store)) == 9, 10)
+    wait_for(lambda: len(kept(server.store)) == 9)
     assert kept(server.store) == {f"q-{n:06d}": ("ann", FEW[n % 3]) for n in range(9)}
     page.keyboard.press("u")
-    wait_for(lambda: len(kept(server.store)) == 8, 10)
+    wait_for(lambda: len(kept(server.store)) == 8)
 
 
 def test_two_people_at_once_never_meet_and_each_answer_is_kept_once(server, call):
@@ -149,7 +149,7 @@ def process(store, url, port):
     words = [sys.executable, "-c", SERVER, str(store.folder), url or "", str(port)]
     server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     try:
-        wait_for(lambda: _is_up(port), 30)
+        wait_for(lambda: _is_up(port))
         yield server
     finally:
         if server.poll() is None:
@@ -170,7 +170,7 @@ def test_nothing_is_lost_where_the_server_is_killed(store, url, call, unused_por
     with process(store, url, unused_port) as first, ThreadPoolExecutor(1) as aside:
         names = ann.claim(120)
         done = aside.submit(_answer_until_it_ends, ann, names)
-        wait_for(lambda: len(ann.accepted) > 30, 20)
+        wait_for(lambda: len(ann.accepted) > 30)
         os.kill(first.pid, signal.SIGKILL)
         done.result(30)
     told = dict(ann.accepted)

@@ -94,14 +94,14 @@ def test_a_stop_in_the_middle_keeps_and_pays_what_came(talked, browse):
     line.press("Enter")
     expect(page.locator("#chat .draft")).to_contain_text("Three", timeout=30_000)
     page.locator("#chat").get_by_role("button", name="Stop").click()
-    expect(page.locator("#chat")).to_contain_text("Stopped.", timeout=15_000)
+    expect(page.locator("#chat")).to_contain_text("Stopped.")
     part = Chat(server.store, "run").all()[1]
     assert part.who == "supervisor"
     assert part.text.startswith("Three")
     assert WORDS.startswith(part.text.removesuffix(" …"))
     assert "word39" not in part.text
     ledger = Ledger(server.store, "run")
-    wait_for(lambda: ledger.balance().reserved == 0, 10)
+    wait_for(lambda: ledger.balance().reserved == 0)
     assert ledger.by_agent()["supervisor", "llm"] > 0
 
 

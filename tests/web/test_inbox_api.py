@@ -119,7 +119,7 @@ def test_a_page_that_its_caller_left_before_it_came_is_free_for_others(served, c
                 b"Authorization: %s\r\nContent-Type: application/json\r\n"
                 b"Content-Length: %d\r\n\r\n%s" % (port, token.encode(), len(body), body)
             )
-        wait_for(lambda: server.inbox().holders()["ann"][0] == 2, 10)
+        wait_for(lambda: server.inbox().holders()["ann"][0] == 2)
     # What they had before, another page of theirs may show.
     assert server.inbox().held("ann") == set(mine)
     assert caller(server, "bob").ids(9) == [f"q-{number:06d}" for number in range(2, 6)]
@@ -323,7 +323,7 @@ def test_who_begins_does_not_wait_for_those_who_stock_up(served, monkeypatch):
             for n in range(2)
         ]
         await asyncio.sleep(0)
-        first = await asyncio.wait_for(intake.claim(Claim("run", "new", 30, None, ())), 10)
+        first = await asyncio.wait_for(intake.claim(Claim("run", "new", 30, None, ())), 60)
         assert not any(claim.done() for claim in stocking)
         is_free.set()
         pages = [first, *await asyncio.wait_for(asyncio.gather(*stocking), 20)]
@@ -338,7 +338,7 @@ def test_pages_are_handed_out_without_a_pause_until_people_answer(served):
     async def begin(store):
         intake = Intake(store, clock=lambda: next(ticks))
         claims = [Claim("run", f"p{n}", 60, None, ()) for n in range(4)]
-        pages = await asyncio.wait_for(asyncio.gather(*map(intake.claim, claims)), 20)
+        pages = await asyncio.wait_for(asyncio.gather(*map(intake.claim, claims)), 60)
         assert [len(page.questions) for page in pages] == [60, 60, 60, 60]
         assert len({asked.id for page in pages for asked in page.questions}) == 240
 

@@ -84,7 +84,7 @@ def test_owners_set_what_all_may_cost_and_take_it_back(jobs, browse):
     assert [(cap.name, cap.usd) for cap in Caps(server.store).all()] == [("day", Decimal("2.5"))]
     form.get_by_label("US dollars that all may cost a day").fill("")
     form.get_by_role("button", name="Set").click()
-    wait_for(lambda: not Caps(server.store).all(), 10)
+    wait_for(lambda: not Caps(server.store).all())
     viewer = browse(server.link("vera", "viewer", to="/jobs"))
     expect(viewer.locator("#jobs")).to_contain_text("paused")
     assert viewer.locator("#caps").count() == 0

@@ -327,7 +327,7 @@ def test_twelve_tabs_load(site, browse):
     for _ in range(11):
         page = first.context.new_page()
         page.goto(f"{server.url}/runs/{run}", wait_until="domcontentloaded")
-        expect(page.locator("#now")).to_contain_text("Finished", timeout=10_000)
+        expect(page.locator("#now")).to_contain_text("Finished")
 
 
 # ---------------------------------------------------------------- for everybody
@@ -381,7 +381,7 @@ def test_axe_finds_nothing_on_any_page(asked, learnt, browse):
         page.goto(server.url + there)
         if path == "chat":
             page.keyboard.press("/")
-        page.locator(whole).first.wait_for(timeout=5_000)
+        page.locator(whole).first.wait_for()
         light = axe.run(page)
         page.emulate_media(color_scheme="dark")
         dark = axe.run(page, options={"runOnly": ["color-contrast", "link-in-text-block"]})
