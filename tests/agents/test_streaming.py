@@ -178,7 +178,7 @@ def test_a_process_that_is_killed_leaves_the_money_in_doubt(ledger):
         model = ScriptedModel(lambda _: ChatReply("late", Usage(9, 9)), delay=5.0)
         metered = MeteredModel(model, price=PRICE, ledger=ledger, agent="supervisor")
         task = asyncio.create_task(metered.complete(REQUEST, on_draft=lambda _: True))
-        while not ledger.balance().reserved:
+        while not ledger.balance().reserved:  # noqa: ASYNC110 - a ledger tells nobody
             await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.wait([task])

@@ -246,7 +246,7 @@ def test_it_can_be_stopped(make):
             is_stopped=lambda: looks.append(1) or len(looks) > 2,
         )
         # The call that was under way is settled, when it comes.
-        while run.view().ledger.balance().reserved:
+        while run.view().ledger.balance().reserved:  # noqa: ASYNC110 - a ledger tells nobody
             await asyncio.sleep(0.05)
         return said
 
