@@ -92,13 +92,14 @@ def _comparable(rounds: Sequence[Round], files: RunFiles) -> tuple[list[Round], 
     ]
     kept: list[Round] = []
     found: list[Hits] = []
-    common: NDArray[np.str_] | None = None
+    common: set[str] | None = None
     for done in reversed(curve):
         if kept and not _is_same_measure(done, kept[-1]):
             break
         hits = _read(files, done.number) if len(found) == len(kept) else None
         if hits is not None:
-            shared = hits[0] if common is None else np.intersect1d(common, hits[0])
+            measured = set(hits[0].tolist())
+            shared = measured if common is None else common & measured
             if kept and len(shared) < _FEWEST:
                 break
             common = shared
@@ -109,7 +110,8 @@ def _comparable(rounds: Sequence[Round], files: RunFiles) -> tuple[list[Round], 
     kept.reverse()
     if common is None or len(common) < _FEWEST:
         return kept, None
-    matrix = [hits[np.searchsorted(ids, common)] for ids, hits in reversed(found)]
+    rows = np.array(sorted(common))
+    matrix = [hits[np.searchsorted(ids, rows)] for ids, hits in reversed(found)]
     return kept, np.stack(matrix).astype(np.float64)
 
 

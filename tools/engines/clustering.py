@@ -13,7 +13,6 @@ from querist.tools.engines.diversity import draw_far
 from querist.tools.engines.geometry import Euclidean, blocks, common_part, is_blurred
 
 _ROUNDS, _TRIAL_ROUNDS = 50, 3
-# A round that saves a smaller share of the loss is not worth the next: each is O(N K d).
 _SETTLED = 1e-4
 _MOST_FITTED, _PER_CLUSTER = 20_000, 50
 # Distances by products are wrong by up to 2.5e-6 |x||y| (see `geometry`): two of them, doubled.
@@ -39,14 +38,16 @@ def k_means(
     rng: np.random.Generator,
     weights: FloatArray | None = None,
     restarts: int = 10,
+    settled: float = _SETTLED,
 ) -> Clusters:
     """Cluster rows (N, d) by Lloyd's algorithm from k-means++ seeds (Arthur & Vassilvitskii, 2007).
 
     Every restart runs three rounds, on at most 20 drawn rows a cluster (at least 2,000); the one
     with the least weighted sum of squares goes on with all rows until it settles. Above 20,000 rows
     (or 50 a cluster, if that is more) the centres are fitted on as many drawn rows, and all rows
-    are assigned to them. Rows with more `weights` pull centres harder. A cluster that would be
-    empty keeps its centre.
+    are assigned to them. It has settled when a round, which is O(N K d), saves no more than the
+    share `settled` of the loss. Rows with more `weights` pull centres harder. A cluster that would
+    be empty keeps its centre.
     """
     clusters = min(clusters, len(rows))
     weights = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -63,7 +64,7 @@ def k_means(
         chosen = np.sort(rng.choice(len(rows), size=limit, replace=False))
     fitted, heavy = np.ascontiguousarray(rows[chosen], dtype=np.float32), weights[chosen]
     centres = _start(fitted, heavy, clusters, rng=rng, restarts=restarts)
-    centres, _ = _lloyd(fitted, heavy, centres, rounds=_ROUNDS)
+    centres, _ = _lloyd(fitted, heavy, centres, rounds=_ROUNDS, settled=settled)
     labels, gaps = assign(rows, centres)
     if centre is not None:
         centres = (centres + centre).astype(np.float32)
@@ -239,6 +240,7 @@ def _lloyd(
     *,
     rounds: int,
     space: Euclidean | None = None,
+    settled: float = _SETTLED,
 ) -> tuple[FloatArray, float]:
     """Move centres to the weighted means of their rows, over and over; also give the loss."""
     from scipy.sparse import csr_matrix
@@ -249,7 +251,7 @@ def _lloyd(
     for _ in range(rounds):
         labels, gaps = assign(space, centres)
         before, loss = loss, float(weights @ gaps)
-        if before - loss <= _SETTLED * loss:
+        if before - loss <= settled * loss:
             break
         # Sums by cluster as a sparse product: O(N d), where a dense one-hot would take O(N K d).
         belongs = csr_matrix(

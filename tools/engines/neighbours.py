@@ -15,7 +15,7 @@ _CELLS = 16_000_000
 """Similarities that are held at a time (64 MB)."""
 _GROUP, _MOST_REACHING = 32, 16
 # One cosine by itself costs as much as 16 by a product in doubles.
-_PAIRS, _PAIRS_AT_ONCE = 16, 2048
+_PAIRS, _PAIRS_AT_ONCE = 16, 512
 _DIGITS = 12
 # A float32 product of two rows of length 1 is wrong by up to 1.2e-6, and a row's length by 1e-6.
 _BLUR = 4e-6
@@ -192,9 +192,15 @@ def _cosines(
     """Compute some cosines in doubles, pair by pair."""
     result = np.empty(len(mine))
     for block in blocks(len(mine), _PAIRS_AT_ONCE):
-        pair = _unit_doubles(rows[mine[block]]), _unit_doubles(others[theirs[block]])
+        pair = _units_at(rows, mine[block]), _units_at(others, theirs[block])
         result[block] = np.einsum("nd,nd->n", *pair)
     return result
+
+
+def _units_at(rows: FloatArray, places: IntArray) -> NDArray[np.float64]:
+    """Gather rows of length 1 in doubles; a row that is wanted often is scaled once."""
+    used, wanted = np.unique(places, return_inverse=True)
+    return np.asarray(_unit_doubles(rows[used])[wanted])
 
 
 def _unit_doubles(rows: FloatArray) -> NDArray[np.float64]:

@@ -182,9 +182,12 @@ class Reliability:
         for number in np.unique(numbers):
             held = np.flatnonzero(numbers == number).tolist()
             models = self._label_models(without={examples[row] for row in held})
+            by_version: dict[str, list[int]] = defaultdict(list)
             for row in held:
-                model = models[self._version(examples[row])]
-                result[row] = model.predict(np.log(self.raw[examples[row]])[None])[0]
+                by_version[self._version(examples[row])].append(row)
+            for version, rows in by_version.items():
+                raw = np.stack([self.raw[examples[row]] for row in rows])
+                result[rows] = models[version].predict(np.log(raw))
         return result
 
     def _held_out_apart(self, examples: Sequence[ExampleId]) -> FloatArray:
