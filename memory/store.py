@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ DATABASE = "querist.db"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_MS = 30_000
 _KEPT = 20
+_NO_ROOM = 2**20
 """Connections that stay open once they were needed at the same moment; a new one takes long."""
 _CHUNK = 500  # ids per IN list; SQLite's default limit of variables is far above
 
@@ -186,6 +188,18 @@ def disk_full(folder: Path) -> DiskFull:
     )
 
 
+def is_full(folder: Path, reason: str) -> bool:
+    """Tell whether what a database complains about is that there is no room left."""
+    if "disk is full" in reason or "No space left" in reason:
+        return True
+    # SQLite says no more than this where it was an index in shared memory that found no room.
+    if "disk I/O error" not in reason:
+        return False
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < _NO_ROOM
+    return False
+
+
 @contextlib.contextmanager
 def _translated(folder: Path) -> Iterator[None]:
     try:
@@ -205,7 +219,7 @@ def _translated(folder: Path) -> Iterator[None]:
         raise  # our mistake, not the disk's
     except DatabaseError as error:
         reason = str(error.orig).strip().split("\n")[0]
-        if "disk is full" in reason or "No space left" in reason:
+        if is_full(folder, reason):
             raise disk_full(folder) from error
         raise StoreError(
             f"The workspace {folder} cannot be read or written ({reason}). Free some disk space, "

@@ -1,8 +1,9 @@
 """Jobs with scripted models: a writer whose hit rate is known, and a checker that knows the truth.
 
-    python tests_jobs_support.py WORKSPACE URL LEASE [die:N]
+    python tests_jobs_support.py WORKSPACE URL LEASE [die:N | once]
 
-works jobs off in a process of its own; with `die:N` it kills itself after N replies of the writer.
+is a worker in a process of its own; with `die:N` it kills itself after N replies of the writer,
+with `once` it ends when nothing is left to do.
 """
 
 import asyncio
@@ -10,7 +11,9 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
+import time
 from datetime import timedelta
 
 from querist.agents.models.providers.scripted import ScriptedModel
@@ -84,16 +87,32 @@ def request(**changes):
 
 def main():
     workspace, url, lease, *rest = sys.argv[1:]
-    die_after = int(rest[0].partition(":")[2]) if rest else None
+    mode, _, replies = (rest or [""])[0].partition(":")
+    die_after = int(replies) if mode == "die" else None
     with open_store(workspace, url=None if url == "-" else url) as store:
         worker = jobs.Worker(
             store,
             lease=timedelta(seconds=float(lease)),
             models=models(delay=0.002, die_after=die_after),
             poll=0.1,
+            tell=lambda words: print(words, flush=True),
         )
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-        asyncio.run(worker.work())
+        asyncio.run(worker.work_off() if mode == "once" else worker.work())
+
+
+def run_worker(store, *rest, lease="1"):
+    """Start a worker in a process of its own."""
+    command = [sys.executable, __file__, str(store.folder), "-", lease, *rest]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_lease(store, name):
+    """Wait until nobody has a job any more."""
+    found = Jobs(store)
+    until = time.monotonic() + 20
+    while found.is_worked_on(found.get(name)) and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def work(store, *, given=None, **changes):

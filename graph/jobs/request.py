@@ -259,6 +259,11 @@ class CreateRequest(_Common):
         return () if self.task is None else tuple(self.task.labels)
 
     @property
+    def wanted(self) -> tuple[str, ...]:
+        """The classes that rows are wanted of: seeds and gates need to know no others."""
+        return tuple(name for name in self.labels if not self.shares or self.shares.get(name))
+
+    @property
     def asking_gates(self) -> tuple[str, ...]:
         """The gates that ask a model."""
         known = {entry.name for entry in MODEL_GATES.entries()}

@@ -171,8 +171,7 @@ def _seeds_of_run(request: CreateRequest, store: Store | None, *, tell: Tell) ->
 
     found = read_labelled(request, store, tell=tell)
     have = {name_of(example.gold) for example in found if example.gold is not None}
-    wanted = [name for name in request.labels if not request.shares or request.shares.get(name)]
-    if lacking := [name for name in wanted if name not in have]:
+    if lacking := [name for name in request.wanted if name not in have]:
         raise InvalidInput(
             f"seeds.run: nobody has labelled a text as {listed(lacking)} there. Leave these out of "
             "the shares, or name a file with seeds."
@@ -200,10 +199,11 @@ def _check_labels(request: CreateRequest, seeds: list[Example]) -> None:
     if request.seeds.label is None:
         return
     have = {name_of(example.gold) for example in seeds if example.gold is not None}
-    if lacking := [name for name in request.labels if name not in have]:
+    if lacking := [name for name in request.wanted if name not in have]:
         raise InvalidInput(
-            f"{request.seeds.file}: no seed has the label {listed(lacking)}. Add some, or leave "
-            "seeds.label out, so that rows are written from the labels' descriptions."
+            f"{request.seeds.file}: no seed has the label {listed(lacking)}. Add some, leave these "
+            "out of the shares, or leave seeds.label out, so that rows are written from the "
+            "labels' descriptions."
         )
 
 

@@ -161,11 +161,7 @@ class Workbench:
                 for label, examples in seeds.by_label.items()
                 for example in examples
             ],
-            wanted=[
-                name
-                for name in self.request.labels
-                if not self.request.shares or self.request.shares.get(name, 0) > 0
-            ],
+            wanted=self.request.wanted,
             accepted=accepted,
             schema=None if record is None else record.json_schema,
             embed=self.embed,

@@ -105,10 +105,18 @@ class Worker:
             self._run.drain()
 
     async def work(self) -> None:
-        """Work until `stop`."""
+        """Work until `stop`; a disk that is full, or a server that is away, is waited for."""
+        said = ""
         async with self._at_work():
             while not self._is_stopped:
-                if not await self._once():
+                try:
+                    was_busy, said = await self._once(), ""
+                except StoreError as error:
+                    was_busy = False
+                    if str(error) != said:
+                        said = str(error)
+                        self._tell(said)
+                if not was_busy:
                     await self._rest()
 
     async def work_off(self) -> None:
@@ -128,7 +136,8 @@ class Worker:
             # Not cancelled: a message that was taken and not sent is left alone for a minute.
             over.set()
             await post
-            await send_due(self._store)
+            with contextlib.suppress(StoreError):
+                await send_due(self._store)
             if self._kept is not None:
                 await self._kept.models.aclose()
                 self._kept = None

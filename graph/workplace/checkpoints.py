@@ -11,7 +11,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from querist.memory.errors import StoreError
 from querist.memory.files import RunFiles
-from querist.memory.store import disk_full
+from querist.memory.store import disk_full, is_full
 
 CHECKPOINTS = "checkpoints.db"
 
@@ -28,7 +28,7 @@ async def opened(files: RunFiles) -> AsyncIterator[AsyncSqliteSaver]:
                 yield saver
         except sqlite3.OperationalError as error:
             # Those of the database are translated where they arise.
-            if "disk is full" in str(error):
+            if is_full(path.parent, str(error)):
                 raise disk_full(path.parent) from error
             raise StoreError(f"{path} cannot be read or written ({error}).") from error
 

@@ -233,7 +233,9 @@ class Heartbeat(Generic[AnyLease_contra]):
         """Stop renewing and hand the lease back, if it is still ours."""
         self._done.set()
         self._thread.join()
-        with suppress(LeaseLost):
+        # Where it cannot be written (a full disk, a server that went away) it runs out by itself;
+        # raised here, that would hide what the block itself met.
+        with suppress(LeaseLost, StoreError):
             self._runs.give_up(self._lease)
 
     def _beat(self) -> None:

@@ -1,14 +1,11 @@
 """Jobs that are killed, handed back, paused, ended, or cannot be read any more."""
 
 import asyncio
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests_jobs_support import WRITER, models, request, work
+from tests_jobs_support import WRITER, models, request, run_worker, wait_for_lease, work
 
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph import jobs
@@ -19,18 +16,11 @@ from querist.memory.store import open_store
 from querist.memory.workspace.creations import Creations
 from querist.memory.workspace.jobs import Jobs
 
-SUPPORT = Path(__file__).parents[1] / "tests_jobs_support.py"
-
 
 @pytest.fixture
 def store(tmp_path):
     with open_store(tmp_path / "work") as store:
         yield store
-
-
-def run_worker(store, *rest, lease="1"):
-    command = [sys.executable, str(SUPPORT), str(store.folder), "-", lease, *rest]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def test_killed_again_and_again_a_job_ends_as_if_undisturbed(store, tmp_path):
@@ -59,15 +49,6 @@ def test_killed_again_and_again_a_job_ends_as_if_undisturbed(store, tmp_path):
     assert max(settled.values()) == 1, "no settled call was paid for again"
     assert settled == keys
     assert ledger.balance().settled == cost
-
-
-def wait_for_lease(store, name):
-    import time
-
-    found = Jobs(store)
-    until = time.monotonic() + 20
-    while found.is_worked_on(found.get(name)) and time.monotonic() < until:
-        time.sleep(0.05)
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_job_back(store):

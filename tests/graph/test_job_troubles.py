@@ -3,15 +3,18 @@
 import asyncio
 import errno
 import json
+import shutil
+import subprocess
 import time
 from collections import Counter
 from datetime import timedelta
 
 import pytest
-from tests_jobs_support import CHECKER, WRITER, models, request, work
+from tests_jobs_support import CHECKER, WRITER, models, request, run_worker, wait_for_lease, work
 
 from querist.agents.models.providers.scripted import ScriptedModel
 from querist.graph import jobs
+from querist.memory.errors import StoreError
 from querist.memory.records import JobStatus
 from querist.memory.run.journal import Journal
 from querist.memory.run.ledger import Ledger
@@ -60,6 +63,67 @@ def test_a_full_disk_pauses_a_job_with_one_message_and_it_goes_on(store, tmp_pat
         line.call_key for line in Ledger(store, job.run).lines() if line.entry == "settle"
     )
     assert max(settled.values()) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with 12 MB, which only the superuser of a machine can mount."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.parametrize("left", [0, 60_000, 150_000, 400_000])
+def test_a_disk_that_is_really_full_loses_and_doubles_nothing(small_disk, tmp_path, left):
+    """Whatever is written when it happens: the job, its checkpoints, a wave, the ledger."""
+    with open_store(tmp_path / "whole") as other:
+        whole = work(other, rows=30)
+        expected = [row.id for row in jobs.rows_of(other, whole)]
+        cost = Ledger(other, whole.run).balance().settled
+    filler = small_disk / "filler"
+    with open_store(small_disk / "work") as store:
+        job = jobs.submit(request(rows=30), store)
+        filler.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - left))
+        worker = run_worker(store, "once", lease="2")
+        said = worker.communicate(timeout=120)[0]
+        assert "is full. Free some space" in said
+        filler.unlink()
+        if Jobs(store).get(job.id).status is JobStatus.PAUSED:
+            Jobs(store).resume(job.id)
+        wait_for_lease(store, job.id)
+        asyncio.run(jobs.Worker(store, models=models()).work_off())
+        assert Jobs(store).get(job.id).status is JobStatus.DONE
+        assert [row.id for row in jobs.rows_of(store, job)] == expected
+        balance = Ledger(store, job.run).balance()
+        assert balance.settled == cost
+        # A reply that there was no room to write down may have been billed.
+        assert balance.reserved == balance.in_doubt
+
+
+def test_a_worker_waits_for_a_disk_or_a_server_to_come_back(store, monkeypatch):
+    job = jobs.submit(request(rows=6), store)
+    told, away = [], iter([StoreError("the server is away")] * 3)
+    worker = jobs.Worker(store, models=models(), poll=0.1, tell=told.append)
+    claim, close = worker.jobs.claim, worker._close_job
+
+    def claim_later(**options):
+        if (trouble := next(away, None)) is not None:
+            raise trouble
+        return claim(**options)
+
+    def close_and_stop(*closed):
+        close(*closed)
+        worker.stop()
+
+    monkeypatch.setattr(worker.jobs, "claim", claim_later)
+    monkeypatch.setattr(worker, "_close_job", close_and_stop)
+    asyncio.run(worker.work())
+    assert Jobs(store).get(job.id).status is JobStatus.DONE
+    assert told.count("the server is away") == 1
 
 
 @pytest.mark.parametrize("hours", [-30, 30])

@@ -290,6 +290,9 @@ def test_seeds_and_documents_that_cannot_serve_are_refused(store, tmp_path):
     seeds.write_text(json.dumps({"text": "good thing", "y": "good"}))
     with pytest.raises(InvalidInput, match="no seed has the label bad"):
         jobs.submit(request(seeds={"file": str(seeds), "label": "y"}), store)
+    # Of a class that no rows are wanted of, none are needed.
+    given = {"seeds": {"file": str(seeds), "label": "y"}, "shares": {"good": 1.0}}
+    assert jobs.submit(request(**given), store).run
     huge = tmp_path / "huge.txt"
     with huge.open("wb") as file:
         file.truncate(1_000_000_000)
