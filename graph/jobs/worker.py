@@ -112,10 +112,9 @@ class Worker:
                 try:
                     was_busy, said = await self._once(), ""
                 except StoreError as error:
-                    was_busy = False
                     if str(error) != said:
-                        said = str(error)
-                        self._tell(said)
+                        self._tell(str(error))
+                    was_busy, said = False, str(error)
                 if not was_busy:
                     await self._rest()
 
@@ -296,10 +295,7 @@ class Worker:
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
         if outcome.status == "finished":
-            runs = Runs(self._store)
-            held = await asyncio.to_thread(runs.take, job.run)
-            with Heartbeat(runs, held):
-                rows = deliver(self._store, job, held, reason=outcome.reason)
+            rows = await self._deliver(job, outcome.reason)
             return _Closed(JobStatus.DONE, outcome.reason, "finished", rows)
         if outcome.status == "waiting":
             return _Closed(JobStatus.WAITING, outcome.reason, "waiting")
@@ -312,17 +308,17 @@ class Worker:
             status = JobStatus.PAUSED if wish == "pause" else JobStatus.CANCELLED
             return _Closed(status, "As asked.", wish)
         if job.deadline is not None and self._store.now() >= job.deadline:
-            return await self._cut_short(job)
+            rows = await self._deliver(job, "The time is over.")
+            status = JobStatus.DONE if rows else JobStatus.FAILED
+            return _Closed(status, "The time is over.", "deadline", rows)
         return None
 
-    async def _cut_short(self, job: Job) -> _Closed:
-        """Deliver what is labelled when the time is over."""
+    async def _deliver(self, job: Job, reason: str) -> int:
+        """Deliver what is labelled; tell how many rows."""
         runs = Runs(self._store)
         held = await asyncio.to_thread(runs.take, job.run)
         with Heartbeat(runs, held):
-            rows = deliver(self._store, job, held, reason="The time is over.")
-        status = JobStatus.DONE if rows else JobStatus.FAILED
-        return _Closed(status, "The time is over.", "deadline", rows)
+            return deliver(self._store, job, held, reason=reason)
 
     async def _watch(self, run: Run, lease: JobLease, job: Job) -> None:
         """Drain the run when somebody wants the job paused or ended, or its time is over."""
@@ -368,11 +364,8 @@ class Worker:
 
     def _close_job(self, job: Job, lease: JobLease, closed: _Closed) -> None:
         balance = Ledger(self._store, job.run).balance()
-        result: dict[str, Any] = {
-            "rows": closed.rows,
-            "stop": closed.stop,
-            "usd": str(balance.settled),
-        }
+        usd = str(balance.settled)
+        result: dict[str, Any] = {"rows": closed.rows, "stop": closed.stop, "usd": usd}
         if closed.stop == _WORKSPACE_CAP and self.jobs.wish(lease) != "pause":
             result["caps"] = self._allowed
         told = closed.status in (JobStatus.DONE, JobStatus.FAILED, JobStatus.WAITING)
