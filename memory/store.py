@@ -27,8 +27,9 @@ DATABASE = "querist.db"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_MS = 30_000
 _KEPT = 20
-_NO_ROOM = 2**20
 """Connections that stay open once they were needed at the same moment; a new one takes long."""
+_NO_ROOM = 2**20
+"""Bytes below which a disk counts as full: SQLite wants more than a page at a time."""
 _CHUNK = 500  # ids per IN list; SQLite's default limit of variables is far above
 
 
