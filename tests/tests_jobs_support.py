@@ -110,7 +110,7 @@ def run_worker(store, *rest, lease="1"):
 def wait_for_lease(store, name):
     """Wait until nobody has a job any more."""
     found = Jobs(store)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while found.is_worked_on(found.get(name)) and time.monotonic() < until:
         time.sleep(0.05)
 

@@ -82,7 +82,7 @@ def let_go(store, job):
     """Wait until the leases of whoever died have run out."""
     import time
 
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while Jobs(store).is_worked_on(Jobs(store).get(job.id)) and time.monotonic() < until:
         time.sleep(0.05)
 
