@@ -25,7 +25,8 @@ _MOST_SHARED, _MOST_NEAREST = 64, 16
 def _facts(evidence: AnnotatorEvidence) -> list[Fact]:
     return [
         Fact(
-            f"{counted(evidence.bank, 'labelled example')} can be shown."
+            f"{counted(evidence.bank, 'labelled example')} can be shown: shared and nearest "
+            f"together are at most {evidence.bank}."
             if evidence.bank
             else "There is no labelled example to show yet.",
             denies=r"\b(no|without) (labelled )?examples\b" if evidence.bank else "",
@@ -35,9 +36,9 @@ def _facts(evidence: AnnotatorEvidence) -> list[Fact]:
             "choose from."
         ),
         Fact(
-            "The model tells how sure it is, by its probabilities."
+            "The model tells how sure it is, by its probabilities: one vote is enough."
             if evidence.has_logprobs
-            else "The model does not tell how sure it is: only several votes show it."
+            else "The model does not tell how sure it is: only several votes (2 or more) show it."
         ),
         Fact(
             "How often it is right was not measured."

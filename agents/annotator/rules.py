@@ -127,10 +127,12 @@ def _shown_in_words(shared: int, nearest: int, bank: int) -> str:
 
 def _check(evidence: AnnotatorEvidence, ruling: Annotating) -> None:
     """Refuse to show what there is not, and more votes than the money was planned for."""
-    if ruling.shared + ruling.nearest > evidence.bank:
+    bank = evidence.bank
+    if ruling.shared + ruling.nearest > bank:
+        rest = max(0, bank - ruling.nearest)
         raise ValueError(
             f"{ruling.shared} shared and {ruling.nearest} nearest examples are more than the "
-            f"{evidence.bank} there are"
+            f"{bank} there are; {rest} shared and {min(bank, ruling.nearest)} nearest would do"
         )
     record = evidence.record_of(ruling.model)
     if ruling.model and record is None:

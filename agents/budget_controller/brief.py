@@ -76,7 +76,17 @@ def _money(evidence: BudgetEvidence) -> Fact:
         parts.append(f"Or for {counted(pays, 'label')} of the language model, at {price} each.")
     elif evidence.uses_llm:
         parts.append("The language model's labels cost nothing.")
+    parts += _of_a_batch(evidence)
     return Fact(" ".join(parts), denies=_MONEY if labels_bought(evidence) == 0 else _NO_MONEY)
+
+
+def _of_a_batch(evidence: BudgetEvidence) -> list[str]:
+    """Say whether the money pays for labels of a full batch, one each, the cheapest way."""
+    full = min(evidence.batch, evidence.pool_left)
+    if not full:
+        return []
+    does = "pay" if labels_bought(evidence) >= full else "do not pay"
+    return [f"They {does} for labels of a full batch of {full}."]
 
 
 def _labels(evidence: BudgetEvidence) -> list[Fact]:

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from querist.agents.deliberation.brief import Brief, Fact, known_name, name_as_data, points
-from querist.agents.selector.rules import MIXED, SPEC, TYPICAL, Selection, SelectorEvidence
+from querist.agents.selector.rules import (
+    MIXED,
+    SPEC,
+    TYPICAL,
+    Selection,
+    SelectorEvidence,
+    are_few,
+    is_uneven,
+)
 from querist.tools.wording import counted
 
 _DUTY = (
@@ -84,6 +92,12 @@ def _labels(evidence: SelectorEvidence) -> Fact:
         words += ", ".join(map(name_as_data, unseen[:5])) + "."
     elif thinnest:
         words += f" The thinnest is {name_as_data(thinnest)} with {evidence.labels[thinnest]}."
+    if are_few(total, classes):
+        words += " Those are few labels a class."
+    elif is_uneven(largest, total):
+        words += " So one class has most of the labels."
+    else:
+        words += " Those are not few labels a class, and no class has most of them."
     return Fact(words)
 
 

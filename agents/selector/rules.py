@@ -114,21 +114,31 @@ def rule(evidence: SelectorEvidence) -> Selection:
             count=count,
             reason="There is no model to ask yet, so the batch covers the pool's variety.",
         )
-    total = sum(counts)
-    return _with_a_model(count, per_class=total / len(counts), largest=max(counts) / total)
+    return _with_a_model(count, largest=max(counts), labels=sum(counts), classes=len(counts))
 
 
-def _with_a_model(count: int, *, per_class: float, largest: float) -> Selection:
-    strategy = TYPICAL
-    if per_class < _MANY_CLASSES:
+def are_few(labels: int, classes: int) -> bool:
+    """Tell whether classes are hardly known by so many labels, each on average."""
+    return labels < _MANY_CLASSES * classes
+
+
+def is_uneven(largest: int, labels: int) -> bool:
+    """Tell whether the largest class leaves too few labels of the others."""
+    return largest >= _UNEVEN * labels > 0
+
+
+def _with_a_model(count: int, *, largest: int, labels: int, classes: int) -> Selection:
+    strategy, per_class = TYPICAL, labels / classes
+    if are_few(labels, classes):
         reason = (
             f"With {per_class:.1f} labels a class most classes are hardly known; so the batch is "
             "typical of what is not labelled yet."
         )
-    elif largest >= _UNEVEN:
+    elif is_uneven(largest, labels):
+        share = largest / labels
         reason = (
-            f"One class has {largest:.0%} of the labels; a batch that covers the pool finds more "
-            "of the others than the model's doubts, which hardly know them."
+            f"One class has {share:.0%} of the labels; a batch that covers the pool finds more of "
+            "the others than the model's doubts, which hardly know them."
         )
     else:
         strategy = _mixed(count)

@@ -21,6 +21,8 @@ _DUTY = (
     "higher where that label was often wrong, lower where it was right."
 )
 _MOST_NAMED, _MOST_TOLD = 30, 8
+_WEAK, _GOOD = 0.7, 0.9
+"""How often a language model is right that is called weak, and good."""
 
 
 def _facts(evidence: VerifierEvidence) -> list[Fact]:
@@ -76,7 +78,8 @@ def _batch(evidence: VerifierEvidence) -> list[Fact]:
     if evidence.skill is not None:
         found.append(
             Fact(
-                f"The language model was right on {evidence.skill:.0%} of what people labelled.",
+                f"The language model was right on {evidence.skill:.0%} of what people labelled"
+                f"{_worth(evidence.skill)}.",
                 denies=r"\bannotator is (very )?(reliable|accurate)\b"
                 if evidence.skill < 0.6
                 else "",
@@ -96,6 +99,12 @@ def _batch(evidence: VerifierEvidence) -> list[Fact]:
             )
         )
     return found
+
+
+def _worth(skill: float) -> str:
+    if skill < _WEAK:
+        return ": a weak annotator"
+    return ": a good annotator" if skill >= _GOOD else ""
 
 
 def _judged_classes(evidence: VerifierEvidence) -> list[str]:

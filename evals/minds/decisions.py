@@ -1,6 +1,6 @@
 """How minds decide where the right ruling is beyond doubt: 60 situations, 12 for each agent.
 
-    python -m querist.evals.minds.decisions --mind rules --mind random --mind local
+    python -m querist.evals.minds.decisions --mind rules --mind random --mind expert --mind local
     python -m querist.evals.minds.decisions --mind openai:NAME --base-url URL --price 1,2
 
 The situations are those of the agents' exams, mirrored so that a constant answer is right in half
@@ -32,6 +32,7 @@ from querist.agents.deliberation.steps import speech_of
 from querist.agents.deliberation.toolbox import Forgetful
 from querist.agents.mind import DeliberationFailed, Ruling
 from querist.agents.models.metered import MeteredModel
+from querist.evals.minds import expert
 from querist.graph.config import make_config
 from querist.graph.minds.consulting import BRIEFS
 from querist.graph.minds.exams import EXAMS
@@ -95,7 +96,7 @@ def score_plain(mind: str, agent: str, *, seed: int = 0) -> _Score:
     return score
 
 
-async def _score_model(model: MeteredModel, agent: str) -> _Score:
+async def _score_agent(model: MeteredModel, agent: str) -> _Score:
     score = _Score()
     for situation in EXAMS[agent]:
         await _put(situation, BRIEFS[agent], model, score)
@@ -126,13 +127,18 @@ async def _put(
     score.usd += account.usd
 
 
-def _ask(mind: str, agents: list[str], *, base_url: str | None, price: str) -> dict[str, _Score]:
+def score_model(
+    mind: str, agents: list[str], *, base_url: str | None = None, price: str = "0,0"
+) -> dict[str, _Score]:
+    """Score a language model, or the scripted expert."""
     given, asked = (float(part) for part in price.split(","))
+    prices = {mind: {"input": given, "output": asked}, expert.NAME: expert.PRICE}
+    mind = expert.NAME if mind == "expert" else mind
     body = {
         "task": {"labels": ["a", "b"]},
         "data": {"pool": "none"},
         "models": {"mind": mind, "base_url": base_url},
-        "prices": {mind: {"input": given, "output": asked}},
+        "prices": prices,
     }
     task = Task("decisions", DEFAULT.name, (LabelClass("a"), LabelClass("b")))
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
@@ -140,12 +146,19 @@ def _ask(mind: str, agents: list[str], *, base_url: str | None, price: str) -> d
         runs.create(run, task=task, dataset="", config={}, cap=Decimal(5))
         ledger = Ledger(store, run, lease=runs.take(run))
         config = make_config(body, source="the command line")
-        models = Models(config, ledger, folder=ledger.folder / "models", may_spend=True, tell=print)
+        models = Models(
+            config,
+            ledger,
+            folder=ledger.folder / "models",
+            may_spend=True,
+            given={expert.NAME: expert.model()},
+            tell=print,
+        )
 
         async def every() -> dict[str, _Score]:
             try:
                 return {
-                    agent: await _score_model(models.named(mind, agent=agent), agent)
+                    agent: await _score_agent(models.named(mind, agent=agent), agent)
                     for agent in agents
                 }
             finally:
@@ -169,7 +182,7 @@ def main() -> None:
         if mind in {"rules", "random"}:
             scores = {agent: score_plain(mind, agent) for agent in agents}
         else:
-            scores = _ask(mind, agents, base_url=options.base_url, price=options.price)
+            scores = score_model(mind, agents, base_url=options.base_url, price=options.price)
         for agent, score in scores.items():
             print(_row(mind, agent, score))
 

@@ -1,6 +1,6 @@
 """How minds decide in states of real runs whose options were played out.
 
-    python -m querist.evals.minds.playing --mind rules --mind random --mind local
+    python -m querist.evals.minds.playing --mind rules --mind random --mind expert --mind local
 
 Reads what `played_out` wrote. Each mind rules on every situation, with its tools on a copy of the
 store; a ruling that was not played yet is played. For each mind: what its rulings gained against
@@ -32,6 +32,7 @@ from querist.agents.deliberation.allowance import Account, Allowance
 from querist.agents.deliberation.steps import speech_of
 from querist.agents.deliberation.toolbox import Forgetful
 from querist.agents.mind import Agent, DeliberationFailed, Ruling
+from querist.evals.minds import expert
 from querist.evals.minds.decisions import draw
 from querist.evals.minds.played_out import (
     AGENTS,
@@ -196,8 +197,11 @@ async def _deliberate(
     """Ask a language model, with its tools, on a copy of the store."""
     situation, given = player.situation, [float(part) for part in options.price.split(",")]
     price = {"input": given[0], "output": given[1]}
+    if mind == "expert":
+        mind, price = expert.NAME, expert.PRICE
     began = time.monotonic()
     with player.copy() as run:
+        run.use(models={expert.NAME: expert.model()})
         async with run.borrowed() as context:
             config = dict(run.row.config)
             config["models"] = {**config["models"], "mind": mind, "base_url": options.base_url}

@@ -1,10 +1,11 @@
 """Whole runs under several minds: what their models are worth, and what deliberating took.
 
     python -m querist.evals.minds.whole_runs --mind local --out DIR
-        [--arms rules llm auto chance] [--datasets trec6 sst2 subj ag_news] [--seeds 2]
+        [--arms rules expert llm auto chance] [--datasets trec6 sst2 subj ag_news] [--seeds 2]
 
-`rules`, `llm` and `auto` are `minds.mind` with `--mind` as the model of all agents; `chance` rules
-at random within the bounds, the worst that a mind can do without being replaced by the rules. Runs
+`rules`, `llm` and `auto` are `minds.mind` with `--mind` as the model of all agents; `expert` is
+`llm` with a scripted expert that tries its options first; `chance` rules at random within the
+bounds, the worst that a mind can do without being replaced by the rules. Runs
 of a data set and seed share pool and test texts. What a run would take home (a linear head on all
 its labels) is tried on test texts that no agent saw; the difference from the rules comes with a
 95 % interval of a paired bootstrap over seeds and texts. One file a run: what is there is not done
@@ -30,6 +31,7 @@ import numpy as np
 from querist.agents.mind import Deliberated, DeliberationFailed
 from querist.evals.experiments.accuracy_per_dollar import data_folder, sample
 from querist.evals.experiments.paired_bootstrap import Pair, accuracy, difference
+from querist.evals.minds import expert
 from querist.evals.minds.decisions import draw
 from querist.evals.minds.played_out import hits_of
 from querist.graph.config import RunConfig, make_config
@@ -38,7 +40,7 @@ from querist.graph.run import Run
 from querist.graph.workplace.context import Deliberations
 from querist.memory.store import open_store
 
-_ARMS = ("rules", "llm", "auto", "chance")
+_ARMS = ("rules", "expert", "llm", "auto", "chance")
 _DATASETS = ("trec6", "sst2", "subj", "ag_news")
 _TRIES = 20
 _HEAD = (
@@ -125,10 +127,11 @@ def _config(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> R
         },
         "budget": {"usd": str(options.usd), "human_label_usd": "0.05"},
         "people": people,
-        "models": {"threads": 1, "mind": options.mind},
+        "models": {"threads": 1, "mind": expert.NAME if arm == "expert" else options.mind},
+        "prices": {expert.NAME: expert.PRICE},
         "loop": {"rounds": options.rounds, "batch": 20, "seed": seed},
         "training": {"target": "linear"},
-        "minds": {"mind": arm if arm in ("llm", "auto") else "rules"},
+        "minds": {"mind": {"llm": "llm", "auto": "auto", "expert": "llm"}.get(arm, "rules")},
     }
     return make_config(body, source=dataset)
 
@@ -153,6 +156,8 @@ def _by_chance(seed: int) -> Deliberations:
 async def _follow(run: Run, dataset: str, arm: str, seed: int) -> _Done:
     if arm == "chance":
         run.use(deliberations=_by_chance(seed))
+    if arm == "expert":
+        run.use(models={expert.NAME: expert.model()})
     began = time.monotonic()
     outcome = await run.drive()
     seconds = time.monotonic() - began
