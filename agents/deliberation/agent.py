@@ -19,7 +19,7 @@ from querist.agents.deliberation.allowance import Account
 from querist.agents.deliberation.brief import MANNERS, Brief
 from querist.agents.deliberation.chat import MeteredChat
 from querist.agents.deliberation.grounding import check_grounded
-from querist.agents.deliberation.steps import Speech
+from querist.agents.deliberation.steps import Speech, is_narrow
 from querist.agents.deliberation.toolbox import CannotTellError, Memo, Told, Tool, page_of
 from querist.agents.mind import Deliberated, DeliberationFailed, Ruling
 from querist.agents.models.port import ToolsRefused
@@ -94,7 +94,9 @@ class Session(Generic[E, R]):
             account=self.account,
             speech=self.speech,
             ruling=ruling.__name__,
-            schema_of_ruling=self.brief.schema(evidence, narrow=self.speech == "page"),
+            schema_of_ruling=self.brief.schema(
+                evidence, narrow=is_narrow(self.account.model.model, self.speech)
+            ),
         )
         tools = [] if self.speech == "page" else [self._offered(tool) for tool in self.tools]
         agent: Any = create_agent(

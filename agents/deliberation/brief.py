@@ -75,8 +75,7 @@ class Brief(Generic[E, R]):
             if name not in self.derived and (name not in self.optional or name in limits)
         }
         for name, bounds in limits.items():
-            is_open = bounds.get("open") and not narrow
-            skipped = {"open", *(["enum"] if is_open else [])}
+            skipped = {"open", *(["enum"] if bounds.get("open") else [])}
             kept = {key: part for key, part in bounds.items() if key not in skipped}
             # Bounds with a type of their own say how a mind writes the value: see `reads`.
             properties[name] = kept if "type" in kept else properties[name] | kept
@@ -100,8 +99,13 @@ class Brief(Generic[E, R]):
 
     def _limits(self, evidence: E, *, narrow: bool) -> Mapping[str, Mapping[str, Any]]:
         limits = self.limits(evidence)
-        left_out = self.optional if narrow else frozenset[str]()
-        return {name: bounds for name, bounds in limits.items() if name not in left_out}
+        if not narrow:
+            return limits
+        return {
+            name: {key: part for key, part in bounds.items() if key != "open"}
+            for name, bounds in limits.items()
+            if name not in self.optional
+        }
 
 
 def name_as_data(name: str) -> str:

@@ -13,7 +13,7 @@ from querist.agents.deliberation.agent import Session
 from querist.agents.deliberation.allowance import Account, Allowance
 from querist.agents.deliberation.brief import Brief
 from querist.agents.deliberation.exams import ExamResult, Situation
-from querist.agents.deliberation.steps import Speech, speech_of
+from querist.agents.deliberation.steps import Speech, is_narrow, speech_of
 from querist.agents.deliberation.toolbox import Forgetful
 from querist.agents.mind import DeliberationFailed, Ruling
 from querist.agents.models.metered import MeteredModel
@@ -45,7 +45,7 @@ async def sit(
         account = Account(Allowance(usd, _CALLS, _TOKENS, seconds), model)
         session: Session[E, R] = Session(
             brief,
-            page=brief.page(situation.evidence, number=3, narrow=speech == "page"),
+            page=brief.page(situation.evidence, number=3, narrow=is_narrow(model.model, speech)),
             account=account,
             speech=speech,
             tools=(),

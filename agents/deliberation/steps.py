@@ -41,6 +41,15 @@ def speech_of(model: ChatModel) -> Speech:
     return "page" if is_base_model else "steps"
 
 
+def is_narrow(model: ChatModel, speech: Speech) -> bool:
+    """Tell whether a model is asked for the usual values alone, with a short reason.
+
+    Embedded models are: they are small, and one of 1.5B goes on in a free field until it is cut
+    off, or names strategies that there are not.
+    """
+    return speech == "page" or getattr(model, "header", None) is not None
+
+
 async def next_uses(
     messages: Sequence[Message], offers: Sequence[ToolOffer], *, account: Account, speech: Speech
 ) -> tuple[str, tuple[ToolUse, ...]]:

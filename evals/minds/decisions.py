@@ -28,7 +28,7 @@ from querist.agents.deliberation.agent import Session
 from querist.agents.deliberation.allowance import Account, Allowance
 from querist.agents.deliberation.brief import Brief
 from querist.agents.deliberation.exams import Situation
-from querist.agents.deliberation.steps import speech_of
+from querist.agents.deliberation.steps import is_narrow, speech_of
 from querist.agents.deliberation.toolbox import Forgetful
 from querist.agents.mind import DeliberationFailed, Ruling
 from querist.agents.models.metered import MeteredModel
@@ -110,7 +110,7 @@ async def _put(
     speech = speech_of(model.model)
     session: Session[Any, Any] = Session(
         brief,
-        page=brief.page(situation.evidence, number=3, narrow=speech == "page"),
+        page=brief.page(situation.evidence, number=3, narrow=is_narrow(model.model, speech)),
         account=account,
         speech=speech,
         tools=(),

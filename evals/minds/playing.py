@@ -29,7 +29,7 @@ import numpy as np
 
 from querist.agents.deliberation.agent import Session
 from querist.agents.deliberation.allowance import Account, Allowance
-from querist.agents.deliberation.steps import speech_of
+from querist.agents.deliberation.steps import is_narrow, speech_of
 from querist.agents.deliberation.toolbox import Forgetful
 from querist.agents.mind import Agent, DeliberationFailed, Ruling
 from querist.evals.minds import expert
@@ -214,7 +214,9 @@ async def _deliberate(
             brief, speech = BRIEFS[situation.agent], speech_of(model.model)
             session: Session[Any, Any] = Session(
                 brief,
-                page=brief.page(evidence, number=situation.number, narrow=speech == "page"),
+                page=brief.page(
+                    evidence, number=situation.number, narrow=is_narrow(model.model, speech)
+                ),
                 account=account,
                 speech=speech,
                 tools=tools_of(context, evidence, place, account),

@@ -16,7 +16,7 @@ from querist.agents.budget_controller.brief import BRIEF as BUDGET_CONTROLLER
 from querist.agents.deliberation.allowance import Account, Allowance
 from querist.agents.deliberation.brief import Brief
 from querist.agents.deliberation.exams import Examined
-from querist.agents.deliberation.steps import Speech, speech_of
+from querist.agents.deliberation.steps import Speech, is_narrow, speech_of
 from querist.agents.deliberation.toolbox import Tool
 from querist.agents.generator.brief import BRIEF as GENERATOR
 from querist.agents.mind import Agent, AgentSpec, Deliberated, Deliberation, DeliberationFailed
@@ -88,7 +88,7 @@ def _begin(
     desk: D, evidence: Any, place: Place, model: MeteredModel, work: Work[D]
 ) -> tuple[str, Consulted | None]:
     """Decide whether to ask, and write down with what; else say why not."""
-    section = desk.config.minds
+    section, brief = desk.config.minds, work.briefs[place.agent]
     standing = work.standing(desk, place.agent)
     exam = Examined.of(desk.store.folder).find(model.model, place.agent)
     is_auto = section.of(place.agent) == "auto"
@@ -121,7 +121,7 @@ def _begin(
         model=model.name,
         speech=speech,
         why=f"{why} ({standing.words})",
-        page=work.briefs[place.agent].page(evidence, number=place.number, narrow=speech == "page"),
+        page=brief.page(evidence, number=place.number, narrow=is_narrow(model.model, speech)),
         usd=usd,
         calls=section.calls,
         tokens=section.tokens,

@@ -90,13 +90,9 @@ class Inbox:
         return [claimed[name] for name in ids]
 
     def renew(self, who: str, questions: Sequence[str]) -> set[str]:
-        """Keep questions for somebody who has them on hand; give those that are theirs.
-
-        None that was handed back: a page that is left hands its questions back while it may have
-        asked to keep them a moment ago, and the two come in any order.
-        """
-        now = self._clock()
-        c, until = _questions.c, _questions.c.lease_until
+        """Keep questions for somebody who has them on hand; give those that are theirs."""
+        c, until, now = _questions.c, _questions.c.lease_until, self._clock()
+        # None that was handed back: a page that is left may have asked a moment ago to keep it.
         lapsed = sa.and_(c.assignee != "", until < now)
         # One that is good for long is not written anew each time that more is asked for.
         is_due = sa.or_(until.is_(None), until < now + 0.9 * LEASE)
