@@ -57,7 +57,7 @@ class Brief(Generic[E, R]):
     """Why there is nothing to decide (a person's word, an empty pool); "" where there is."""
     optional: frozenset[str] = frozenset()
     """Fields that are asked for only where `limits` names them, and of no model that speaks by a
-    page: the smallest ones rule the worse, the more they are asked. Elsewhere defaults hold."""
+    page or is embedded: such rule the worse, the more they are asked. Elsewhere defaults hold."""
     reads: Mapping[str, Callable[[E, Any], Any]] = field(default_factory=dict)
     """What a field's value means, where a mind writes it otherwise: a marked name of a label."""
 
