@@ -1,14 +1,14 @@
 """States of real runs whose options were all played out: what each ruling led to.
 
     python -m querist.evals.minds.played_out --datasets trec6 sst2 --seeds 1
-    python -m querist.evals.minds.played_out_minds --mind rules --mind random --mind local
+    python -m querist.evals.minds.playing --mind rules --mind random --mind expert --mind local
 
 A run by rules (embedded annotator, simulated people) is halted wherever an agent is about to
 decide, and its store is copied. From each copy every option is played: the round goes on under that
 ruling, all else by rules, the run is ended after the round, and what it would take home (a linear
 head on all labels) is tried on test texts that no agent saw. What was gained is counted against
 stopping before the round. One line of `outcomes.jsonl` for each ruling played; what is there is not
-played again. `played_out_minds` scores minds on it.
+played again, and states that are missing are recorded again. `playing` scores minds on it.
 """
 
 from __future__ import annotations
@@ -223,7 +223,8 @@ class Player:
                 seconds=time.monotonic() - began,
             )
             with self._path.open("a") as lines:
-                lines.write(json.dumps(asdict(outcome)) + "\n")
+                row = asdict(outcome) | {"right": "".join(map(str, outcome.right))}
+                lines.write(json.dumps(row) + "\n")
             self.outcomes[key] = outcome
             told = f"{self.situation.key}: {', '.join(names) or key}"
             print(f"{told}: {outcome.accuracy:.3f}, {usd:.2f} USD", file=sys.stderr, flush=True)
@@ -363,7 +364,7 @@ def read_outcomes(out: Path) -> list[Outcome]:
     path = out / "outcomes.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return [
-        Outcome(**{**row, "names": tuple(row["names"]), "right": tuple(row["right"])})
+        Outcome(**{**row, "names": tuple(row["names"]), "right": tuple(map(int, row["right"]))})
         for row in map(json.loads, lines)
     ]
 
