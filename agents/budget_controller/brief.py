@@ -85,8 +85,8 @@ def _of_a_batch(evidence: BudgetEvidence) -> list[str]:
     full = min(evidence.batch, evidence.pool_left)
     if not full:
         return []
-    does = "pay" if labels_bought(evidence) >= full else "do not pay"
-    return [f"They {does} for labels of a full batch of {full}."]
+    pays = "pays" if labels_bought(evidence) >= full else "does not pay"
+    return [f"The money {pays} for labels of a full batch of {full}."]
 
 
 def _labels(evidence: BudgetEvidence) -> list[Fact]:

@@ -84,20 +84,17 @@ def _labels(evidence: SelectorEvidence) -> Fact:
     unseen = [name for name, count in evidence.labels.items() if not count]
     thinnest = min(evidence.labels, key=lambda name: evidence.labels[name], default="")
     words = f"{counted(total, 'label')} to learn from, {total / classes:.1f} a class on average."
+    few = "few" if are_few(total, classes) else "not few"
+    words += f" That is {few} labels a class."
     largest = max(evidence.labels.values(), default=0)
     if total:
-        words += f" The largest class has {largest / total:.0%} of them."
+        most = ", which is most of them" if is_uneven(largest, total) else ""
+        words += f" The largest class has {largest / total:.0%} of the labels{most}."
     if unseen:
         words += f" No label yet of {len(unseen)} of {classes} classes: "
         words += ", ".join(map(name_as_data, unseen[:5])) + "."
     elif thinnest:
         words += f" The thinnest is {name_as_data(thinnest)} with {evidence.labels[thinnest]}."
-    if are_few(total, classes):
-        words += " Those are few labels a class."
-    elif is_uneven(largest, total):
-        words += " So one class has most of the labels."
-    else:
-        words += " Those are not few labels a class, and no class has most of them."
     return Fact(words)
 
 

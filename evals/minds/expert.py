@@ -35,8 +35,10 @@ _TRIED = 20
 _THRESHOLDS = (0.6, 0.7, 0.8, 0.9, 0.95)
 _GOOD = 0.7
 """Where nothing was measured and the annotator is good."""
+_EARLY = ("That is few labels a class", "which is most of them", "There is no trained model")
+"""What speaks for typical texts."""
 _ENOUGH = {
-    "do not pay for labels of a full batch": "The money does not pay for a full batch.",
+    "does not pay for labels of a full batch": "The money does not pay for a full batch.",
     "The curve has levelled off": "The curve has levelled off, so more labels gain little.",
 }
 """What speaks for stopping."""
@@ -86,7 +88,7 @@ def _plan(page: str, told: list[str], bounds: Mapping[str, Any]) -> _Call:
 def _selection(page: str, told: list[str], bounds: Mapping[str, Any]) -> _Call:
     """Take the strategy whose batch is expected to be labelled most evenly; typical ones early."""
     count = min(_figure(r"the round may take (\d+)", page, 1), bounds["count"]["maximum"])
-    if "not few labels a class" not in page or "There is no trained model" in page:
+    if any(words in page for words in _EARLY):
         reason = "Few labels a class, or most of one class: typical texts teach most."
         return _RULE, {"strategy": TYPICAL, "count": count, "reason": reason}
     if not told:

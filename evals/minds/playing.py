@@ -153,6 +153,11 @@ def main() -> None:
     options = parser.parse_args()
     table = Table(options.out, worth=options.worth)
     chosen = [option for option in table.situations if option.agent in options.agents]
+    if not chosen:
+        record = "python -m querist.evals.minds.played_out"
+        raise SystemExit(
+            f"No state is recorded in {options.out}; first: {record} --out {options.out}"
+        )
     print(_count(chosen))
     print(f"\n| {' | '.join(_HEAD)} |\n|{'---|' * len(_HEAD)}")
     for agent in options.agents:

@@ -18,6 +18,7 @@ import argparse
 import asyncio
 import json
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -94,7 +95,10 @@ def _do(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> None:
     if path.exists():
         return
     config = _config(dataset, arm, seed, options)
-    with open_store(options.out / "work" / f"{dataset}-{arm}-{seed}") as store:
+    work = options.out / "work" / f"{dataset}-{arm}-{seed}"
+    # Of a run that was ended half way: what a workspace knows already changes the next one.
+    shutil.rmtree(work, ignore_errors=True)
+    with open_store(work) as store:
         done = asyncio.run(_follow(Run.create(config, store), dataset, arm, seed))
     path.write_text(json.dumps(asdict(done)))
     told = f"{dataset}, {arm}, seed {seed}: {np.mean(done.hits):.3f}, {done.seconds:.0f} s"
