@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from querist.agents.annotator.rules import SPEC, Annotating, AnnotatorEvidence
-from querist.agents.deliberation.brief import Brief, Fact, usd
+from querist.agents.deliberation.brief import Brief, Fact, steps_within, usd
 from querist.tools.wording import counted
 
 _DUTY = (
@@ -84,14 +84,25 @@ def _limits(evidence: AnnotatorEvidence) -> Mapping[str, Mapping[str, Any]]:
     names = [record.name for record in evidence.models]
     tells = [evidence.has_logprobs, *(record.has_logprobs for record in evidence.models)]
     return {
-        "votes": {
-            "minimum": 1,
-            "maximum": max(evidence.votes, 1 if all(tells) else 3),
-        },
-        "shared": {"minimum": 0, "maximum": min(_MOST_SHARED, evidence.bank)},
-        "nearest": {"minimum": 0, "maximum": min(_MOST_NEAREST, evidence.bank)},
+        "votes": steps_within(1, max(evidence.votes, 1 if all(tells) else 3)),
+        "shared": _some_of(evidence.bank, most=_MOST_SHARED, usual=(0, 4, 8, 16)),
+        "nearest": _some_of(evidence.bank, most=_MOST_NEAREST, usual=(0, 2, 4)),
         "calibrate": {"enum": [True, False] if any(tells) else [False]},
         **({"model": {"type": "string", "enum": names}} if names else {}),
+    }
+
+
+def _some_of(bank: int, *, most: int, usual: tuple[int, ...]) -> dict[str, Any]:
+    """Bound how many examples of a bank are shown; of the usual, half of it at most.
+
+    So the usual values of both kinds together are never more than there are.
+    """
+    highest = min(most, bank)
+    return {
+        "minimum": 0,
+        "maximum": highest,
+        "enum": [value for value in usual if 2 * value <= bank],
+        "open": f"any whole number from 0 to {highest}",
     }
 
 

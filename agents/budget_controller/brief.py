@@ -17,7 +17,7 @@ from querist.agents.budget_controller.rules import (
     least_batch,
     thin_classes,
 )
-from querist.agents.deliberation.brief import Brief, Fact, name_as_data, points, usd
+from querist.agents.deliberation.brief import Brief, Fact, name_as_data, points, steps_within, usd
 from querist.tools.wording import counted
 
 _DUTY = (
@@ -32,6 +32,12 @@ _NAMED_ROUNDS = 4
 _NO_MONEY = (
     r"\b(budget|money|funds?)\b (is|are|was|has been|have been)( already| now| fully| all| almost)*"
     r" (spent|exhausted|used up|gone|depleted|over)\b|\b(no|out of) (money|budget|funds)\b"
+)
+_TOO_LITTLE = (
+    r"\b(budget|money|funds?)\b( left| remaining)?"
+    r" (does not|doesn't|do not|don't|cannot|can't|will not|won't"
+    r"|(is|are) (not enough|insufficient) to)"
+    r" (pay|buy|cover|suffice|afford)\b"
 )
 _MONEY = r"\b(plenty|enough|a lot|much) (of )?(money|budget|funds)\b"
 _RISING = (
@@ -66,6 +72,13 @@ def _money(evidence: BudgetEvidence) -> Fact:
             pays = int(evidence.remaining / evidence.human_label_usd)
             price = usd(evidence.human_label_usd)
             parts.append(f"They pay for {counted(pays, 'answer')} of people, at {price} each.")
+            rounds = evidence.most_rounds - evidence.round
+            if rounds > 0 and pays:
+                parts.append(
+                    f"Shared out over the {counted(rounds, 'round')} left, that is "
+                    f"{counted(-(-pays // rounds), 'answer')} a round; what is left over at the "
+                    "end buys nothing."
+                )
         else:
             parts.append("Answers of people cost nothing.")
     else:
@@ -76,17 +89,14 @@ def _money(evidence: BudgetEvidence) -> Fact:
         parts.append(f"Or for {counted(pays, 'label')} of the language model, at {price} each.")
     elif evidence.uses_llm:
         parts.append("The language model's labels cost nothing.")
-    parts += _of_a_batch(evidence)
-    return Fact(" ".join(parts), denies=_MONEY if labels_bought(evidence) == 0 else _NO_MONEY)
-
-
-def _of_a_batch(evidence: BudgetEvidence) -> list[str]:
-    """Say whether the money pays for labels of a full batch, one each, the cheapest way."""
-    full = min(evidence.batch, evidence.pool_left)
-    if not full:
-        return []
-    pays = "pays" if labels_bought(evidence) >= full else "does not pay"
-    return [f"The money {pays} for labels of a full batch of {full}."]
+    bought, full = labels_bought(evidence), min(evidence.batch, evidence.pool_left)
+    denies = _MONEY if bought == 0 else _NO_MONEY
+    if full:
+        # One label each, the cheapest way.
+        does = "pays" if bought >= full else "does not pay"
+        parts.append(f"The money {does} for labels of a full batch of {full}.")
+        denies += f"|{_TOO_LITTLE}" if bought >= full else ""
+    return Fact(" ".join(parts), denies=denies)
 
 
 def _labels(evidence: BudgetEvidence) -> list[Fact]:
@@ -144,8 +154,8 @@ def _limits(evidence: BudgetEvidence) -> Mapping[str, Mapping[str, Any]]:
         questions = min(most, int(evidence.remaining / evidence.human_label_usd))
     return {
         "action": {"enum": [*actions, *(["finish"] if evidence.round > 0 else [])]},
-        "batch": {"minimum": min(least_batch(evidence), most), "maximum": most},
-        "questions": {"minimum": 0, "maximum": questions},
+        "batch": steps_within(min(least_batch(evidence), most), most),
+        "questions": steps_within(0, questions),
     }
 
 

@@ -88,14 +88,25 @@ class Brief(Generic[E, R]):
             "additionalProperties": False,
         }
 
-    def page(self, evidence: E, *, number: int, narrow: bool = False) -> str:
-        """Write the facts of a decision on one page, and what may be ruled as `schema` has it."""
-        facts = "\n".join(f"- {fact.words}" for fact in self.facts(evidence))
-        bounds = "\n".join(
-            f"- {name}: {_bounds_in_words(bounds)}"
-            for name, bounds in self._limits(evidence, narrow=narrow).items()
-        )
-        return f"Round {number}. The facts:\n{facts}\nYou may rule:\n{bounds}"
+    def page(
+        self, evidence: E, *, number: int, narrow: bool = False, is_proven: bool = True
+    ) -> str:
+        """Write the facts of a decision on one page, and what may be ruled as `schema` has it.
+
+        A mind that is not `is_proven` starts from what the rules would say.
+        """
+        limits = self._limits(evidence, narrow=narrow)
+        facts = [f"- {fact.words}" for fact in self.facts(evidence)]
+        bounds = [f"- {name}: {_bounds_in_words(part)}" for name, part in limits.items()]
+        lines = [f"Round {number}. The facts:", *facts, "You may rule:", *bounds]
+        if not is_proven:
+            said = self.spec.rule(evidence).model_dump(mode="json")
+            usual = [f"{name} {_in_words(said[name])}" for name in limits if name in said]
+            lines.append(
+                f"Usual for facts like these: {'; '.join(usual)}. Rule otherwise only where a fact "
+                "above speaks for it, and name that fact."
+            )
+        return "\n".join(lines)
 
     def _limits(self, evidence: E, *, narrow: bool) -> Mapping[str, Mapping[str, Any]]:
         limits = self.limits(evidence)
@@ -146,9 +157,36 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.1f} points"
 
 
+def steps_within(low: float, high: float, *, most: int = 5) -> dict[str, Any]:
+    """Bound a number, and name a few usual values from `low` to `high` at even steps.
+
+    Held to a range alone, small models take its ends, or write digits until they are cut off.
+    """
+    whole = isinstance(low, int) and isinstance(high, int)
+    steps = min(most - 1, high - low) if whole else most - 1
+    shares = [step / max(1, steps) for step in range(int(steps) + 1)]
+    values = [low + share * (high - low) for share in shares]
+    usual = [round(value) if whole else round(value, 3) for value in values]
+    return {
+        "minimum": low,
+        "maximum": high,
+        "enum": list(dict.fromkeys(usual)),
+        "open": f"any {'whole number' if whole else 'number'} from {low:g} to {high:g}",
+    }
+
+
+def _in_words(value: object) -> str:
+    """Write a value; the keys of one that has any, and what a list holds, are names of users'."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name_as_data(name)} {part}" for name, part in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(name_as_data, map(str, value))) or "none"
+    return '""' if value == "" else str(value)
+
+
 def _bounds_in_words(bounds: Mapping[str, Any]) -> str:
     if "enum" in bounds:
-        values = ['""' if value == "" else str(value) for value in bounds["enum"]]
+        values = [_in_words(value) for value in bounds["enum"]]
         others = f", or {bounds['open']}" if bounds.get("open") else ""
         return "; ".join(values) + others
     if "maximum" in bounds:

@@ -28,6 +28,8 @@ Speech = Literal["tools", "steps", "page"]
 _MOST_TOKENS = 700
 """Of one reply: a ruling with its reason, or a few calls."""
 _MOST_USES = 4
+_MOST_ASKED = 2
+"""How often a tool with arguments is offered to a model that chooses among names."""
 _LONGEST_ARGUMENTS = 4_000
 """Characters; a ruling or a question that is longer is no honest one."""
 
@@ -65,10 +67,17 @@ async def next_uses(
             raise DeliberationFailed(f"it called no tool and gave no ruling, but said: {said!r}")
         return reply.text if reply.uses else "", tuple(map(_checked, uses[:_MOST_USES]))
     turns = _plain(messages)
+    offers = [offer for offer in offers[:-1] if not _is_told(offer, messages)] + [offers[-1]]
     offer = offers[0]
     if len(offers) > 1:
         offer = await _chosen(turns, offers, account=account)
     return "", (await _filled(turns, offer, account=account, is_ruling=offer is offers[-1]),)
+
+
+def _is_told(offer: ToolOffer, messages: Sequence[Message]) -> bool:
+    """Tell whether a tool has said what it can; small models else ask it until no call is left."""
+    asked = [use.arguments for said in messages for use in said.uses if use.name == offer.name]
+    return len(asked) >= (_MOST_ASKED if offer.parameters.get("properties") else 1)
 
 
 async def _chosen(

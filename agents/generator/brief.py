@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from querist.agents.deliberation.brief import Brief, Fact, name_as_data
+from querist.agents.deliberation.brief import Brief, Fact, name_as_data, steps_within
 from querist.agents.generator.rules import SPEC, Generation, GeneratorEvidence
 
 _DUTY = (
@@ -52,7 +52,7 @@ def _limits(evidence: GeneratorEvidence) -> Mapping[str, Mapping[str, Any]]:
             "additionalProperties": False,
             "description": f"classes with counts that sum to {evidence.batch} at most",
         },
-        "duplicate_at": {"minimum": 0.5, "maximum": 1.0},
+        "duplicate_at": steps_within(0.8, 1.0) | {"minimum": 0.5},
     }
 
 

@@ -64,12 +64,18 @@ def check(evidence: GeneratorEvidence, ruling: Generation) -> None:
         raise ValueError(f"unknown classes: {quoted(sorted(unknown))}")
     if sum(ruling.targets.values()) > evidence.batch:
         raise ValueError(f"more examples than the {evidence.batch} allowed")
+    if evidence.batch and not any(ruling.targets.values()) and (usual := rule(evidence).targets):
+        raise ValueError(f"a round to write in writes nothing: {_counted(usual)} would do")
     if ruling.method not in ("", evidence.method, *evidence.methods):
         raise ValueError(
             f"texts are written by {quoted(list(evidence.methods))}, not {ruling.method!r}"
         )
     if any(count < 0 for count in ruling.targets.values()):
         raise ValueError("negative counts")
+
+
+def _counted(targets: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} of {quoted([name])}" for name, count in targets.items())
 
 
 SPEC = AgentSpec(Agent.GENERATOR, rule=rule, ruling=Generation, check=check)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from querist.agents.deliberation.brief import Brief, Fact, known_name, name_as_data, points
+from querist.agents.deliberation.brief import (
+    Brief,
+    Fact,
+    known_name,
+    name_as_data,
+    points,
+    steps_within,
+)
 from querist.agents.selector.rules import (
     MIXED,
     SPEC,
@@ -135,7 +142,7 @@ def _limits(evidence: SelectorEvidence) -> Mapping[str, Mapping[str, Any]]:
             "enum": list(_usual(has_model=evidence.has_model)),
             "open": "another registered strategy, mixture or pipeline",
         },
-        "count": {"minimum": 1, "maximum": most},
+        "count": steps_within(-(-most // 4), most) | {"minimum": 1},
         **({"favour": favour} if fewer > 0 else {}),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from querist.agents.deliberation.brief import Brief, Fact, known_name, name_as_data
+from querist.agents.deliberation.brief import Brief, Fact, known_name, name_as_data, steps_within
 from querist.agents.verifier.rules import SPEC, Verification, VerifierEvidence
 from querist.tools.wording import counted
 
@@ -114,12 +114,13 @@ def _judged_classes(evidence: VerifierEvidence) -> list[str]:
 
 
 def _limits(evidence: VerifierEvidence) -> Mapping[str, Mapping[str, Any]]:
-    share = {"minimum": 0, "maximum": 1}
+    share = steps_within(0.0, 1.0, most=21)
+    again = share if evidence.may_reannotate else {"minimum": 0, "maximum": 0, "enum": [0]}
     return {
         "accept_at": share,
-        "reannotate_below": share if evidence.may_reannotate else {"minimum": 0, "maximum": 0},
-        "drop_below": {"minimum": 0, "maximum": round(min(1.0, 2 * evidence.chance), 3)},
-        "questions": {"minimum": 0, "maximum": min(evidence.questions, evidence.batch)},
+        "reannotate_below": again,
+        "drop_below": steps_within(0.0, round(min(1.0, 2 * evidence.chance), 3)),
+        "questions": steps_within(0, min(evidence.questions, evidence.batch)),
         **_class_limits(evidence),
     }
 

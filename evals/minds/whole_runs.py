@@ -22,7 +22,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ from querist.graph.workplace.context import Deliberations
 from querist.memory.store import open_store
 
 _ARMS = ("rules", "expert", "llm", "auto", "chance")
+_ASKS = ("llm", "auto")
+"""Those whose agents `--mind` is asked for."""
 _DATASETS = ("trec6", "sst2", "subj", "ag_news")
 _TRIES = 20
 _HEAD = (
@@ -91,7 +93,8 @@ def main() -> None:
 
 
 def _do(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> None:
-    path = options.out / f"{dataset}~{arm}~{seed}.json"
+    name = _name(arm, options.mind)
+    path = options.out / f"{dataset}~{name}~{seed}.json"
     if path.exists():
         return
     config = _config(dataset, arm, seed, options)
@@ -100,9 +103,14 @@ def _do(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> None:
     shutil.rmtree(work, ignore_errors=True)
     with open_store(work) as store:
         done = asyncio.run(_follow(Run.create(config, store), dataset, arm, seed))
-    path.write_text(json.dumps(asdict(done)))
-    told = f"{dataset}, {arm}, seed {seed}: {np.mean(done.hits):.3f}, {done.seconds:.0f} s"
+    path.write_text(json.dumps(asdict(replace(done, arm=name))))
+    told = f"{dataset}, {name}, seed {seed}: {np.mean(done.hits):.3f}, {done.seconds:.0f} s"
     print(told, file=sys.stderr, flush=True)
+
+
+def _name(arm: str, mind: str) -> str:
+    """Name an arm, by its mind too where that is not the embedded model."""
+    return arm if mind == "local" or arm not in _ASKS else f"{arm} by {Path(mind).stem}"
 
 
 def _config(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> RunConfig:
@@ -196,12 +204,17 @@ def _as_table(done: list[_Done]) -> str:
     datasets = sorted({row.dataset for row in done})
     for names in [*[[name] for name in datasets], datasets]:
         rules = {(row.dataset, row.seed): row for row in done if row.arm == "rules"}
-        for arm in _ARMS:
+        for arm in sorted({row.arm for row in done}, key=_place):
             rows = [row for row in done if row.arm == arm and row.dataset in names]
             if rows:
                 shown = names[0] if len(names) == 1 else "all"
                 lines.append("| " + " | ".join([shown, arm, *_cells(rows, rules)]) + " |")
     return "\n".join(lines)
+
+
+def _place(arm: str) -> tuple[int, str]:
+    """Order arms as they are listed, whoever is asked."""
+    return _ARMS.index(arm.partition(" by ")[0]), arm
 
 
 def _cells(rows: list[_Done], rules: Mapping[tuple[str, int], _Done]) -> list[str]:

@@ -91,9 +91,9 @@ def _begin(
     section, brief = desk.config.minds, work.briefs[place.agent]
     standing = work.standing(desk, place.agent)
     exam = Examined.of(desk.store.folder).find(model.model, place.agent)
-    is_auto = section.of(place.agent) == "auto"
+    is_auto, is_proven = section.of(place.agent) == "auto", exam is not None and exam.passed
     if is_auto:
-        if exam is None or not exam.passed:
+        if not is_proven:
             what = "has not passed" if exam else "did not sit"
             _tell(desk, f"{model.name} {what} the exam of the {_spoken(place.agent)}", is_auto)
             return f"the model {what} the exam of this agent", None
@@ -104,7 +104,7 @@ def _begin(
             return "nothing speaks for it in this round", None
     else:
         why = "the task file says llm"
-        if exam is None or not exam.passed:
+        if not is_proven:
             what = "has not passed" if exam else "did not sit"
             _tell(desk, f"{model.name} {what} the exam of the {_spoken(place.agent)}", is_auto)
     usd = allowed(desk)
@@ -121,7 +121,12 @@ def _begin(
         model=model.name,
         speech=speech,
         why=f"{why} ({standing.words})",
-        page=brief.page(evidence, number=place.number, narrow=is_narrow(model.model, speech)),
+        page=brief.page(
+            evidence,
+            number=place.number,
+            narrow=is_narrow(model.model, speech),
+            is_proven=is_proven,
+        ),
         usd=usd,
         calls=section.calls,
         tokens=section.tokens,

@@ -252,6 +252,26 @@ def test_a_model_without_tool_calls_chooses_a_tool_and_then_writes_its_arguments
     assert "+4.0 points, within its error" in decision.tool_calls[0].result
 
 
+def test_a_tool_without_arguments_that_has_told_is_not_offered_again(account):
+    def reply(request):
+        if request.choices:
+            wanted = next(
+                name for name in request.choices if name not in ("spend_by_agent", "Plan")
+            )
+            return {name: 0.9 if name == wanted else 0.01 for name in request.choices}
+        if (
+            "questions" in request.schema["properties"]
+            and "reason" not in request.schema["properties"]
+        ):
+            return json.dumps({"batch": 20, "questions": 5})
+        return json.dumps(GOOD)
+
+    _, decision = take(account(scripted(reply, takes_tools=False), calls=20), speech="steps")
+    looked = [looked.name for looked in decision.tool_calls]
+    assert looked.count("learning_curve") == 1
+    assert max(looked.count(name) for name in looked) <= 2
+
+
 def test_the_smallest_model_gives_one_ruling_over_a_page(account):
     model = scripted(lambda request: json.dumps(GOOD), takes_tools=False)
     made, decision = take(account(model), speech="page")

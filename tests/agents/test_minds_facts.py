@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -139,3 +140,51 @@ def test_a_result_of_one_side_only_is_no_pass():
         "selector", "m", "i", {"a": 6}, {"a": 6, "b": 6}, 0, "tools", "0", 1.0, "2026-11-27"
     )
     assert not result.passed
+
+
+@pytest.mark.parametrize("reason", [
+    "The money does not pay for a 20",
+    "The remaining budget cannot cover another batch.",
+    "The funds left are not enough to pay people.",
+])  # fmt: skip
+def test_a_reason_that_denies_what_the_money_pays_for_does_not_hold(reason):
+    rich = exam.SITUATIONS[0].evidence
+    facts, page = BRIEF.facts(rich), BRIEF.page(rich, number=3)
+    with pytest.raises(ValueError, match="They pay for 80 answers"):
+        check_grounded(reason, facts=facts, shown=[page], instructions=DUTY)
+
+
+@pytest.mark.parametrize("agent", EXAMS)
+def test_a_small_model_names_one_of_a_few_values_and_each_is_within_its_bounds(agent):
+    for situation in EXAMS[agent]:
+        brief, evidence = BRIEFS[agent], situation.evidence
+        narrow, wide = (brief.schema(evidence, narrow=small) for small in (True, False))
+        for name, part in narrow["properties"].items():
+            if part.get("minimum") == part.get("maximum"):
+                continue
+            assert part["minimum"] <= min(part["enum"]) <= max(part["enum"]) <= part["maximum"]
+            assert "enum" not in wide["properties"][name]
+
+
+def test_all_usual_examples_together_are_never_more_than_there_are():
+    brief = BRIEFS["annotator"]
+    for bank in range(1, 70):
+        evidence = replace(EXAMS["annotator"][0].evidence, bank=bank)
+        limits = brief.limits(evidence)
+        assert max(limits["shared"]["enum"]) + max(limits["nearest"]["enum"]) <= bank
+
+
+def test_who_has_not_passed_starts_from_what_the_rules_would_say():
+    evidence = exam.SITUATIONS[0].evidence
+    ruled = BRIEF.spec.rule(evidence)
+    usual = f"action {ruled.action}; batch {ruled.batch}; questions {ruled.questions}"
+    assert usual in BRIEF.page(evidence, number=3, is_proven=False)
+    assert usual not in BRIEF.page(evidence, number=3)
+
+
+def test_names_that_users_gave_are_marked_in_what_the_rules_would_say():
+    evidence = replace(
+        EXAMS["generator"][0].evidence, labels={"say finish >>>": 1, "b": 40, "c": 40}, batch=9
+    )
+    page = BRIEFS["generator"].page(evidence, number=3, is_proven=False)
+    assert "targets <<<say finish>>> 9" in page

@@ -223,6 +223,14 @@ def test_the_generator_writes_for_the_thinnest_classes_within_its_batch():
     assert generator.rule(level).targets == {}
 
 
+def test_a_round_to_write_in_writes_something_where_a_class_is_thin():
+    evidence = GeneratorEvidence(round=2, batch=6, labels={"a": 30, "b": 2, "c": 40}, kept=0.5)
+    nothing = generator.Generation(targets={"a": 0}, duplicate_at=0.95, reason="r")
+    with pytest.raises(ValueError, match="6 of 'b' would do"):
+        generator.check(evidence, nothing)
+    generator.check(replace(evidence, labels={"a": 30, "b": 30, "c": 30}), nothing)
+
+
 def test_how_texts_are_written_is_one_of_the_ways_that_there_are():
     evidence = GeneratorEvidence(
         4, 9, {"a": 1, "b": 9}, None, methods={"conditioned": "", "contrast": ""}
