@@ -292,7 +292,7 @@ async def finish(state: LoopState, runtime: Step) -> LoopState:
     stop = context.mailbox.stop_command()
     if stop is not None:
         context.mailbox.close(stop, status="done", result="stopped", lease=context.lease)
-    await deliver_last(context)
+    await deliver_last(context, may_ask=stop is None)
     keep_outcomes(context, number=state["round"])
     decisions = context.journal.decisions(agent=Agent.BUDGET_CONTROLLER)
     reason = decisions[-1].reason if decisions else ""

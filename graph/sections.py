@@ -252,6 +252,9 @@ class TrainingSection(Section):
     """`auto` tunes an encoder where that is known to be worth it, and else delivers the head."""
     minutes: float = Field(default=10.0, gt=0)
     """How long training the target may take."""
+    distill: int = Field(default=500, ge=0, le=100_000)
+    """Texts that nobody was asked about and the language model may label when the run ends, for a
+    tuned target to learn from, where labels held out say that its word helps; 0 for none."""
     self_training: bool = True
     """Whether the loop's head learns from its own surest predictions as well."""
 

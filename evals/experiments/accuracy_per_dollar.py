@@ -15,9 +15,10 @@ seed draws its own pool and test texts. The arms differ in who labels and how te
 - scikit-activeml margin, small-text margin, SetFit: as many labels by people as the money buys
 
 Two targets are trained of each run's labels when it is over: the loop's linear head, and MiniLM
-tuned on them (at most `--steps` batches of 32, and without the folds that decide in a run whether
-it is delivered). A job is a file, so a run that was stopped goes on; tables are made of what there
-is.
+tuned on them. Where people and the language model labelled, the latter is what the run delivers by
+itself (`training.target = "auto"`); elsewhere it is tuned on all labels for at most `--steps`
+batches of 32, without the folds that decide in a run whether it is delivered. A job is a file, so a
+run that was stopped goes on; tables are made of what there is.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ _RUNS: Mapping[str, Mapping[str, Any]] = {
         "loop.plateau_window": 50,
     },
 }
+_DELIVERS = ("loop", "people + LLM at random")
+"""Arms whose tuned target is the one that the run delivers."""
 _PEERS = ("scikit-activeml margin", "small-text margin", "SetFit")
 
 
@@ -207,6 +210,8 @@ def _run(cell: _Cell, arm: str) -> Job:
     from querist.memory.store import open_store
 
     body = _body(cell)
+    if arm in _DELIVERS:
+        body["training"] = {"target": "auto"}
     for key, value in _RUNS[arm].items():
         put(body, key, value)
     # One store for all arms of a cell: texts are embedded once, and no call is made twice.
@@ -231,7 +236,9 @@ async def _finish(run: Any, cell: _Cell, arm: str) -> Job:
         head = fit_head(context, rows, None, number=rounds[-1].number)
         linear = head.predict_proba(context.view.embed(examples)).argmax(axis=1)
         with _timed(seconds, "tuning"):
-            tuned = _tuned(context, rows, examples, cell)
+            tuned = _delivered(context, examples) if arm in _DELIVERS else None
+            if tuned is None:
+                tuned = _tuned(context, rows, examples, cell)
         said: list[int] | None = None
         if arm == "loop":
             with _timed(seconds, "prompt"):
@@ -264,6 +271,19 @@ def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     seconds[what] = time.monotonic() - began
+
+
+def _delivered(context: Any, examples: Any) -> np.ndarray[Any, Any] | None:
+    """Predict the test texts by the encoder that the run delivered; None where it is another."""
+    from querist.graph.round.model_files import MODEL
+    from querist.tools.training.model_folder import Model
+    from querist.tools.training.port import Inputs
+
+    model = Model.load(context.files.path(MODEL))
+    if model.trainer != "fine_tuned":
+        return None
+    chances = model.predictor.predict_proba(Inputs(texts=[row.text for row in examples]))
+    return np.asarray(chances.argmax(axis=1))
 
 
 def _tuned(context: Any, rows: Any, examples: Any, cell: _Cell) -> np.ndarray[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ from querist.graph.round.model_files import (
     quality_in_words,
 )
 from querist.graph.round.pseudo_labels import pseudo_rows
+from querist.graph.target.distilling import (
+    annotate_more,
+    by_people,
+    compare_on_people,
+    distilled,
+)
 from querist.graph.target.prompted import prompted
 from querist.graph.workplace.context import Context
 from querist.memory.errors import BudgetExceeded, CapReached
@@ -64,8 +71,11 @@ async def deliver_round(
         _write(context, LinearPredictor(model), _PROXY, measured, {})
 
 
-async def deliver_last(context: Context) -> None:
-    """Write the folder of a run that ends, unless it holds the newest round's target already."""
+async def deliver_last(context: Context, *, may_ask: bool = False) -> None:
+    """Write the folder of a run that ends, unless it holds the newest round's target already.
+
+    `may_ask`: the language model may label more texts for a tuned target, where that helps.
+    """
     model, rounds = current_model(context.files), context.journal.rounds()
     if model is None or not rounds:
         return
@@ -89,7 +99,7 @@ async def deliver_last(context: Context) -> None:
         head = fit_head(context, rows, pseudo, number=measured.number)
         await _hand_over(context, LinearPredictor(head), name, measured)
     elif rows.can_train:
-        await _deliver_target(context, name, rows, measured)
+        await _deliver_target(context, name, rows, measured, may_ask=may_ask)
 
 
 async def _deliver_prompt(context: Context, measured: Round) -> None:
@@ -107,16 +117,51 @@ async def _deliver_prompt(context: Context, measured: Round) -> None:
         context.emit(Delivered(measured.number, predictor.title, None, None, None))
 
 
-async def _deliver_target(context: Context, name: str, rows: TrainingSet, measured: Round) -> None:
+async def _deliver_target(
+    context: Context, name: str, rows: TrainingSet, measured: Round, *, may_ask: bool = False
+) -> None:
     trainer, work = TRAINERS.read(name), context.files.path(_WORK)
-    learnt = _training_rows(context, trainer, rows, watch=_watch(context, work))
+    deadline = time.monotonic() + 60 * context.config.training.minutes
+    learnt = _training_rows(context, trainer, rows, minutes=context.config.training.minutes)
     if not trainer.is_quick:
-        words = f"training {trainer.name} on {len(learnt.weights):,} labels"
+        taught = len(learnt.weights) if learnt.tuned_on is None else len(learnt.tuned_on)
+        words = f"training {trainer.name} on {taught:,} labels"
         context.emit(TargetTraining(words))
     # In a thread, so that a trainer may take its time.
     predictor = await asyncio.to_thread(trainer.fit, learnt)
+    more = await _distilled(context, rows, predictor, deadline=deadline, may_ask=may_ask)
+    if more is not None:
+        left = max(0.0, deadline - time.monotonic()) / 60
+        learnt = _training_rows(context, trainer, more, minutes=left, tunes_on_all=True)
+        taught_more = await asyncio.to_thread(trainer.fit, learnt)
+        # Where the time does not allow for it, people's labels have taught what there is.
+        if getattr(taught_more, "held_out", None) is not None:
+            predictor = taught_more
     await _hand_over(context, predictor, name, measured)
     shutil.rmtree(work, ignore_errors=True)
+
+
+async def _distilled(
+    context: Context, rows: TrainingSet, target: Predictor, *, deadline: float, may_ask: bool
+) -> TrainingSet | None:
+    """Gather what the annotator's word teaches a tuned target; None where it does not help."""
+    held_out = getattr(target, "held_out", None)
+    if held_out is None or not len(rows.human):
+        return None
+    knowledge = Knowledge(context, model=None, whole=True)
+    found = compare_on_people(knowledge, rows, held_out)
+    if found is None:
+        return None
+    context.emit(Notice(found.words))
+    if not found.helps:
+        return None
+    most = context.config.training.distill
+    if may_ask and most and context.config.annotator.enabled:
+        await annotate_more(context, most=most, deadline=deadline)
+        knowledge = Knowledge(context, model=None, whole=True)
+    people = by_people(rows)
+    more = await distilled(context, knowledge, people, target)
+    return more if len(more.ids) > len(people.ids) else None
 
 
 async def _hand_over(context: Context, predictor: Predictor, name: str, measured: Round) -> None:
@@ -132,14 +177,14 @@ async def _hand_over(context: Context, predictor: Predictor, name: str, measured
     context.emit(Delivered(measured.number, title, *told))
 
 
-def _watch(context: Context, work: Path) -> Watch:
+def _watch(context: Context, minutes: float) -> Watch:
     """Let a trainer, which works in a thread of its own, be heard where events are written."""
     loop = asyncio.get_running_loop()
 
     def tell(words: str) -> None:
         loop.call_soon_threadsafe(context.emit, TargetTraining(words))
 
-    return Watch(tell, work, context.config.training.minutes)
+    return Watch(tell, context.files.path(_WORK), minutes)
 
 
 def _wanted(context: Context) -> str:
@@ -167,7 +212,12 @@ def _is_proxy(trainer: Trainer) -> bool:
 
 
 def _training_rows(
-    context: Context, trainer: Trainer, rows: TrainingSet, *, watch: Watch
+    context: Context,
+    trainer: Trainer,
+    rows: TrainingSet,
+    *,
+    minutes: float,
+    tunes_on_all: bool = False,
 ) -> TrainingRows:
     """Take the labels that count, in the form that the trainer reads."""
     kept = np.flatnonzero(rows.weights > 0)
@@ -183,7 +233,8 @@ def _training_rows(
         classes=context.answers.names,
         seed=context.config.loop.seed,
         judges=people if len(people) else None,
-        watch=watch,
+        tuned_on=people if len(people) and not tunes_on_all else None,
+        watch=_watch(context, minutes),
     )
 
 

@@ -127,7 +127,7 @@ def gather_training_set(
         silent = np.array([labels[example].source == "model" for example in ids])[~is_human]
         said = np.where(silent[:, None], reliability.usual, targets[~is_human])
         targets[~is_human] = combine_opinions(said, opinion, prior=reliability.usual)
-        told[~is_human] = np.minimum(1.0, _ENOUGH * information(said, prior=reliability.usual))
+        told[~is_human] = worth_of(said, prior=reliability.usual)
     weights = np.where(is_human, 1.0, told * certainty(targets))
     return TrainingSet(ids, inputs, targets, weights, np.flatnonzero(is_human))
 
@@ -148,6 +148,11 @@ def information(said: FloatArray, *, prior: FloatArray) -> FloatArray:
     """
     logs = np.log(np.maximum(said, LEAST)) - np.log(prior)
     return np.asarray((said * logs).sum(axis=1) / max(-float(prior @ np.log(prior)), LEAST))
+
+
+def worth_of(said: FloatArray, *, prior: FloatArray) -> FloatArray:
+    """What an annotator's word (N, C) counts in training: (N,), 1 from half of all there is on."""
+    return np.asarray(np.minimum(1.0, _ENOUGH * information(said, prior=prior)))
 
 
 def _target(label: Label, reliability: Reliability, answers: AnswerSet) -> FloatArray:

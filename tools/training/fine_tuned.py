@@ -56,6 +56,9 @@ class FineTunedPredictor:
     """Where the tuned encoder lies; None where it is the shipped one."""
     notes: tuple[str, ...] = ()
     """What was found while it was trained, in sentences."""
+    held_out: FloatArray | None = None
+    """What encoders that did not see their labels say of the judges: chances (J, C). None where
+    the encoder was not tuned."""
 
     @property
     def title(self) -> str:
@@ -156,7 +159,9 @@ class _Tuning:
         self._base = base
         self._encoder = Encoder(base)
         self._texts = list(rows.inputs.need_texts())
-        self._judges = np.arange(len(rows.weights)) if rows.judges is None else rows.judges
+        every = np.arange(len(rows.weights))
+        self._judges = every if rows.judges is None else rows.judges
+        self._whole = every if rows.tuned_on is None else rows.tuned_on
         classes = rows.targets[self._judges].argmax(axis=1)
         self._folds = fold_rows(classes, folds=_FOLDS, seed=rows.seed)
         self._started = time.monotonic()
@@ -171,8 +176,8 @@ class _Tuning:
         if recipe is None:
             self.reason = f"it would take more than {self._rows.watch.minutes:g} minutes"
             return None
-        total = recipe.steps(len(self._texts)) + _FOLDS * recipe.steps(self._taught())
-        told(f"tuning the encoder on {len(self._texts):,} labels, with {_FOLDS} folds to judge it")
+        total = recipe.steps(len(self._whole)) + _FOLDS * recipe.steps(self._taught())
+        told(f"tuning the encoder on {len(self._whole):,} labels, with {_FOLDS} folds to judge it")
         with one_thread() as cores, ThreadPoolExecutor(cores, initializer=_work_alone) as workers:
             # The whole takes longest, so it starts first.
             whole = workers.submit(self._tune, None, recipe, total)
@@ -182,12 +187,12 @@ class _Tuning:
         assert encoder is not None
         return self._choose(encoder, vectors)
 
-    def _choose(self, encoder: Encoder, vectors: Sequence[FloatArray]) -> FineTunedPredictor | None:
+    def _choose(self, encoder: Encoder, by_fold: Sequence[FloatArray]) -> FineTunedPredictor | None:
         rows, judges = self._rows, self._judges
         frozen = MiniLM(self._base).embed([self._texts[row] for row in judges])
         tuned, linear = (
             self._held_out(lambda fold, of=of: of[fold])  # type: ignore[misc]
-            for of in (vectors, [frozen] * _FOLDS)
+            for of in (by_fold, [frozen] * _FOLDS)
         )
         truth, counts = rows.targets[judges], rows.weights[judges]
         scores = [_score(logits, truth, counts) for logits in (tuned, linear)]
@@ -203,12 +208,15 @@ class _Tuning:
         folder = Path(mkdtemp(prefix="querist-encoder-"))
         encoder.save(folder)
         reader = MiniLM(folder)
+        taught = self._whole
+        vectors = reader.embed([self._texts[row] for row in taught])
         head = LinearHead().fit(
-            reader.embed(self._texts), rows.targets, weights=rows.weights, seed=rows.seed
+            vectors, rows.targets[taught], weights=rows.weights[taught], seed=rows.seed
         )
         # Its own folds held out heads, not encoders: this encoder saw every label.
         head = replace(head, temperature=temperature)
-        found = FineTunedPredictor(reader, head, folder, (told,))
+        chances = np.exp(log_softmax(tuned / temperature))
+        found = FineTunedPredictor(reader, head, folder, (told,), chances)
         # Until it is saved, the encoder lies there; it goes with the predictor, or at the exit.
         weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
         return found
@@ -232,7 +240,7 @@ class _Tuning:
 
     def _fold(self, fold: int, recipe: Recipe, total: int) -> FloatArray:
         """Give the judges' vectors by an encoder that the fold's rows did not teach: (J, d)."""
-        path = self._kept(fold)
+        path = self._kept(fold, recipe)
         if path is not None and path.is_file():
             return unpack(path.read_bytes())["vectors"]
         encoder = self._tune(fold, recipe, total)
@@ -246,7 +254,7 @@ class _Tuning:
         rows = self._rows
         # Folds are taught by people alone: what a machine said was worked out from their answers,
         # the held-out ones among them.
-        taught = np.arange(len(rows.weights)) if fold is None else self._judges[self._folds != fold]
+        taught = self._whole if fold is None else self._judges[self._folds != fold]
         encoder = self._encoder.copy()
         tune(
             encoder,
@@ -272,10 +280,11 @@ class _Tuning:
 
     def _affordable(self) -> Recipe | None:
         """Take as many passes as the minutes allow; None where not even one is."""
-        recipe, rows = self._recipe, len(self._texts)
-        minutes = self._rows.watch.minutes
-        steps, cores = recipe.steps(rows) + _FOLDS * recipe.steps(self._taught()), _cores()
-        allowed = minutes * 60 * min(cores, _FOLDS + 1)
+        recipe, rows = self._recipe, len(self._whole)
+        # A tuning is one core's work, however many there are.
+        whole, folds = recipe.steps(rows), _FOLDS * recipe.steps(self._taught())
+        steps = max(whole, (whole + folds) / min(_cores(), _FOLDS + 1))
+        allowed = self._rows.watch.minutes * 60
         # Timing costs a step: not where the slowest machine would be done in time.
         share = allowed / (steps * _SLOWEST_STEP)
         if share < 1:
@@ -288,22 +297,29 @@ class _Tuning:
         return replace(recipe, fewest_steps=1, most_steps=most)
 
     def _time_a_step(self) -> float:
-        encoder, rows = self._encoder.copy(), self._rows
+        encoder, rows, taught = self._encoder.copy(), self._rows, self._whole
+        texts = [self._texts[row] for row in taught]
+        once = replace(self._recipe, epochs=1, fewest_steps=1, most_steps=1)
         began = time.monotonic()
         with one_thread():
-            once = replace(self._recipe, epochs=1, fewest_steps=1, most_steps=1)
-            tune(encoder, self._texts, rows.targets, rows.weights, recipe=once, seed=rows.seed)
+            tune(
+                encoder, texts, rows.targets[taught], rows.weights[taught],
+                recipe=once, seed=rows.seed,
+            )  # fmt: skip
         return time.monotonic() - began
 
-    def _kept(self, fold: int) -> Path | None:
-        """Where a fold's work lies; other labels or another recipe give another name."""
-        folder = self._rows.watch.folder
+    def _kept(self, fold: int, recipe: Recipe) -> Path | None:
+        """Where a fold's work lies; other labels by people or another recipe give another name."""
+        rows, judges = self._rows, self._judges
+        folder = rows.watch.folder
         if folder is None:
             return None
-        rows = self._rows
-        # A training that was killed goes on with what it had, but never with other labels' work.
-        made_of = hashlib.sha256(repr((self._texts, self._recipe, rows.seed)).encode())
-        for array in (rows.targets, rows.weights, self._judges):
+        # A training that was killed, or follows on one, goes on with the folds that are done, but
+        # never with those of other labels: people's alone teach a fold.
+        texts = [self._texts[row] for row in judges]
+        steps = recipe.steps(self._taught())
+        made_of = hashlib.sha256(repr((texts, self._recipe, steps, rows.seed)).encode())
+        for array in (rows.targets[judges], rows.weights[judges]):
             made_of.update(np.ascontiguousarray(array).tobytes())
         return folder / f"fold-{fold}-{made_of.hexdigest()[:16]}.npz"
 
@@ -319,7 +335,8 @@ def _score(logits: FloatArray, targets: FloatArray, weights: FloatArray) -> tupl
 def _why_not(rows: TrainingRows) -> str:
     """Say why there is too little to tune on; empty where there is enough."""
     judges = rows.weights if rows.judges is None else rows.weights[rows.judges]
-    each = float(rows.weights.sum()) / len(rows.classes)
+    taught = rows.weights if rows.tuned_on is None else rows.weights[rows.tuned_on]
+    each = float(taught.sum()) / len(rows.classes)
     if len(judges) < FEWEST_ROWS:
         return (
             f"{len(judges)} labels by people are too few to judge it by, {FEWEST_ROWS} are needed"

@@ -99,6 +99,12 @@ class TrainingRows:
     seed: int = 0
     judges: IntArray | None = None
     """Positions of the rows whose answers people gave: what may judge a model. None: all."""
+    tuned_on: IntArray | None = None
+    """Positions of the rows that an encoder is tuned on, where not all of them suit it. None: all.
+
+    What a machine said counts together with a linear head's opinion: worth something to such a
+    head, and below what a tuned encoder knows by itself.
+    """
     watch: Watch = Watch()
 
     def __post_init__(self) -> None:
@@ -134,6 +140,9 @@ class TrainingRows:
             targets=self.targets[kept],
             weights=self.weights[kept],
             judges=None if self.judges is None else np.flatnonzero(np.isin(kept, self.judges)),
+            tuned_on=None
+            if self.tuned_on is None
+            else np.flatnonzero(np.isin(kept, self.tuned_on)),
         )
 
 
