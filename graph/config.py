@@ -97,6 +97,14 @@ class RunConfig(Section):
         return self.budget.human_label_usd * (1 + checks) if checks else self.budget.human_label_usd
 
     @property
+    def distilled(self) -> int:
+        """How many texts the language model may label when the run ends, for a tuned target."""
+        is_tuned = read_call(self.training.target)[0] in ("auto", "fine_tuned")
+        is_read = read_call(self.data.embedder)[0] == "minilm"
+        are_there = self.annotator.enabled and self.people.kind != "none"
+        return self.training.distill if is_tuned and is_read and are_there else 0
+
+    @property
     def generator_model(self) -> str:
         """The generator's model."""
         return self.models.generator or self.models.annotator

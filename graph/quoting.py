@@ -155,10 +155,7 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
         )
         dearest = _dearest(context, ceiling) * total.calls
         yield QuoteLine("annotator", what, max(cost, _ZERO), max(dearest, cost, _ZERO))
-    if config.training.target == PROMPT and (texts := _measured_texts(context)):
-        cost = Sizes(context).usd(Shown(config.annotator.shared, 0, 0)) * texts
-        what = f"the prompt to take home, on {texts:,} texts of known labels"
-        yield QuoteLine("annotator", what, cost, ceiling * texts)
+    yield from _at_end(context, ceiling)
     if config.people.kind != "none":
         each = config.answer_usd
         what = f"up to {total.questions:,} answers at {each:f} USD"
@@ -179,6 +176,19 @@ def _lines(context: Context, total: _Sum, ceiling: Decimal) -> Iterator[QuoteLin
     if (advice := most_for_advice(context)) > 0:
         what = f"questions of the strategy {config.loop.strategy}"
         yield QuoteLine("selector", what, advice * _SHARE_ADVISED, advice)
+
+
+def _at_end(context: Context, ceiling: Decimal) -> Iterator[QuoteLine]:
+    """What the language model does for the model to take home."""
+    config = context.config
+    if (texts := config.distilled) and ceiling:
+        most = min(ceiling * texts, context.ledger.balance().cap * budget.SHARE_DISTILLED)
+        what = f"up to {texts:,} more texts for the model to take home, where that helps it"
+        yield QuoteLine("annotator", what, most * _SHARE_ASKED, most)
+    if config.training.target == PROMPT and (texts := _measured_texts(context)):
+        cost = Sizes(context).usd(Shown(config.annotator.shared, 0, 0)) * texts
+        what = f"the prompt to take home, on {texts:,} texts of known labels"
+        yield QuoteLine("annotator", what, cost, ceiling * texts)
 
 
 def _measured_texts(context: Context) -> int:
@@ -290,4 +300,5 @@ def _at_start(context: Context, remaining: Decimal, ceiling: Decimal) -> budget.
         last_phase="",
         uses_llm=config.annotator.enabled,
         audit_share=config.people.audit if audit_size(context) else 0.0,
+        distilled=config.distilled,
     )

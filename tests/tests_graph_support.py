@@ -28,14 +28,21 @@ def gold_texts():
 _GOLD = gold_texts()
 
 
+def _text_of(request):
+    return json.loads(request.messages[-1].content.split(": ", 1)[1])
+
+
+def gold_of(request):
+    """Tell the label of the text that a prompt asks about; `noise` of one that is not known."""
+    return _GOLD.get(_text_of(request), "noise")
+
+
 def weak_annotator(request):
     """Right on six texts of ten; writes texts when asked to."""
     if not request.choices:
         number = random.Random(str(request)).random()
         return json.dumps({"texts": [f"please look at my bill, item {number}", "short"]})
-    text = json.loads(request.messages[-1].content.split(": ", 1)[1])
-    rng = random.Random(text)
-    label = _GOLD.get(text, "noise")
+    rng, label = random.Random(_text_of(request)), gold_of(request)
     if rng.random() < 0.4:
         label = rng.choice(LABELS)
     return {name: 0.7 if name == label else 0.06 for name in LABELS}

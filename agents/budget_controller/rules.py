@@ -20,6 +20,8 @@ _SEEDS_PER_CLASS = 5
 _MOST_SEEDS = 60
 _WORTH = 0.25
 """A round of less than this share of a batch teaches too little for the training that it takes."""
+SHARE_DISTILLED = Decimal("0.05")
+"""Of the money left, what is kept at most for texts that only teach the target."""
 _MOST_THIN = 5
 """Thin classes that are named."""
 _THIN = 0.4
@@ -111,6 +113,8 @@ class BudgetEvidence:
     """Those of them that measure the model."""
     past: tuple[PastRound, ...] = ()
     """The rounds so far, oldest first."""
+    distilled: int = 0
+    """Texts that the language model may label when the run ends, for the target to learn from."""
 
 
 class Plan(Ruling):
@@ -235,9 +239,10 @@ def _affordable(evidence: BudgetEvidence) -> int:
         return 0
     if evidence.human_label_usd <= 0:
         return evidence.batch * (evidence.most_rounds + 1)
-    # What the language model will need for the rounds to come is kept for it.
+    # What the language model will need for the rounds to come is kept for it, and at the end.
     rounds = _rounds_left(evidence)
     llm = evidence.llm_example_usd * evidence.batch * rounds
+    llm += min(evidence.llm_example_usd * evidence.distilled, evidence.remaining * SHARE_DISTILLED)
     free = max(evidence.remaining - llm, evidence.remaining / 2)
     return int(free / evidence.human_label_usd)
 

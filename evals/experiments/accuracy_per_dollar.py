@@ -105,7 +105,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for seed in range(options.seeds):
         for dataset in options.datasets:
-            cell = _draw_cell(dataset, seed, options)
+            cell = draw_cell(dataset, seed, options)
             for arm in options.arms:
                 _do(cell, arm, out=options.out, python=options.peer_python)
     jobs = read_jobs(options.out)
@@ -148,7 +148,8 @@ def data_folder() -> Path:
     return folder
 
 
-def _draw_cell(dataset: str, seed: int, options: argparse.Namespace) -> _Cell:
+def draw_cell(dataset: str, seed: int, options: argparse.Namespace) -> _Cell:
+    """Draw pool and test texts, and keep them in a folder of the cell's."""
     source, work = data_folder() / dataset, options.work / f"{dataset}-{seed}"
     work.mkdir(parents=True, exist_ok=True)
     pool, test = (
@@ -184,7 +185,7 @@ def _meta(cell: _Cell) -> dict[str, Any]:
     return found
 
 
-def _body(cell: _Cell) -> dict[str, Any]:
+def task_of(cell: _Cell) -> dict[str, Any]:
     """Write the task file."""
     meta = _meta(cell)
     task = {"name": cell.dataset, "instructions": f"{meta['task']}.", "labels": meta["labels"]}
@@ -209,7 +210,7 @@ def _run(cell: _Cell, arm: str) -> Job:
     from querist.graph.run import Run
     from querist.memory.store import open_store
 
-    body = _body(cell)
+    body = task_of(cell)
     if arm in _DELIVERS:
         body["training"] = {"target": "auto"}
     for key, value in _RUNS[arm].items():

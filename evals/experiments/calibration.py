@@ -1,8 +1,10 @@
 """Whether a machine's label is right as often as the run says: ECE and a reliability diagram.
 
-    python -m querist.evals.experiments.calibration WORKSPACE... [--plot FILE.svg]
+    python -m querist.evals.experiments.calibration --datasets sst2 trec6 [--plot FILE.svg]
+    python -m querist.evals.experiments.calibration --workspaces FOLDER...
 
-Reads runs whose pool has known answers (those of `accuracy_per_dollar`, by default), and compares
+Makes runs in which people label 100 texts and the embedded model nearly all others (1,500 texts,
+four rounds), or reads those of workspaces, whose pool has known answers, and compares
 what each says of its machine labels, `p_correct` as it stands at the end, with whether they are
 right. The data sets are told apart by the task's name; a run without machine labels is left out,
 and so is one whose annotator was not calibrated, since too few people answered.
@@ -13,6 +15,7 @@ many labels, by simulation, stands beside it, since chance alone makes it more t
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from querist.evals.experiments.accuracy_per_dollar import draw_cell, task_of
+from querist.graph.config import make_config
 from querist.graph.run import Run
 from querist.memory.store import open_store
 from querist.tools.compute.arrays import FloatArray
@@ -41,11 +46,19 @@ class Said:
 def main() -> None:
     """Print the table, and draw the diagram if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workspaces", nargs="+", type=Path)
+    parser.add_argument("--workspaces", nargs="+", type=Path, default=[])
+    parser.add_argument("--datasets", nargs="+", default=[])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--work", type=Path, default=Path(".querist/calibration"))
+    parser.add_argument("--pool", type=int, default=1_500)
+    parser.add_argument("--test", type=int, default=1_000)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=375)
+    parser.set_defaults(steps=0)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     found: dict[str, list[Said]] = defaultdict(list)
-    for workspace in options.workspaces:
+    for workspace in [*options.workspaces, *_made(options)]:
         for name, said in _runs(workspace):
             found[name].append(said)
     together = {name: _joined(parts) for name, parts in sorted(found.items())}
@@ -57,6 +70,20 @@ def main() -> None:
         print(f"| {' | '.join(cells)} |")
     if options.plot:
         _draw(together, options.plot)
+
+
+def _made(options: argparse.Namespace) -> Iterator[Path]:
+    """Make the runs that are missing."""
+    for seed in range(options.seeds):
+        for dataset in options.datasets:
+            cell = draw_cell(dataset, seed, options)
+            done = cell.work / "done"
+            if not done.exists():
+                with open_store(cell.work) as store:
+                    run = Run.create(make_config(task_of(cell), source=dataset), store)
+                    asyncio.run(run.drive())
+                done.touch()
+            yield cell.work
 
 
 def _runs(workspace: Path) -> Iterator[tuple[str, Said]]:

@@ -220,7 +220,11 @@ async def _deliberate(
             session: Session[Any, Any] = Session(
                 brief,
                 page=brief.page(
-                    evidence, number=situation.number, narrow=is_narrow(model.model, speech)
+                    evidence,
+                    number=situation.number,
+                    narrow=is_narrow(model.model, speech),
+                    # As in a run: of the minds here the expert alone has passed the exams.
+                    is_proven=mind == expert.NAME,
                 ),
                 account=account,
                 speech=speech,

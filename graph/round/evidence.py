@@ -100,6 +100,7 @@ def for_budget(context: Context, *, number: int) -> BudgetEvidence:
         asked=context.inbox.progress()[0],
         audited=len(audited(context)),
         past=past_rounds(context.journal),
+        distilled=config.distilled,
     )
 
 

@@ -23,6 +23,7 @@ from querist.graph.round.model_files import (
 )
 from querist.graph.round.pseudo_labels import pseudo_rows
 from querist.graph.target.distilling import (
+    Comparison,
     annotate_more,
     by_people,
     compare_on_people,
@@ -129,47 +130,52 @@ async def _deliver_target(
         context.emit(TargetTraining(words))
     # In a thread, so that a trainer may take its time.
     predictor = await asyncio.to_thread(trainer.fit, learnt)
-    more = await _distilled(context, rows, predictor, deadline=deadline, may_ask=may_ask)
-    if more is not None:
+    found = _compared(context, rows, predictor)
+    if found is not None and found.helps:
+        more = await _distilled(context, rows, predictor, deadline=deadline, may_ask=may_ask)
         left = max(0.0, deadline - time.monotonic()) / 60
         learnt = _training_rows(context, trainer, more, minutes=left, tunes_on_all=True)
         taught_more = await asyncio.to_thread(trainer.fit, learnt)
         # Where the time does not allow for it, people's labels have taught what there is.
         if getattr(taught_more, "held_out", None) is not None:
             predictor = taught_more
-    await _hand_over(context, predictor, name, measured)
+    notes = () if found is None else (found.words,)
+    await _hand_over(context, predictor, name, measured, notes=notes)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _compared(context: Context, rows: TrainingSet, target: Predictor) -> Comparison | None:
+    """Tell whether the annotator's word helps a target; None where nothing tells."""
+    held_out = getattr(target, "held_out", None)
+    if held_out is None or not len(rows.human):
+        return None
+    return compare_on_people(Knowledge(context, model=None, whole=True), rows, held_out)
 
 
 async def _distilled(
     context: Context, rows: TrainingSet, target: Predictor, *, deadline: float, may_ask: bool
-) -> TrainingSet | None:
-    """Gather what the annotator's word teaches a tuned target; None where it does not help."""
-    held_out = getattr(target, "held_out", None)
-    if held_out is None or not len(rows.human):
-        return None
+) -> TrainingSet:
+    """Gather what people said, and of other texts what the annotator and the target say."""
+    if may_ask and context.config.annotator.enabled:
+        await annotate_more(context, most=context.config.training.distill, deadline=deadline)
     knowledge = Knowledge(context, model=None, whole=True)
-    found = compare_on_people(knowledge, rows, held_out)
-    if found is None:
-        return None
-    context.emit(Notice(found.words))
-    if not found.helps:
-        return None
-    most = context.config.training.distill
-    if may_ask and most and context.config.annotator.enabled:
-        await annotate_more(context, most=most, deadline=deadline)
-        knowledge = Knowledge(context, model=None, whole=True)
-    people = by_people(rows)
-    more = await distilled(context, knowledge, people, target)
-    return more if len(more.ids) > len(people.ids) else None
+    return await distilled(context, knowledge, by_people(rows), target)
 
 
-async def _hand_over(context: Context, predictor: Predictor, name: str, measured: Round) -> None:
+async def _hand_over(
+    context: Context,
+    predictor: Predictor,
+    name: str,
+    measured: Round,
+    *,
+    notes: tuple[str, ...] = (),
+) -> None:
     """Measure a target where answers are known, write it down, and tell of it."""
     needs = _needs(name)
     own = await _measure(context, needs, predictor)
-    _write(context, predictor, name, measured, own)
-    for note in getattr(predictor, "notes", ()):
+    notes = (*getattr(predictor, "notes", ()), *notes)
+    _write(context, predictor, name, measured, own, notes=notes)
+    for note in notes:
         context.emit(Notice(note))
     test = own.get(Split.TEST)
     told = (test.value, test.low, test.high) if test else (None, None, None)
@@ -271,9 +277,11 @@ def _write(
     trainer: str,
     measured: Round,
     own: Mapping[Split, Measure],
+    *,
+    notes: tuple[str, ...] = (),
 ) -> None:
     facts = facts_of(context, measured)
-    facts["training"] += getattr(predictor, "notes", ())
+    facts["training"] += notes
     if own or trainer != _PROXY:
         facts |= _own_facts(measured, own, context.kind.metric)
     has_vectors = "vectors" in _needs(trainer)

@@ -50,7 +50,7 @@ class Comparison:
     @property
     def words(self) -> str:
         """Say what was found, and what follows."""
-        so = "learns from that too" if self.helps else "learns from people alone"
+        so = "learns from that, too" if self.helps else "learns from people alone"
         return (
             f"On {counted(self.labels, 'label')} held out the tuned encoder was right on "
             f"{self.alone:.1%}, with the language model's word beside it on {self.together:.1%}: "
@@ -63,8 +63,8 @@ def compare(
 ) -> Comparison:
     """Tell whether the annotator's word helps: two opinions held out (N, C), truth (N, C).
 
-    It does where the truth is likelier by both together than by the target alone, and no fewer
-    labels are right. Likelihood tells more than a count of so few.
+    It does where more labels are right by both together than by the target alone, and the truth is
+    likelier: the one alone is often luck with so few, the other what usual shares of answers do.
     """
     both = combine_opinions(annotator, target, prior=prior)
     right = [float((said.argmax(axis=1) == truth.argmax(axis=1)).mean()) for said in (target, both)]
@@ -72,7 +72,7 @@ def compare(
         float((truth * np.log(np.maximum(said, LEAST))).sum(axis=1).mean())
         for said in (target, both)
     ]
-    helps = right[1] >= right[0] and likely[1] > likely[0]
+    helps = right[1] > right[0] and likely[1] > likely[0]
     return Comparison(len(truth), right[0], right[1], helps)
 
 
@@ -152,6 +152,8 @@ async def distilled(
     known = knowledge.reliability
     taught = set(people.ids)
     others: list[ExampleId] = sorted(name for name in known.calibrated if name not in taught)
+    if not others:
+        return people
     texts = [example.text for example in context.view.get(others)]
     opinion = await asyncio.to_thread(target.predict_proba, Inputs(texts=texts))
     said = np.stack([known.calibrated[name] for name in others])

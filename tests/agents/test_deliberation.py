@@ -272,6 +272,22 @@ def test_a_tool_without_arguments_that_has_told_is_not_offered_again(account):
     assert max(looked.count(name) for name in looked) <= 2
 
 
+def test_arguments_that_do_not_end_are_no_end_of_the_deliberation(account):
+    def reply(request):
+        if request.choices:
+            wanted = request.choices[-1]
+            if not any("Ask again with" in turn.content for turn in request.messages):
+                wanted = "what_would_a_round_cost"
+            return {name: 0.9 if name == wanted else 0.01 for name in request.choices}
+        if "reason" in request.schema["properties"]:
+            return json.dumps(GOOD)
+        return ChatReply('{"batch": 20.000000', Usage(50, 200), finish="length")
+
+    made, decision = take(account(scripted(reply, takes_tools=False)), speech="steps")
+    assert (made.action, decision.mind) == ("select", "llm")
+    assert decision.tool_calls[0].result.startswith("refused: batch: Field required")
+
+
 def test_the_smallest_model_gives_one_ruling_over_a_page(account):
     model = scripted(lambda request: json.dumps(GOOD), takes_tools=False)
     made, decision = take(account(model), speech="page")

@@ -51,6 +51,17 @@ MONEY = BudgetEvidence(
 # ---------------------------------------------------------------- budget controller
 
 
+def test_money_for_what_teaches_the_target_at_the_end_is_kept_and_never_more_than_a_share():
+    rich = replace(
+        MONEY, round=1, remaining=Decimal(10), llm_example_usd=Decimal("0.0001"), distilled=500
+    )
+    for price in ("0.0001", "0.002", "0.01"):
+        priced = replace(rich, llm_example_usd=Decimal(price))
+        kept = min(500 * Decimal(price), Decimal("0.5"))
+        without = replace(priced, distilled=0, remaining=priced.remaining - kept)
+        assert budget.rule(priced).questions == budget.rule(without).questions
+
+
 @pytest.mark.parametrize(
     ("change", "action", "stop"),
     [

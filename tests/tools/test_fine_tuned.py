@@ -137,6 +137,34 @@ def test_a_training_that_was_killed_goes_on_where_it_was(monkeypatch, tmp_path, 
     assert len(done) == 14, "another recipe's folds are others"
 
 
+def test_rows_that_do_not_suit_an_encoder_teach_it_nothing(made):
+    hard = np.eye(2)[np.arange(48) % 2]
+    hard[24:] = hard[24:, ::-1]  # all wrong
+    found = FineTunedTrainer(QUICK).fit(
+        rows(48, targets=hard, judges=np.arange(24), tuned_on=np.arange(24))
+    )
+    held = Inputs(texts=texts(60)[48:])
+    assert np.allclose(found.predict_proba(held), made.predict_proba(held), atol=1e-6)
+    assert found.held_out.shape == (24, 2)
+    assert np.allclose(found.held_out.sum(axis=1), 1)
+
+
+def test_a_second_training_takes_the_folds_of_the_first(monkeypatch, tmp_path):
+    done = []
+
+    def count(encoder, taught, *given, **more):
+        done.append(len(taught))
+        tune(encoder, taught, *given, **more)
+
+    monkeypatch.setattr(module, "tune", count)
+    watch, people = Watch(folder=tmp_path), np.arange(24)
+    FineTunedTrainer(QUICK).fit(rows(40, judges=people, tuned_on=people, watch=watch))
+    assert sorted(done) == [16, 16, 16, 24]
+    done.clear()
+    FineTunedTrainer(QUICK).fit(rows(40, judges=people, watch=watch))
+    assert done == [40]
+
+
 class _OneAtATime:
     def __init__(self, initializer):
         initializer()
