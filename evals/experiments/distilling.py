@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,12 +23,13 @@ from querist.graph.round.knowledge import Knowledge
 from querist.graph.run import Run
 from querist.graph.target.distilling import by_people, compare_on_people, distilled
 from querist.graph.workplace.context import Context
-from querist.memory.records import Split
+from querist.memory.records import Example, Split
 from querist.memory.store import open_store
+from querist.tools.compute.arrays import FloatArray
 from querist.tools.opinions.training_set import TrainingSet
 from querist.tools.training.encoder_tuning import Recipe
-from querist.tools.training.fine_tuned import FineTunedTrainer
-from querist.tools.training.port import Inputs, Predictor, TrainingRows
+from querist.tools.training.fine_tuned import FineTunedPredictor, FineTunedTrainer
+from querist.tools.training.port import Inputs, TrainingRows
 
 _HEAD = (
     "data", "people", "others", "annotator right", "target right", "both right",
@@ -57,48 +57,48 @@ async def _measure(run: Run, steps: int) -> list[str]:
 
 
 async def _arms(context: Context, knowledge: Knowledge, steps: int) -> list[str]:
-    trainer = FineTunedTrainer(Recipe(most_steps=steps))
-    examples = context.view.known(Split.TEST)
-    truth = context.answers.places([row.gold for row in examples])
-    test = Inputs(texts=[row.text for row in examples])
-
-    def right(predictor: Predictor) -> str:
-        return f"{(predictor.predict_proba(test).argmax(axis=1) == truth).mean():.3f}"
-
-    def fitted(rows: TrainingSet) -> Any:
-        texts = [example.text for example in context.view.get(rows.ids)]
-        return trainer.fit(
-            TrainingRows(
-                inputs=Inputs(texts=texts),
-                targets=rows.targets,
-                weights=rows.weights,
-                classes=context.answers.names,
-                seed=context.config.loop.seed,
-                judges=rows.human,
-            )
-        )
-
     people = by_people(knowledge.training_set)
-    alone = fitted(people)
-    found = compare_on_people(knowledge, people, alone.held_out)
+    alone = _fitted(context, people, steps)
+    held_out = alone.held_out
+    found = None if held_out is None else compare_on_people(knowledge, people, held_out)
     beside_target = await distilled(context, knowledge, people, alone)
     beside_head = _beside_head(knowledge, beside_target)
     others = np.setdiff1d(np.arange(len(beside_target.ids)), beside_target.human)
     texts = context.view.get([beside_target.ids[row] for row in others])
-    gold = context.answers.places([text.gold for text in texts])
     said = np.stack([knowledge.reliability.calibrated[text.id] for text in texts])
-    own = alone.predict_proba(Inputs(texts=[text.text for text in texts]))
-    on_others = [said, own, beside_target.targets[others]]
+    on_others = [said, _chances(alone, texts), beside_target.targets[others]]
+    test = context.view.known(Split.TEST)
+    taught = [alone, *(_fitted(context, rows, steps) for rows in (beside_head, beside_target))]
     return [
         context.task.name,
         str(len(people.ids)),
         str(len(others)),
-        *[f"{(part.argmax(axis=1) == gold).mean():.3f}" for part in on_others],
-        right(alone),
-        right(fitted(beside_head)),
-        right(fitted(beside_target)),
+        *[_right(context, chances, texts) for chances in on_others],
+        *[_right(context, _chances(predictor, test), test) for predictor in taught],
         "" if found is None else f"{found.alone:.3f}, {found.together:.3f}",
     ]
+
+
+def _fitted(context: Context, rows: TrainingSet, steps: int) -> FineTunedPredictor:
+    texts = [example.text for example in context.view.get(rows.ids)]
+    learnt = TrainingRows(
+        inputs=Inputs(texts=texts),
+        targets=rows.targets,
+        weights=rows.weights,
+        classes=context.answers.names,
+        seed=context.config.loop.seed,
+        judges=rows.human,
+    )
+    return FineTunedTrainer(Recipe(most_steps=steps)).fit(learnt)
+
+
+def _chances(predictor: FineTunedPredictor, examples: list[Example]) -> FloatArray:
+    return predictor.predict_proba(Inputs(texts=[example.text for example in examples]))
+
+
+def _right(context: Context, chances: FloatArray, examples: list[Example]) -> str:
+    gold = context.answers.places([example.gold for example in examples])
+    return f"{(chances.argmax(axis=1) == gold).mean():.3f}"
 
 
 def _beside_head(knowledge: Knowledge, rows: TrainingSet) -> TrainingSet:

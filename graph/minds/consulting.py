@@ -15,7 +15,7 @@ from querist.agents.annotator.brief import BRIEF as ANNOTATOR
 from querist.agents.budget_controller.brief import BRIEF as BUDGET_CONTROLLER
 from querist.agents.deliberation.allowance import Account, Allowance
 from querist.agents.deliberation.brief import Brief
-from querist.agents.deliberation.exams import Examined
+from querist.agents.deliberation.exams import Examined, ExamResult
 from querist.agents.deliberation.steps import Speech, is_narrow, speech_of
 from querist.agents.deliberation.toolbox import Tool
 from querist.agents.generator.brief import BRIEF as GENERATOR
@@ -92,27 +92,23 @@ def _begin(
     standing = work.standing(desk, place.agent)
     exam = Examined.of(desk.store.folder).find(model.model, place.agent)
     is_auto, is_proven = section.of(place.agent) == "auto", exam is not None and exam.passed
+    what = "" if is_proven else f"{'has not passed' if exam else 'did not sit'} the exam"
+    if what:
+        _tell(desk, f"{model.name} {what} of the {_spoken(place.agent)}", is_auto)
+    why = "the task file says llm"
     if is_auto:
-        if not is_proven:
-            what = "has not passed" if exam else "did not sit"
-            _tell(desk, f"{model.name} {what} the exam of the {_spoken(place.agent)}", is_auto)
-            return f"the model {what} the exam of this agent", None
+        if what:
+            return f"the model {what} of this agent", None
         if not standing.is_trusted:
             return f"{standing.words}, which is too little", None
         why = work.occasion(desk, place)
         if not why:
             return "nothing speaks for it in this round", None
-    else:
-        why = "the task file says llm"
-        if not is_proven:
-            what = "has not passed" if exam else "did not sit"
-            _tell(desk, f"{model.name} {what} the exam of the {_spoken(place.agent)}", is_auto)
     usd = allowed(desk)
     if usd <= 0 and not model.is_free:
         return f"{section.share:.0%} of the budget, its share, is spent", None
-    speech: Speech = speech_of(model.model) if section.speech == "auto" else section.speech
-    if section.speech == "auto" and exam is not None:
-        speech = exam.speech
+    speech = _speech_with(model, section.speech, exam)
+    narrow = is_narrow(model.model, speech)
     return "", Consulted(
         place.number,
         turn=place.turn,
@@ -121,16 +117,18 @@ def _begin(
         model=model.name,
         speech=speech,
         why=f"{why} ({standing.words})",
-        page=brief.page(
-            evidence,
-            number=place.number,
-            narrow=is_narrow(model.model, speech),
-            is_proven=is_proven,
-        ),
+        page=brief.page(evidence, number=place.number, narrow=narrow, is_proven=is_proven),
         usd=usd,
         calls=section.calls,
         tokens=section.tokens,
     )
+
+
+def _speech_with(model: MeteredModel, wanted: str, exam: ExamResult | None) -> Speech:
+    """Tell how a model is spoken to: as the task file says, as its exam found, or as it seems."""
+    if wanted != "auto":
+        return _speech(wanted)
+    return speech_of(model.model) if exam is None else exam.speech
 
 
 def most_for_minds(desk: Desk) -> Decimal:
