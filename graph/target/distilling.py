@@ -63,17 +63,19 @@ def compare(
 ) -> Comparison:
     """Tell whether the annotator's word helps: two opinions held out (N, C), truth (N, C).
 
-    It does where more labels are right by both together than by the target alone, and the truth is
-    likelier: the one alone is often luck with so few, the other what usual shares of answers do.
+    It does where more labels are right by both together than by the target alone, by more than the
+    standard error of that difference, and the truth is likelier. Encoders of folds are taught by
+    fewer labels than the target, so they gain more by another witness than it will.
     """
     both = combine_opinions(annotator, target, prior=prior)
-    right = [float((said.argmax(axis=1) == truth.argmax(axis=1)).mean()) for said in (target, both)]
+    alone, together = (said.argmax(axis=1) == truth.argmax(axis=1) for said in (target, both))
+    gained = np.count_nonzero(together) - np.count_nonzero(alone)
     likely = [
         float((truth * np.log(np.maximum(said, LEAST))).sum(axis=1).mean())
         for said in (target, both)
     ]
-    helps = right[1] > right[0] and likely[1] > likely[0]
-    return Comparison(len(truth), right[0], right[1], helps)
+    helps = gained > np.sqrt(np.count_nonzero(together != alone)) and likely[1] > likely[0]
+    return Comparison(len(truth), float(alone.mean()), float(together.mean()), bool(helps))
 
 
 def compare_on_people(

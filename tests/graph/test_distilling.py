@@ -25,7 +25,7 @@ def opinions(rng, truth, *, right):
 
 
 @pytest.mark.parametrize(
-    ("target", "annotator", "helps"), [(0.6, 0.8, (0.95, 1.0)), (0.9, 0.0, (0.0, 0.05))]
+    ("target", "annotator", "helps"), [(0.4, 0.8, (0.95, 1.0)), (0.9, 0.0, (0.0, 0.05))]
 )
 def test_a_good_witness_helps_and_one_that_guesses_does_not(target, annotator, helps):
     rng, found = np.random.default_rng(0), []
