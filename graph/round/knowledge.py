@@ -100,8 +100,8 @@ class Knowledge:
     def _witness(self) -> LinearModel | None:
         """The head whose opinion counts: one that people alone taught, where they are enough.
 
-        The loop's own learnt from the machine labels that it would be a witness of, and is far too
-        sure of them: with it labels on trec6 were said to be right 16 points too often.
+        The loop's own learnt from the machine labels that it would be a witness of: with it labels
+        on trec6 were said to be right 15 points too often, without it 9 (docs/quality.md).
         """
         enough = self._model is not None and len(self.people.ids) >= OWN_CALIBRATION
         return self.people.head if enough else self._model
