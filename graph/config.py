@@ -99,10 +99,12 @@ class RunConfig(Section):
     @property
     def distilled(self) -> int:
         """How many texts the language model may label when the run ends, for a tuned target."""
-        is_tuned = read_call(self.training.target)[0] in ("auto", "fine_tuned")
-        is_read = read_call(self.data.embedder)[0] == "minilm"
+        target, embedder = (
+            read_call(name)[0] for name in (self.training.target, self.data.embedder)
+        )
+        is_tuned = target == "fine_tuned" or (target == "auto" and embedder == "minilm")
         are_there = self.annotator.enabled and self.people.kind != "none"
-        return self.training.distill if is_tuned and is_read and are_there else 0
+        return self.training.distill if is_tuned and are_there else 0
 
     @property
     def generator_model(self) -> str:

@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--batch", type=int, default=375)
-    parser.set_defaults(steps=0)
+    parser.set_defaults(steps=0)  # of tuning, which a cell names and no run here does
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     found: dict[str, list[Said]] = defaultdict(list)

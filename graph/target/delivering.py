@@ -132,6 +132,7 @@ async def _deliver_target(
     predictor = await asyncio.to_thread(trainer.fit, learnt)
     found = _compared(context, rows, predictor)
     if found is not None and found.helps:
+        context.emit(TargetTraining(found.words))
         more = await _distilled(context, rows, predictor, deadline=deadline, may_ask=may_ask)
         left = max(0.0, deadline - time.monotonic()) / 60
         learnt = _training_rows(context, trainer, more, minutes=left, tunes_on_all=True)
@@ -156,8 +157,8 @@ async def _distilled(
     context: Context, rows: TrainingSet, target: Predictor, *, deadline: float, may_ask: bool
 ) -> TrainingSet:
     """Gather what people said, and of other texts what the annotator and the target say."""
-    if may_ask and context.config.annotator.enabled:
-        await annotate_more(context, most=context.config.training.distill, deadline=deadline)
+    if may_ask:
+        await annotate_more(context, most=context.config.distilled, deadline=deadline)
     knowledge = Knowledge(context, model=None, whole=True)
     return await distilled(context, knowledge, by_people(rows), target)
 

@@ -20,8 +20,8 @@ from querist.graph.round.audit import selectable
 from querist.graph.round.knowledge import Knowledge
 from querist.graph.round.prompts import bias, final_prompt, with_nearest
 from querist.graph.workplace.context import Context
-from querist.memory.errors import BudgetExceeded, CapReached
-from querist.memory.events import TargetTraining
+from querist.memory.errors import BudgetExceeded, CapReached, ModelError
+from querist.memory.events import Notice, TargetTraining
 from querist.memory.records import Annotation, Example, ExampleId
 from querist.tools.compute.arrays import FloatArray
 from querist.tools.opinions.beliefs import LEAST, certainty
@@ -97,33 +97,39 @@ def compare_on_people(
 async def annotate_more(context: Context, *, most: int, deadline: float) -> None:
     """Ask about texts of the pool at random that nobody was asked about, and keep what is said.
 
-    It ends with the money, when half of the time up to `deadline` (monotonic seconds) is over, or
-    when a person says stop.
+    It ends with the money, when half of the time up to `deadline` (monotonic seconds) is over, when
+    the endpoint fails, or when a person says stop: what there is by then will do.
     """
     texts = _unasked(context, most)
     if not texts:
         return
-    model, prompt = context.models.on(Agent.ANNOTATOR), final_prompt(context)
     until = time.monotonic() + _SHARE * (deadline - time.monotonic())
-    prior = None
-    if context.config.annotator.calibrate:
-        prior = await bias(context, prompt, model=model)
+    try:
+        await _ask(context, texts, until=until)
+    except CapReached:
+        raise  # it goes on when the cap of all runs allows
+    except (BudgetExceeded, ModelError) as error:
+        context.emit(Notice(f"No more texts were labelled to teach the target: {error}"))
+
+
+async def _ask(context: Context, texts: list[Example], *, until: float) -> None:
+    """Label texts chunk by chunk; raises what ends it, once most of a chunk failed of it."""
+    number, annotating = context.labelling.last_round(), context.config.annotator
+    model, prompt = context.models.on(Agent.ANNOTATOR, number), final_prompt(context)
+    prior = await bias(context, prompt, model=model) if annotating.calibrate else None
     size = _CHUNK if model.model.in_flight == 1 else context.config.loop.chunk
     for start in range(0, len(texts), size):
         if time.monotonic() > until or context.mailbox.stop_command() is not None:
             return
         items = tuple(with_nearest(context, texts[start : start + size], prompt))
-        number = context.labelling.last_round()
         asked = Chunk(items, prompt, votes=1, number=number, prior=prior)
-        annotator = ANNOTATORS.read(context.config.annotator.method)
-        annotated = await annotator.annotate(asked, model=model)
+        annotated = await ANNOTATORS.read(annotating.method).annotate(asked, model=model)
         context.labelling.record(annotated.annotations)
         failed = list(annotated.errors.values())
-        if capped := [error for error in failed if isinstance(error, CapReached)]:
-            raise capped[0]  # it goes on when the cap of all runs allows
-        if any(isinstance(error, BudgetExceeded) for error in failed) or 2 * len(failed) > size:
-            return  # the money is over, or the endpoint fails: what is there will do
-        done = min(start + size, len(texts))
+        spent = [error for error in failed if isinstance(error, BudgetExceeded)]
+        if spent or 2 * len(failed) > len(items):
+            raise (spent or failed)[0]
+        done = start + len(items)
         if done % (5 * size) == 0 or done == len(texts):
             words = f"the language model labelled {done:,} of {len(texts):,} more texts for it"
             context.emit(TargetTraining(words))

@@ -2,12 +2,16 @@
 
 import asyncio
 import time
+from decimal import Decimal
 
 import numpy as np
 import pytest
 from tests_graph_support import LABELS, gold_of
 
+from querist.agents.annotator.port import Annotations
+from querist.graph.target import distilling as module
 from querist.graph.target.distilling import annotate_more, compare
+from querist.memory.errors import BudgetExceeded, ModelUnavailable
 from querist.memory.events import Delivered, Notice
 from querist.tools.compute.arrays import one_hot
 from querist.tools.opinions.calibration import LabelModel
@@ -113,3 +117,37 @@ def test_what_was_said_is_not_asked_again_and_no_time_or_none_wanted_asks_nothin
     assert asyncio.run(ask(30, time.monotonic() - 1)) <= 3, "its bias at most"
     assert asyncio.run(ask(30, soon)) >= 30
     assert asyncio.run(ask(30, soon)) <= 3
+
+
+@pytest.mark.parametrize("error", [
+    BudgetExceeded(wanted=Decimal(1), remaining=Decimal(0)),
+    ModelUnavailable("it is down"),
+])  # fmt: skip
+@pytest.mark.parametrize("when", ["bias", "rows"])
+def test_money_or_an_endpoint_that_ends_is_told_and_ends_no_run(scripted, monkeypatch, error, when):
+    heard, asked = [], []
+
+    async def fails(*_, **__):
+        asked.append(when)
+        raise error
+
+    class Failing:
+        async def annotate(self, chunk, *, model):
+            asked.append(when)
+            return Annotations((), {item.example.id: error for item in chunk.items})
+
+    run, _ = scripted(loop={"rounds": 1})
+    asyncio.run(run.drive())
+    if when == "bias":
+        monkeypatch.setattr(module, "bias", fails)
+    else:
+        monkeypatch.setattr(module.ANNOTATORS, "read", lambda _: Failing())
+
+    async def ask():
+        async with run.borrowed() as context:
+            monkeypatch.setattr(context, "emit", heard.append)
+            await annotate_more(context, most=30, deadline=time.monotonic() + 600)
+
+    asyncio.run(ask())
+    assert len(asked) == 1
+    assert "No more texts were labelled to teach the target" in heard[-1].text
